@@ -1,0 +1,1 @@
+//! Everything together: the harness on the fixtures.

@@ -1,0 +1,2 @@
+//! Snapshot tests for memory leaks.
+pub mod plugin;
