@@ -1,2 +1,9 @@
 //! Snapshot tests for memory leaks.
 pub mod plugin;
+
+mod ledger;
+#[cfg(test)]
+mod preload;
+#[cfg(test)]
+use libmimalloc_sys as _;
+static X: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));

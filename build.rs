@@ -1,0 +1,95 @@
+//! Builds the preload heap: a shared object of its own, which the library embeds.
+//!
+//! Cargo can't: as a dependency it would be unoptimised in dev builds, or put a `malloc` into the
+//! test executable itself. So the compiler is called directly, always at `opt-level=3`, with
+//! mimalloc's C sources, which `libmimalloc-sys` carries. Where the target has no such object
+//! (another system than Linux with glibc), an empty file is embedded, and trials are "not
+//! checked".
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(leaksnap_preload)");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/cdylib.rs");
+    println!("cargo::rerun-if-changed=src/preload.rs");
+    println!("cargo::rerun-if-changed=src/preload");
+    println!("cargo::rerun-if-changed=src/ledger.rs");
+    println!("cargo::rerun-if-changed=src/ledger");
+    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let object = out.join("preload_heap.so");
+    let supported = variable("CARGO_CFG_TARGET_OS") == "linux"
+        && variable("CARGO_CFG_TARGET_ENV") == "gnu"
+        && ["x86_64", "aarch64"].contains(&variable("CARGO_CFG_TARGET_ARCH").as_str());
+    if supported {
+        compile_mimalloc(&out);
+        compile_preload_heap(&out, &object);
+    } else {
+        std::fs::write(&object, []).expect("failed to write an empty preload heap");
+    }
+}
+
+fn compile_mimalloc(out: &Path) {
+    let include = PathBuf::from(variable("DEP_MIMALLOC_INCLUDE_DIR"));
+    let sources = include.parent().expect("mimalloc's headers have a folder").join("src");
+    cc::Build::new()
+        .cargo_metadata(false)
+        .file("src/preload/mimalloc.c")
+        .include(&include)
+        .include(&sources)
+        .define("NDEBUG", None)
+        .define("MI_BUILD_RELEASE", None)
+        .define("MI_DEBUG", "0")
+        .flag("-ftls-model=initial-exec")
+        .flag("-fvisibility=hidden")
+        .flag_if_supported("-fno-builtin-malloc")
+        .flag_if_supported("-Wno-error=date-time")
+        .opt_level(3)
+        .debug(false)
+        .pic(true)
+        .warnings(false)
+        .out_dir(out)
+        .compile("leaksnap_mimalloc");
+}
+
+fn compile_preload_heap(out: &Path, object: &Path) {
+    let mut rustc = Command::new(variable("RUSTC"));
+    rustc
+        .args(["--crate-name", "leaksnap_preload", "--crate-type", "cdylib", "--edition", "2024"])
+        .args(["-C", "opt-level=3", "-C", "panic=abort", "-C", "codegen-units=1"])
+        .args(["-C", "debuginfo=0", "-C", "strip=symbols", "-C", "force-unwind-tables=yes"])
+        .args(["--cfg", "leaksnap_preload", "--target", &variable("TARGET")])
+        .args(["-C", "link-arg=-Wl,-z,now", "-C", "link-arg=-Wl,-z,nodelete"])
+        .args(["-l", "static=leaksnap_mimalloc", "-l", "static:-bundle=gcc_eh", "-l", "c"])
+        .arg("-L")
+        .arg(format!("native={}", out.display()))
+        .arg("-o")
+        .arg(object)
+        .arg("src/cdylib.rs");
+    for folder in library_folders() {
+        rustc.arg("-L").arg(format!("native={}", folder.display()));
+    }
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        let mut option = std::ffi::OsString::from("linker=");
+        option.push(linker);
+        rustc.arg("-C").arg(option);
+    }
+    let status = rustc.status().expect("failed to run rustc for the preload heap");
+    assert!(status.success(), "rustc failed to build the preload heap: {status}");
+    assert!(object.exists(), "rustc built no preload heap: {}", object.display());
+}
+
+/// The folder of the C compiler's own libraries, where `libgcc_eh.a` lies.
+fn library_folders() -> Option<PathBuf> {
+    let compiler = cc::Build::new().cargo_metadata(false).get_compiler();
+    let output = compiler.to_command().arg("-print-file-name=libgcc_eh.a").output().ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    path.is_absolute().then(|| path.parent().map(Path::to_path_buf))?
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo did not set {name}"))
+}

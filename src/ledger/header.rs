@@ -1,0 +1,96 @@
+//! The ledger's first page: the handshake, the status words, the counters.
+
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+/// The version of everything below `ledger/`; a child of another version refuses to write.
+pub(crate) const VERSION: u32 = 1;
+
+/// The first word of a ledger.
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
+
+/// The variable that tells the child where its ledger is: a path that opens the memfd.
+pub(crate) const LEDGER_VARIABLE: &str = "LEAKSNAP_LEDGER";
+
+/// What the child said of itself, in [`Header::state`].
+pub(crate) mod state {
+    /// The preload heap has not reported.
+    pub(crate) const SILENT: u32 = 0;
+    /// The heap serves the program and the ledger is written.
+    pub(crate) const ACTIVE: u32 = 1;
+    /// The preload heap is of another version.
+    pub(crate) const OTHER_VERSION: u32 = 2;
+    /// The heap's region could not be reserved.
+    pub(crate) const NO_REGION: u32 = 3;
+    /// Another `malloc` is in front of the preload heap's.
+    pub(crate) const INTERPOSED: u32 = 4;
+}
+
+/// What went wrong while tracing, as bits of [`Header::trouble`]: the ledger is not complete.
+pub(crate) mod trouble {
+    /// More distinct frames than the ledger has nodes.
+    pub(crate) const NODES_FULL: u32 = 1;
+    /// More modules than the ledger has records.
+    pub(crate) const MODULES_FULL: u32 = 1 << 1;
+    /// The heap could not serve a request that libc could have.
+    pub(crate) const HEAP_FULL: u32 = 1 << 2;
+    /// An alignment above what the heap serves; libc served it, untraced.
+    pub(crate) const ALIGNMENT: u32 = 1 << 3;
+}
+
+/// Where the child stands, in [`Header::mark`].
+pub(crate) mod mark {
+    /// It runs.
+    pub(crate) const RUNNING: u32 = 0;
+    /// It is about to exit and waits for the parent to look.
+    pub(crate) const AT_EXIT: u32 = 1;
+    /// The parent has looked; it may go on.
+    pub(crate) const RELEASED: u32 = 2;
+}
+
+/// The header; the child and the parent share it, so each word is an atomic.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(crate) struct Header {
+    /// [`MAGIC`]; the parent's.
+    pub(crate) magic: AtomicU64,
+    /// [`VERSION`] of the parent.
+    pub(crate) parent_version: AtomicU32,
+    /// [`VERSION`] of the preload heap.
+    pub(crate) child_version: AtomicU32,
+    /// Bytes of the heap; the parent's.
+    pub(crate) heap_size: AtomicU64,
+    /// How many nodes fit; the parent's.
+    pub(crate) nodes: AtomicU32,
+    /// One of [`state`].
+    pub(crate) state: AtomicU32,
+    /// The process whose ledger this is: the first that claimed it.
+    pub(crate) owner: AtomicU32,
+    /// How many program images of that process claimed it, one after the other (`exec`).
+    pub(crate) images: AtomicU32,
+    /// The current epoch; the parent's.
+    pub(crate) epoch: AtomicU32,
+    /// Bits of [`trouble`].
+    pub(crate) trouble: AtomicU32,
+    /// Where the heap lies in the child.
+    pub(crate) heap_base: AtomicU64,
+    /// Nodes in use, the root included; may pass the capacity.
+    pub(crate) node_count: AtomicU32,
+    /// Modules in use, number 0 included; may pass the capacity.
+    pub(crate) module_count: AtomicU32,
+    /// Traced allocations since the start.
+    pub(crate) allocations: AtomicU64,
+    /// Traced frees since the start.
+    pub(crate) frees: AtomicU64,
+    /// Requested bytes that are live now.
+    pub(crate) live_bytes: AtomicU64,
+    /// The most that was live at a time.
+    pub(crate) peak_bytes: AtomicU64,
+    /// Allocations that libc served before the heap was ready.
+    pub(crate) before_ready: AtomicU64,
+    /// One of [`mark`]; a futex word.
+    pub(crate) mark: AtomicU32,
+    /// Non-zero: the parent wants the child to stop at [`mark::AT_EXIT`].
+    pub(crate) stop_at_exit: AtomicU32,
+    /// The program reached its exit through the preload heap.
+    pub(crate) exit_seen: AtomicU32,
+}

@@ -1,0 +1,31 @@
+//! The preload heap: what runs in the child, below its `malloc`.
+//!
+//! ```text
+//!   entry_points -> allocation -> heap (mimalloc in a bounded region)
+//!                              -> backtrace -> modules -> book (the ledger, written)
+//!                              -> next (other allocators, by address)
+//!   start: the state machine, the handshake; thread: two words per thread; system: the kernel
+//! ```
+//!
+//! Compiled into a shared object of its own (`cdylib.rs`), and into the library's unit tests
+//! without exports. Rules of the path below an entry point: no panic, no formatting, no `std`,
+//! no lock that `fork` can leave held, `errno` untouched where the manual says so.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+pub(crate) mod allocation;
+pub(crate) mod backtrace;
+pub(crate) mod book;
+pub(crate) mod entry_points;
+pub(crate) mod heap;
+pub(crate) mod modules;
+pub(crate) mod next;
+pub(crate) mod start;
+pub(crate) mod system;
+pub(crate) mod thread;

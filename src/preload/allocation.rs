@@ -1,0 +1,222 @@
+//! What an entry point does: serve from the heap, keep the ledger, pass the rest on.
+//!
+//! The ledger's order: an entry is removed before its block is freed and entered after its block
+//! is allocated, so that two threads never hold one granule. At a kill, only the allocation in
+//! flight of each thread can be missing.
+
+use core::ffi::{c_int, c_void};
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use super::book::Book;
+use super::{backtrace, heap, next, start, system, thread};
+use crate::ledger::entry::Entry;
+use crate::ledger::header::trouble;
+
+/// The largest request: beyond it, differences of pointers overflow (C17 7.22.3, glibc).
+const MAX_REQUEST: usize = isize::MAX.cast_unsigned();
+
+/// Enters a fresh block; `size` is what the program asked for.
+fn enter(block: *mut c_void, size: usize) {
+    let Some(granule) = heap::granule(block as usize) else { return };
+    let Some(book) = start::book() else { return };
+    if !thread::is_traced() {
+        return;
+    }
+    let site = backtrace::intern(&book, &backtrace::capture());
+    enter_at(&book, granule, site.unwrap_or_default(), size);
+}
+
+fn enter_at(book: &Book, granule: u64, site: u32, size: usize) {
+    if site != 0 {
+        let epoch = book.header().epoch.load(Ordering::Relaxed);
+        book.enter(granule, Entry { site, epoch, size: size as u64 });
+    }
+}
+
+/// Where the heap has no memory: whether it could not serve what libc could have.
+#[cold]
+fn refuse(size: usize) -> *mut c_void {
+    if let Some(book) = start::book() {
+        let served = next::allocate(size);
+        if !served.is_null() {
+            book.report(trouble::HEAP_FULL);
+            // SAFETY: libc served it a moment ago, and nobody else has it.
+            unsafe { next::free(served) };
+        }
+    }
+    system::set_errno(system::ENOMEM);
+    ptr::null_mut()
+}
+
+/// A block that the heap gave for a request of `size` bytes, entered, or refused.
+fn served(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return refuse(size);
+    }
+    enter(block, size);
+    block
+}
+
+/// `malloc`.
+pub(crate) fn allocate(size: usize) -> *mut c_void {
+    if !start::is_ready() {
+        return next::allocate(size);
+    }
+    if size > MAX_REQUEST {
+        system::set_errno(system::ENOMEM);
+        return ptr::null_mut();
+    }
+    served(heap::allocate(size), size)
+}
+
+/// `calloc`.
+pub(crate) fn allocate_zeroed(count: usize, size: usize) -> *mut c_void {
+    if !start::is_ready() {
+        return next::allocate_zeroed(count, size);
+    }
+    match count.checked_mul(size) {
+        Some(size) if size <= MAX_REQUEST => served(heap::allocate_zeroed(size), size),
+        _ => {
+            system::set_errno(system::ENOMEM);
+            ptr::null_mut()
+        }
+    }
+}
+
+/// `memalign` and its relatives; `align` is a power of two.
+pub(crate) fn allocate_aligned(size: usize, align: usize) -> *mut c_void {
+    if !start::is_ready() {
+        return next::allocate_aligned(size, align);
+    }
+    if size > MAX_REQUEST {
+        system::set_errno(system::ENOMEM);
+        return ptr::null_mut();
+    }
+    if align > heap::MAX_ALIGN {
+        let block = next::allocate_aligned(size, align);
+        if !block.is_null()
+            && thread::is_traced()
+            && let Some(book) = start::book()
+        {
+            book.report(trouble::ALIGNMENT);
+        }
+        return block;
+    }
+    served(heap::allocate_aligned(size, align), size)
+}
+
+/// `free`.
+///
+/// # Safety
+/// `block` is null or live.
+pub(crate) unsafe fn free(block: *mut c_void) {
+    if block.is_null() {
+        return;
+    }
+    let errno = system::errno();
+    match heap::granule(block as usize) {
+        Some(granule) => {
+            if let Some(book) = start::book() {
+                book.remove(granule);
+            }
+            // SAFETY: the block is in our region, so it is this heap's.
+            unsafe { heap::free(block) };
+        }
+        // SAFETY: the block is not ours, so it came from the allocator behind us.
+        None => unsafe { next::free(block) },
+    }
+    system::set_errno(errno);
+}
+
+/// `realloc`. A block that was not traced stays so.
+///
+/// # Safety
+/// `block` is null or live.
+pub(crate) unsafe fn resize(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return allocate(size);
+    }
+    let Some(granule) = heap::granule(block as usize) else {
+        // SAFETY: the block is not ours, so it came from the allocator behind us.
+        return unsafe { next::resize(block, size) };
+    };
+    if size == 0 {
+        // SAFETY: the caller's promise. glibc frees and returns null.
+        unsafe { free(block) };
+        return ptr::null_mut();
+    }
+    if size > MAX_REQUEST {
+        system::set_errno(system::ENOMEM);
+        return ptr::null_mut();
+    }
+    let book = start::book();
+    // The backtrace first: the time in which the block has no entry stays short.
+    let before = book.filter(|book| book.is_entered(granule));
+    let site = before.filter(|_| thread::is_traced()).and_then(|book| {
+        backtrace::intern(&book, &backtrace::capture())
+    });
+    let old = before.and_then(|book| book.remove(granule));
+    // SAFETY: the block is in our region, so it is this heap's.
+    let moved = unsafe { heap::resize(block, size) };
+    if moved.is_null() {
+        if let (Some(book), Some(old)) = (book, old) {
+            book.restore(granule, old);
+        }
+        return refuse(size);
+    }
+    if let (Some(book), Some(old)) = (book, old)
+        && let Some(granule) = heap::granule(moved as usize)
+    {
+        enter_at(&book, granule, site.unwrap_or(old.site), size);
+    }
+    moved
+}
+
+/// `malloc_usable_size`.
+///
+/// # Safety
+/// `block` is null or live.
+pub(crate) unsafe fn usable_size(block: *mut c_void) -> usize {
+    if block.is_null() {
+        return 0;
+    }
+    if heap::granule(block as usize).is_some() {
+        // SAFETY: the block is in our region, so it is this heap's.
+        unsafe { heap::usable_size(block) }
+    } else {
+        // SAFETY: the block is not ours, so it came from the allocator behind us.
+        unsafe { next::usable_size(block) }
+    }
+}
+
+/// `posix_memalign`: an error number; `errno` stays, and so does `*to` on an error.
+///
+/// # Safety
+/// `to` is writable.
+pub(crate) unsafe fn allocate_posix(to: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
+        return system::EINVAL;
+    }
+    let errno = system::errno();
+    let block = allocate_aligned(size, align);
+    system::set_errno(errno);
+    if block.is_null() {
+        return system::ENOMEM;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { *to = block };
+    0
+}
+
+/// `memalign` and `aligned_alloc` as glibc 2.36 has them: any alignment, rounded up to a power of
+/// two; one that can't be rounded is invalid.
+pub(crate) fn allocate_rounded(align: usize, size: usize) -> *mut c_void {
+    match align.max(1).checked_next_power_of_two() {
+        Some(align) => allocate_aligned(size, align),
+        None => {
+            system::set_errno(system::EINVAL);
+            ptr::null_mut()
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Capturing the backtrace of an allocation.
+//!
+//! [`capture`] is the one function that knows how: it asks libgcc's unwinder, which is linked in
+//! statically and neither allocates nor locks where glibc has `_dl_find_object`.
+
+use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
+
+use super::book::Book;
+use super::modules::{self, Object};
+use crate::ledger::module::NO_MODULE;
+use crate::ledger::site::{Node, ROOT, flag};
+
+/// Frames of a backtrace that are kept, innermost first.
+pub(crate) const MAX_FRAMES: usize = 128;
+
+/// `_URC_NO_REASON`: go on to the next frame.
+const GO_ON: c_int = 0;
+/// `_URC_END_OF_STACK`: stop.
+const STOP: c_int = 5;
+
+unsafe extern "C" {
+    fn _Unwind_Backtrace(
+        each: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+        argument: *mut c_void,
+    ) -> c_int;
+    fn _Unwind_GetIPInfo(context: *mut c_void, before_instruction: *mut c_int) -> usize;
+}
+
+/// One frame: where the callee returns to, or where a signal interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// The address.
+    pub(crate) address: usize,
+    /// The address is of the interrupted instruction itself.
+    pub(crate) exact: bool,
+}
+
+/// The raw backtrace of one allocation, without frames of the preload heap.
+#[derive(Debug)]
+pub(crate) struct Backtrace {
+    frames: [MaybeUninit<Frame>; MAX_FRAMES],
+    len: usize,
+    truncated: bool,
+}
+
+impl Backtrace {
+    /// The frames, innermost first.
+    pub(crate) fn frames(&self) -> &[Frame] {
+        let kept = self.frames.get(..self.len).unwrap_or_default();
+        // SAFETY: the first `len` frames were written.
+        unsafe { &*(core::ptr::from_ref(kept) as *const [Frame]) }
+    }
+}
+
+/// The calling thread's backtrace, from the caller of the entry point outwards.
+#[inline(never)]
+pub(crate) fn capture() -> Backtrace {
+    let mut backtrace =
+        Backtrace { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false };
+    // SAFETY: `keep` gets the backtrace as its argument and nothing else uses it meanwhile.
+    unsafe { _Unwind_Backtrace(keep, (&raw mut backtrace).cast()) };
+    backtrace
+}
+
+unsafe extern "C" fn keep(context: *mut c_void, argument: *mut c_void) -> c_int {
+    let mut exact = 0;
+    // SAFETY: the unwinder gave the context.
+    let address = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
+    // SAFETY: `capture` gave the argument and lent it for the call.
+    let backtrace = unsafe { &mut *argument.cast::<Backtrace>() };
+    if address == 0 {
+        return STOP;
+    }
+    if backtrace.len == 0 && modules::is_own(address) && !cfg!(test) {
+        return GO_ON;
+    }
+    let Some(frame) = backtrace.frames.get_mut(backtrace.len) else {
+        backtrace.truncated = true;
+        return STOP;
+    };
+    frame.write(Frame { address, exact: exact != 0 });
+    backtrace.len = backtrace.len.wrapping_add(1);
+    GO_ON
+}
+
+/// The site of `backtrace` in `book`; `None` where the ledger is full.
+pub(crate) fn intern(book: &Book, backtrace: &Backtrace) -> Option<u32> {
+    let mut parent = ROOT;
+    let mut flags = if backtrace.truncated { flag::TRUNCATED } else { 0 };
+    let mut last: Option<(Object, u16)> = None;
+    for frame in backtrace.frames().iter().rev() {
+        let known = last.filter(|(object, _)| object.contains(frame.address));
+        let found = known.or_else(|| {
+            let object = Object::find(frame.address)?;
+            Some((object, modules::number(book, &object)))
+        });
+        last = found;
+        let (module, bias) = found.map_or((NO_MODULE, 0), |(object, number)| (number, object.bias));
+        let offset =
+            if module == NO_MODULE { frame.address } else { frame.address.wrapping_sub(bias) };
+        let exact = if frame.exact { flag::EXACT } else { 0 };
+        let node = Node { parent, module, flags: flags | exact, offset: offset as u64 };
+        parent = book.intern(node)?;
+        flags = 0;
+    }
+    if parent == ROOT {
+        // Nothing could be unwound: one nameless frame, so that the allocation has a site.
+        let flags = flag::TRUNCATED;
+        parent = book.intern(Node { parent, module: NO_MODULE, flags, offset: 0 })?;
+    }
+    Some(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[inline(never)]
+    fn depth(n: usize) -> (Vec<usize>, Vec<usize>) {
+        if n > 0 {
+            let result = depth(n - 1);
+            return (result.0, std::hint::black_box(result.1));
+        }
+        let ours = capture().frames().iter().map(|frame| frame.address).collect();
+        let mut theirs = Vec::new();
+        backtrace::trace(|frame| {
+            theirs.push(frame.ip() as usize);
+            !frame.ip().is_null()
+        });
+        (ours, theirs)
+    }
+
+    #[test]
+    fn the_frames_are_those_that_the_backtrace_crate_sees() {
+        let (ours, theirs) = depth(20);
+        let theirs = &theirs[..theirs.len() - usize::from(theirs.last() == Some(&0))];
+        let common = ours.iter().rev().zip(theirs.iter().rev()).take_while(|(a, b)| a == b).count();
+        assert!(common >= 20, "the same callers, {common} of {}", ours.len());
+    }
+
+    #[test]
+    fn a_deep_stack_is_cut_at_the_outer_end() {
+        #[inline(never)]
+        fn deep(n: usize) -> Backtrace {
+            if n > 0 { std::hint::black_box(deep(n - 1)) } else { capture() }
+        }
+        let backtrace = deep(MAX_FRAMES * 2);
+        assert!(backtrace.truncated);
+        assert_eq!(backtrace.frames().len(), MAX_FRAMES);
+        assert!(!deep(1).truncated);
+    }
+}

@@ -1,0 +1,247 @@
+//! Which loaded object an address belongs to, and its number in the ledger.
+//!
+//! `_dl_find_object` (glibc 2.35) finds the object without a lock, valid under the loader's own.
+//! After a `dlclose` another object may stand at the same address: each close starts a new
+//! generation, and a number is used again only after path and build id were compared.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use super::book::Book;
+use super::system;
+use crate::ledger::module::{
+    BIAS_AT, BUILD_ID_AT, BUILD_ID_LEN_AT, END_AT, MAX_BUILD_ID, MAX_PATH, NO_MODULE, PATH_AT,
+    PATH_LEN_AT, RECORD, START_AT,
+};
+
+/// `struct dl_find_object` of `<dlfcn.h>`.
+#[repr(C)]
+#[derive(Debug)]
+struct FoundObject {
+    flags: u64,
+    map_start: usize,
+    map_end: usize,
+    link_map: *const LinkMap,
+    eh_frame: *const c_void,
+    reserved: [u64; 8],
+}
+
+/// The public part of `struct link_map` of `<link.h>`.
+#[repr(C)]
+#[derive(Debug)]
+struct LinkMap {
+    bias: usize,
+    name: *const c_char,
+}
+
+unsafe extern "C" {
+    fn _dl_find_object(address: *const c_void, result: *mut FoundObject) -> c_int;
+}
+
+/// A loaded object that holds some address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Object {
+    /// Where its mapping starts.
+    pub(crate) start: usize,
+    /// Where it ends.
+    pub(crate) end: usize,
+    /// The difference between addresses in memory and in the file.
+    pub(crate) bias: usize,
+    name: *const c_char,
+}
+
+impl Object {
+    /// The object that `address` is in; `None` for generated code and the kernel's.
+    pub(crate) fn find(address: usize) -> Option<Self> {
+        let mut found = FoundObject {
+            flags: 0,
+            map_start: 0,
+            map_end: 0,
+            link_map: core::ptr::null(),
+            eh_frame: core::ptr::null(),
+            reserved: [0; 8],
+        };
+        // SAFETY: `found` is writable and has glibc's layout, with room to spare.
+        let missing = unsafe { _dl_find_object(address as *const c_void, &mut found) };
+        if missing != 0 || found.link_map.is_null() {
+            return None;
+        }
+        // SAFETY: the link map lives as long as its object, whose code is on this stack.
+        let LinkMap { bias, name } = unsafe { found.link_map.read() };
+        Some(Self { start: found.map_start, end: found.map_end, bias, name })
+    }
+
+    /// Whether `address` is in the object.
+    pub(crate) fn contains(&self, address: usize) -> bool {
+        address >= self.start && address < self.end
+    }
+
+    fn record(&self) -> [u8; RECORD] {
+        let mut record = [0; RECORD];
+        put(&mut record, START_AT, &self.start.to_le_bytes());
+        put(&mut record, END_AT, &self.end.to_le_bytes());
+        put(&mut record, BIAS_AT, &self.bias.to_le_bytes());
+        let mut build_id = [0; MAX_BUILD_ID];
+        let len = self.build_id(&mut build_id);
+        put(&mut record, BUILD_ID_LEN_AT, &len.to_le_bytes());
+        put(&mut record, BUILD_ID_AT, &build_id);
+        let mut exe = [0; MAX_PATH];
+        let path = self.path(&mut exe);
+        let path = path.get(..MAX_PATH).unwrap_or(path);
+        let len = u16::try_from(path.len()).unwrap_or_default();
+        put(&mut record, PATH_LEN_AT, &len.to_le_bytes());
+        put(&mut record, PATH_AT, path);
+        record
+    }
+
+    /// The object's path; the program itself has none of its own and is asked from the kernel.
+    fn path<'a>(&self, exe: &'a mut [u8]) -> &'a [u8] {
+        // SAFETY: the name is NUL-terminated and lives as long as its object.
+        let name = unsafe { CStr::from_ptr(self.name) }.to_bytes();
+        let len = if name.is_empty() {
+            system::read_link(c"/proc/self/exe", exe)
+        } else {
+            let len = name.len().min(exe.len());
+            if let (Some(to), Some(from)) = (exe.get_mut(..len), name.get(..len)) {
+                to.copy_from_slice(from);
+            }
+            len
+        };
+        exe.get(..len).unwrap_or_default()
+    }
+
+    /// Reads the GNU build id out of the object's mapped headers; its length, 0 where there is
+    /// none. Layout: ELF-64, `Elf64_Ehdr`, `Elf64_Phdr` and `Elf64_Nhdr` of the System V ABI.
+    fn build_id(&self, into: &mut [u8; MAX_BUILD_ID]) -> u16 {
+        const PT_NOTE: u32 = 4;
+        const NT_GNU_BUILD_ID: u32 = 3;
+        const PHDR: usize = 56;
+        if self.read::<4>(self.start) != Some(*b"\x7fELF") {
+            return 0;
+        }
+        let at = |offset: usize| self.start.wrapping_add(offset);
+        let headers = self.read::<8>(at(32)).map_or(0, usize::from_le_bytes);
+        let count = self.read::<2>(at(56)).map_or(0, u16::from_le_bytes);
+        for index in 0..usize::from(count) {
+            let header = at(headers.wrapping_add(index.wrapping_mul(PHDR)));
+            if self.read::<4>(header).map(u32::from_le_bytes) != Some(PT_NOTE) {
+                continue;
+            }
+            let field = |offset: usize| {
+                self.read::<8>(header.wrapping_add(offset)).map_or(0, usize::from_le_bytes)
+            };
+            let mut note = field(16).wrapping_add(self.bias);
+            let end = note.saturating_add(field(40));
+            while note < end {
+                let word = |offset: usize| {
+                    self.read::<4>(note.wrapping_add(offset)).map_or(0, u32::from_le_bytes)
+                };
+                let (name_len, len, kind) = (word(0) as usize, word(4) as usize, word(8));
+                let name = note.wrapping_add(12);
+                let data = name.wrapping_add(name_len.wrapping_add(3) & !3);
+                if kind == NT_GNU_BUILD_ID && self.read::<4>(name) == Some(*b"GNU\0") {
+                    let len = len.min(MAX_BUILD_ID);
+                    for (offset, byte) in into.iter_mut().take(len).enumerate() {
+                        *byte = self.read::<1>(data.wrapping_add(offset)).map_or(0, |[b]| b);
+                    }
+                    return u16::try_from(len).unwrap_or_default();
+                }
+                note = data.wrapping_add(len.wrapping_add(3) & !3);
+            }
+        }
+        0
+    }
+
+    /// Reads `N` bytes of the object's headers.
+    fn read<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
+        // The headers and notes are in the first, readable segment; the first page surely is,
+        // and a linker puts the build id there.
+        const HEADERS: usize = 4096;
+        let end = address.checked_add(N)?;
+        if address < self.start || end > self.end.min(self.start.wrapping_add(HEADERS)) {
+            return None;
+        }
+        // SAFETY: the bytes are in the object's first page, which the loader mapped readable.
+        Some(unsafe { (address as *const [u8; N]).read_unaligned() })
+    }
+}
+
+fn put(record: &mut [u8; RECORD], at: usize, bytes: &[u8]) {
+    if let Some(to) = record.get_mut(at..at.saturating_add(bytes.len())) {
+        to.copy_from_slice(bytes);
+    }
+}
+
+/// Grows with each `dlclose`.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// How many numbers are remembered by the start of their object's mapping.
+const REMEMBERED: usize = 256;
+
+/// `[start of the mapping >> 12: 36][generation: 16][number: 12]`, zero where nothing is known.
+static NUMBERS: [AtomicU64; REMEMBERED] = [const { AtomicU64::new(0) }; REMEMBERED];
+
+static OWN_START: AtomicUsize = AtomicUsize::new(0);
+static OWN_END: AtomicUsize = AtomicUsize::new(0);
+
+/// An object was closed: what is remembered has to be compared again.
+pub(crate) fn closed() {
+    GENERATION.fetch_add(1, Ordering::AcqRel);
+}
+
+/// Whether `address` is in the preload heap's own code.
+pub(crate) fn is_own(address: usize) -> bool {
+    let mut end = OWN_END.load(Ordering::Acquire);
+    if end == 0 {
+        let Some(own) = Object::find(is_own as *const () as usize) else { return false };
+        OWN_START.store(own.start, Ordering::Relaxed);
+        OWN_END.store(own.end, Ordering::Release);
+        end = own.end;
+    }
+    address >= OWN_START.load(Ordering::Relaxed) && address < end
+}
+
+/// The number of `object` in `book`; [`NO_MODULE`] where the ledger has no room for it.
+pub(crate) fn number(book: &Book, object: &Object) -> u16 {
+    let generation = u64::from(GENERATION.load(Ordering::Acquire) & 0xffff);
+    let tag = (object.start as u64 >> 12 << 28) | (generation << 12);
+    let remembered = NUMBERS.get((object.start >> 12).wrapping_rem(REMEMBERED));
+    if let Some(known) = remembered.map(|word| word.load(Ordering::Relaxed))
+        && known & !0xfff == tag
+        && known & 0xfff != 0
+    {
+        return u16::try_from(known & 0xfff).unwrap_or(NO_MODULE);
+    }
+    let record = object.record();
+    let known = (1..book.module_count()).find(|number| book.module(*number) == record);
+    let Some(number) = known.or_else(|| book.add_module(&record)) else { return NO_MODULE };
+    if let Some(word) = remembered {
+        word.store(tag | u64::from(number), Ordering::Relaxed);
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_objects_of_libc_and_of_the_test_are_told_apart() {
+        let test = Object::find(closed as *const () as usize).expect("the test has an object");
+        let libc = Object::find(libc::getpid as *const () as usize).expect("libc has an object");
+        assert_ne!(test.start, libc.start);
+        assert!(test.contains(closed as *const () as usize));
+        assert!(!test.contains(libc.start));
+        let mut exe = [0; MAX_PATH];
+        let path = std::env::current_exe().expect("the test has a path");
+        assert_eq!(test.path(&mut exe), path.as_os_str().as_encoded_bytes());
+        let mut id = [0; MAX_BUILD_ID];
+        assert_eq!(libc.build_id(&mut id), 20, "distributions give libc a SHA-1 build id");
+    }
+
+    #[test]
+    fn no_object_has_an_address_of_the_stack() {
+        let local = 0_u8;
+        assert_eq!(Object::find(&raw const local as usize), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! How the preload heap comes up: the states, and the handshake with the parent.
+//!
+//! ```text
+//!   COLD --first call--> STARTING --> READY   the heap serves, the ledger is written
+//!                                 \-> ASIDE   libc serves: no ledger, or not ours
+//! ```
+//! While libc has no environment yet, COLD stays and libc serves. In a child of `fork` the heap
+//! goes on, private memory that it is, and the ledger, which is the parent's, is left alone.
+
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use super::book::Book;
+use super::{heap, modules, next, system};
+use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, VERSION, mark, state};
+use crate::ledger::layout::Layout;
+
+/// The states of the process's heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    /// Nothing was asked yet.
+    Cold = 0,
+    /// A thread is at it.
+    Starting = 1,
+    /// The heap serves.
+    Ready = 2,
+    /// libc serves.
+    Aside = 3,
+}
+
+static STATE: AtomicU8 = AtomicU8::new(State::Cold as u8);
+static BEFORE_READY: AtomicU64 = AtomicU64::new(0);
+static TRACING: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+static BOOK_BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+static HEAP_SIZE: AtomicU64 = AtomicU64::new(0);
+static NODES: AtomicU32 = AtomicU32::new(0);
+
+/// The longest that a child waits at its exit for the parent, in seconds.
+const EXIT_WAIT: i64 = 120;
+
+/// Where the process stands.
+pub(crate) fn state() -> State {
+    match STATE.load(Ordering::Acquire) {
+        0 => State::Cold,
+        1 => State::Starting,
+        2 => State::Ready,
+        _ => State::Aside,
+    }
+}
+
+/// Whether the heap serves this request; starts it where nobody has.
+#[inline]
+pub(crate) fn is_ready() -> bool {
+    match state() {
+        State::Ready => true,
+        State::Aside => false,
+        State::Cold | State::Starting => start(),
+    }
+}
+
+/// The ledger, while this process may write it.
+pub(crate) fn book() -> Option<Book> {
+    let tracing = TRACING.load(Ordering::Acquire);
+    if tracing.is_null() {
+        return None;
+    }
+    // SAFETY: the page is never unmapped; after a fork it reads as zero.
+    if unsafe { (*tracing).load(Ordering::Relaxed) } == 0 {
+        return None;
+    }
+    let layout =
+        Layout::new(HEAP_SIZE.load(Ordering::Relaxed), NODES.load(Ordering::Relaxed))?;
+    // SAFETY: `start` mapped a ledger of this layout before it set TRACING.
+    Some(unsafe { Book::new(BOOK_BASE.load(Ordering::Relaxed), layout) })
+}
+
+#[cold]
+fn start() -> bool {
+    if !system::has_environment() {
+        BEFORE_READY.fetch_add(1, Ordering::Relaxed);
+        return false;
+    }
+    let (cold, starting) = (State::Cold as u8, State::Starting as u8);
+    if STATE.compare_exchange(cold, starting, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // Another thread is at it, or this one is, below a function that allocates.
+        BEFORE_READY.fetch_add(1, Ordering::Relaxed);
+        return state() == State::Ready;
+    }
+    let errno = system::errno();
+    let ready = open_ledger().is_some();
+    system::set_errno(errno);
+    let state = if ready { State::Ready } else { State::Aside };
+    STATE.store(state as u8, Ordering::Release);
+    ready
+}
+
+/// Claims the ledger, reserves the heap, and starts tracing; `None` where libc has to serve.
+fn open_ledger() -> Option<()> {
+    let file = system::File::open(system::variable(LEDGER_VARIABLE)?)?;
+    let claimed = claim(&file);
+    file.close();
+    claimed
+}
+
+fn claim(file: &system::File) -> Option<()> {
+    const PAGE: u64 = 4096;
+    if file.len() < PAGE {
+        return None;
+    }
+    let first_page = file.map(PAGE)?;
+    // SAFETY: the page is mapped, and a header is made of atomics.
+    let header = unsafe { &*first_page.cast::<Header>() };
+    if header.magic.load(Ordering::Relaxed) != MAGIC {
+        return None;
+    }
+    let own = system::process();
+    let owner = header.owner.compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire);
+    let renewed = match owner {
+        Ok(_) => false,
+        // The same process after an `exec`: the program that counts is the last one.
+        Err(owner) if owner == own => true,
+        Err(_) => return None,
+    };
+    header.child_version.store(VERSION, Ordering::Relaxed);
+    if header.parent_version.load(Ordering::Relaxed) != VERSION {
+        header.state.store(state::OTHER_VERSION, Ordering::Release);
+        return None;
+    }
+    let (size, nodes) =
+        (header.heap_size.load(Ordering::Relaxed), header.nodes.load(Ordering::Relaxed));
+    let layout = Layout::new(size, nodes).filter(|layout| layout.len <= file.len())?;
+    if renewed {
+        clear(file, header, &layout);
+    }
+    header.images.fetch_add(1, Ordering::Relaxed);
+    let base = file.map(layout.len)?;
+    let tracing = system::wiped_on_fork();
+    let (Some(tracing), Some(heap_base)) =
+        (tracing, usize::try_from(size).ok().and_then(heap::reserve))
+    else {
+        header.state.store(state::NO_REGION, Ordering::Release);
+        return None;
+    };
+    header.heap_base.store(heap_base as u64, Ordering::Relaxed);
+    let _ = header.node_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+    let _ = header.module_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+    HEAP_SIZE.store(size, Ordering::Relaxed);
+    NODES.store(nodes, Ordering::Relaxed);
+    BOOK_BASE.store(base, Ordering::Relaxed);
+    let tracing = tracing.cast::<AtomicU32>();
+    // SAFETY: the page was just made.
+    unsafe { (*tracing).store(1, Ordering::Relaxed) };
+    TRACING.store(tracing, Ordering::Release);
+    header.state.store(state::ACTIVE, Ordering::Release);
+    Some(())
+}
+
+/// Forgets what the image before an `exec` left.
+fn clear(file: &system::File, header: &Header, layout: &Layout) {
+    let state = &header.state;
+    state.store(state::SILENT, Ordering::Release);
+    file.punch(layout.modules_at, layout.len.wrapping_sub(layout.modules_at));
+    for word in [
+        &header.trouble,
+        &header.node_count,
+        &header.module_count,
+        &header.exit_seen,
+        &header.mark,
+    ] {
+        word.store(0, Ordering::Relaxed);
+    }
+    for word in [
+        &header.allocations,
+        &header.frees,
+        &header.live_bytes,
+        &header.peak_bytes,
+        &header.before_ready,
+    ] {
+        word.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The constructor: starts the heap where no allocation has, and checks that it is in front.
+pub(crate) fn construct() {
+    next::find();
+    is_ready();
+    let Some(book) = book() else { return };
+    let header = book.header();
+    header.before_ready.fetch_add(BEFORE_READY.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    let in_front = system::program_symbol(c"malloc") as usize;
+    if !modules::is_own(in_front) {
+        header.state.store(state::INTERPOSED, Ordering::Release);
+    }
+}
+
+/// The process is about to exit: tells the parent, and waits where the parent asked for it.
+pub(crate) fn exit() {
+    static ONCE: AtomicBool = AtomicBool::new(false);
+    let Some(book) = book() else { return };
+    let header = book.header();
+    let mine = header.owner.load(Ordering::Relaxed) == system::process();
+    if !mine || ONCE.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    header.exit_seen.store(1, Ordering::Release);
+    if header.stop_at_exit.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    header.mark.store(mark::AT_EXIT, Ordering::Release);
+    system::futex_wake(&header.mark);
+    while header.mark.load(Ordering::Acquire) == mark::AT_EXIT {
+        let before = header.mark.load(Ordering::Acquire);
+        system::futex_wait(&header.mark, before, EXIT_WAIT);
+        if header.mark.load(Ordering::Acquire) == mark::AT_EXIT {
+            return;
+        }
+    }
+}

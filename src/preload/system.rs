@@ -1,0 +1,233 @@
+//! The kernel and the few functions of libc that the preload heap calls.
+//!
+//! Files are opened by bare system calls: a program may interpose `open`, and its own version may
+//! need what is not ready yet.
+
+use core::ffi::{CStr, c_char, c_int, c_long, c_void};
+use core::ptr;
+
+/// `errno` values that the heap sets.
+pub(crate) const ENOMEM: c_int = 12;
+/// Invalid argument.
+pub(crate) const EINVAL: c_int = 22;
+
+const PROT_NONE: c_int = 0;
+const PROT_READ: c_int = 1;
+const PROT_WRITE: c_int = 2;
+const MAP_SHARED: c_int = 1;
+const MAP_PRIVATE: c_int = 2;
+const MAP_ANONYMOUS: c_int = 0x20;
+const MAP_NORESERVE: c_int = 0x4000;
+const MADV_WIPEONFORK: c_int = 18;
+const AT_FDCWD: c_long = -100;
+const O_RDWR: c_long = 2;
+const O_CLOEXEC: c_long = 0o2_000_000;
+const FALLOC_FL_KEEP_SIZE: c_long = 1;
+const FALLOC_FL_PUNCH_HOLE: c_long = 2;
+const SEEK_END: c_long = 2;
+
+#[cfg(target_arch = "x86_64")]
+mod number {
+    pub(super) const LSEEK: i64 = 8;
+    pub(super) const OPENAT: i64 = 257;
+    pub(super) const READLINKAT: i64 = 267;
+    pub(super) const FALLOCATE: i64 = 285;
+    pub(super) const FUTEX: i64 = 202;
+    pub(super) const CLOSE: i64 = 3;
+    pub(super) const GETPID: i64 = 39;
+}
+#[cfg(target_arch = "aarch64")]
+mod number {
+    pub(super) const LSEEK: i64 = 62;
+    pub(super) const OPENAT: i64 = 56;
+    pub(super) const READLINKAT: i64 = 78;
+    pub(super) const FALLOCATE: i64 = 47;
+    pub(super) const FUTEX: i64 = 98;
+    pub(super) const CLOSE: i64 = 57;
+    pub(super) const GETPID: i64 = 172;
+}
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+    fn syscall(number: c_long, ...) -> c_long;
+    fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, off: i64)
+    -> *mut c_void;
+    fn munmap(at: *mut c_void, len: usize) -> c_int;
+    fn mprotect(at: *mut c_void, len: usize, prot: c_int) -> c_int;
+    fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn __errno_location() -> *mut c_int;
+    #[link_name = "abort"]
+    fn libc_abort() -> !;
+}
+
+/// Ends the process; for the panic handler alone.
+pub(crate) fn abort() -> ! {
+    // SAFETY: abort has no preconditions.
+    unsafe { libc_abort() }
+}
+
+/// The calling thread's `errno`.
+pub(crate) fn errno() -> c_int {
+    // SAFETY: __errno_location never returns null.
+    unsafe { *__errno_location() }
+}
+
+/// Sets the calling thread's `errno`.
+pub(crate) fn set_errno(value: c_int) {
+    // SAFETY: __errno_location never returns null.
+    unsafe { *__errno_location() = value }
+}
+
+/// The process's number, from the kernel: libc's is stale in a child of `vfork`.
+pub(crate) fn process() -> u32 {
+    // SAFETY: getpid has no preconditions.
+    let pid = unsafe { syscall(number::GETPID) };
+    u32::try_from(pid).unwrap_or_default()
+}
+
+/// The value of environment variable `name`; `None` too where libc has no environment yet.
+pub(crate) fn variable(name: &str) -> Option<&'static CStr> {
+    // SAFETY: libc sets `environ` once before the first constructor; it is null until then.
+    let mut at = unsafe { environ };
+    while !at.is_null() {
+        // SAFETY: `environ` is a null-terminated array, and the loop stops at the null.
+        let entry = unsafe { *at };
+        if entry.is_null() {
+            return None;
+        }
+        // SAFETY: each entry is NUL-terminated and lives until the program replaces it.
+        let text = unsafe { CStr::from_ptr(entry) };
+        let value = text.to_bytes().strip_prefix(name.as_bytes());
+        if let Some([b'=', ..]) = value {
+            // SAFETY: `name` and the '=' are in front of the terminator.
+            return Some(unsafe { CStr::from_ptr(entry.add(name.len().wrapping_add(1))) });
+        }
+        // SAFETY: `at` has not passed the terminating null.
+        at = unsafe { at.add(1) };
+    }
+    None
+}
+
+/// Whether libc knows the environment.
+pub(crate) fn has_environment() -> bool {
+    // SAFETY: a read of libc's variable.
+    unsafe { !environ.is_null() }
+}
+
+/// An open file; closed by [`File::close`].
+#[derive(Debug)]
+pub(crate) struct File(c_long);
+
+impl File {
+    /// Opens `path` for reading and writing, closed on `exec`.
+    pub(crate) fn open(path: &CStr) -> Option<Self> {
+        // SAFETY: the path is NUL-terminated.
+        let fd = unsafe { syscall(number::OPENAT, AT_FDCWD, path.as_ptr(), O_RDWR | O_CLOEXEC) };
+        (fd >= 0).then_some(Self(fd))
+    }
+
+    /// Its size in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        // SAFETY: lseek on a descriptor of ours.
+        let len = unsafe { syscall(number::LSEEK, self.0, 0 as c_long, SEEK_END) };
+        u64::try_from(len).unwrap_or_default()
+    }
+
+    /// Maps its first `len` bytes, shared, for reading and writing.
+    pub(crate) fn map(&self, len: u64) -> Option<*mut u8> {
+        let (len, fd) = (usize::try_from(len).ok()?, c_int::try_from(self.0).ok()?);
+        // SAFETY: a new mapping, where the kernel likes.
+        let at = unsafe {
+            mmap(ptr::null_mut(), len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0)
+        };
+        mapped(at)
+    }
+
+    /// Makes `len` bytes at `offset` zero and gives their memory back.
+    pub(crate) fn punch(&self, offset: u64, len: u64) -> bool {
+        let mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
+        // SAFETY: fallocate on a descriptor of ours.
+        unsafe { syscall(number::FALLOCATE, self.0, mode, offset, len) == 0 }
+    }
+
+    /// Closes it.
+    pub(crate) fn close(self) {
+        // SAFETY: the descriptor is ours and `self` is gone after this.
+        unsafe { syscall(number::CLOSE, self.0) };
+    }
+}
+
+/// Reads the link at `path` into `into`; the number of bytes, 0 where it can't be read.
+pub(crate) fn read_link(path: &CStr, into: &mut [u8]) -> usize {
+    let (at, len) = (into.as_mut_ptr(), into.len());
+    // SAFETY: the path is NUL-terminated and `into` is writable for its length.
+    let read = unsafe { syscall(number::READLINKAT, AT_FDCWD, path.as_ptr(), at, len) };
+    usize::try_from(read).unwrap_or_default()
+}
+
+/// Reserves `len` bytes of private memory that costs nothing until it is touched, at a multiple
+/// of `align` (a power of two).
+pub(crate) fn reserve(len: usize, align: usize) -> Option<*mut u8> {
+    let whole = len.checked_add(align)?;
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    // SAFETY: a new mapping, where the kernel likes.
+    let at = mapped(unsafe { mmap(ptr::null_mut(), whole, PROT_NONE, flags, -1, 0) })?;
+    let start = at.wrapping_add(at.align_offset(align));
+    // SAFETY: the range is inside the mapping that was just made.
+    let opened = unsafe { mprotect(start.cast(), len, PROT_READ | PROT_WRITE) };
+    (opened == 0).then_some(start)
+}
+
+/// A page of memory that reads as zero in a child of `fork` (not of `vfork`).
+pub(crate) fn wiped_on_fork() -> Option<*mut u8> {
+    const PAGE: usize = 4096;
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    // SAFETY: a new mapping, where the kernel likes.
+    let at = unsafe { mmap(ptr::null_mut(), PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) };
+    let at = mapped(at)?;
+    // SAFETY: the range is the mapping that was just made.
+    let wiped = unsafe { madvise(at.cast(), PAGE, MADV_WIPEONFORK) };
+    (wiped == 0).then_some(at)
+}
+
+/// Gives a mapping of [`File::map`] back.
+///
+/// # Safety
+/// Nothing may use the mapping afterwards.
+pub(crate) unsafe fn unmap(at: *mut u8, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { munmap(at.cast(), len) };
+}
+
+/// The address of `name` in the object that follows this one in the search order.
+pub(crate) fn next_symbol(name: &CStr) -> *mut c_void {
+    const RTLD_NEXT: usize = usize::MAX;
+    // SAFETY: the name is NUL-terminated.
+    unsafe { dlsym(RTLD_NEXT as *mut c_void, name.as_ptr()) }
+}
+
+/// The address of `name` as the program finds it.
+pub(crate) fn program_symbol(name: &CStr) -> *mut c_void {
+    // SAFETY: the name is NUL-terminated; a null handle is RTLD_DEFAULT.
+    unsafe { dlsym(ptr::null_mut(), name.as_ptr()) }
+}
+
+/// Sleeps while `*word == value`, at most `seconds`; may return early.
+pub(crate) fn futex_wait(word: &core::sync::atomic::AtomicU32, value: u32, seconds: i64) {
+    const FUTEX_WAIT: c_long = 0;
+    let timeout: [i64; 2] = [seconds, 0];
+    // SAFETY: the word and the timeout are readable while the call lasts.
+    unsafe { syscall(number::FUTEX, word.as_ptr(), FUTEX_WAIT, value, timeout.as_ptr()) };
+}
+
+/// Wakes whoever sleeps on `word`.
+pub(crate) fn futex_wake(word: &core::sync::atomic::AtomicU32) {
+    const FUTEX_WAKE: c_long = 1;
+    // SAFETY: the word is readable while the call lasts.
+    unsafe { syscall(number::FUTEX, word.as_ptr(), FUTEX_WAKE, c_int::MAX) };
+}
+
+fn mapped(at: *mut c_void) -> Option<*mut u8> {
+    (at as isize != -1).then_some(at.cast())
+}
