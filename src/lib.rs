@@ -1,5 +1,6 @@
 //! Snapshot tests for memory leaks.
 pub mod plugin;
+pub mod report;
 
 mod ledger;
 #[cfg(test)]

@@ -1,0 +1,139 @@
+//! The result of one checked run, as a value: what the text, the JSON and the snapshot are made of.
+
+use std::fmt;
+
+/// What the ages of a traceback's live allocations say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Live blocks remain from every measured iteration.
+    Leak,
+    /// Bytes or blocks grow over the iterations, not in each.
+    Growth,
+    /// Live, from warm-up or from one iteration: a cache.
+    OneTime,
+    /// Only the last iteration's block is live: a context made anew each time.
+    Replaced,
+}
+
+impl Verdict {
+    /// Whether the verdict fails a trial unless it was accepted.
+    #[must_use]
+    pub fn fails(self) -> bool {
+        matches!(self, Self::Leak | Self::Growth)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leak => "leak",
+            Self::Growth => "growth",
+            Self::OneTime => "one-time",
+            Self::Replaced => "replaced",
+        })
+    }
+}
+
+/// Whether the program could still reach the blocks when they were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reachability {
+    /// No pointer leads there.
+    Lost,
+    /// Only lost blocks lead there.
+    Indirect,
+    /// A pointer leads there.
+    Reachable,
+    /// The child's memory was not read.
+    Unknown,
+}
+
+impl fmt::Display for Reachability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "lost",
+            Self::Indirect => "indirect",
+            Self::Reachable => "reachable",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// One frame of a traceback.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// The demangled function, without a hash; `None` where no symbol is known.
+    pub function: Option<String>,
+    /// The base name of the module's file; `None` for generated code.
+    pub module: Option<String>,
+    /// Bytes from the function's start, or from the module's where no symbol is known.
+    pub offset: u64,
+    /// The source file, where debug information names it.
+    pub file: Option<String>,
+    /// The line in the source file, from 1.
+    pub line: Option<u32>,
+    /// The function was inlined into the next frame.
+    pub inlined: bool,
+}
+
+/// All live allocations of one traceback.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// What their ages say.
+    pub verdict: Verdict,
+    /// The worst of theirs.
+    pub reachability: Reachability,
+    /// Live blocks, of the measured iterations where the verdict is a leak.
+    pub blocks: u64,
+    /// Requested bytes of these blocks.
+    pub bytes: u64,
+    /// Blocks that an iteration adds.
+    pub blocks_per_iteration: f64,
+    /// Requested bytes that an iteration adds.
+    pub bytes_per_iteration: f64,
+    /// The frames, innermost first.
+    pub frames: Vec<Frame>,
+}
+
+/// How the child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exit {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// What the preload heap did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tracing {
+    /// It served the program.
+    pub active: bool,
+    /// Traced allocations.
+    pub allocations: u64,
+    /// Traced frees.
+    pub frees: u64,
+    /// The most requested bytes that were live at a time.
+    pub peak_bytes: u64,
+    /// Every allocation was traced.
+    pub complete: bool,
+}
+
+/// The result of one checked run.
+#[must_use]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The scenario's name; `None` for a program that was run without one.
+    pub scenario: Option<String>,
+    /// The program and its arguments; the plugins and steps where the host ran.
+    pub program: Vec<String>,
+    /// How the child ended.
+    pub exit: Exit,
+    /// What the preload heap did.
+    pub tracing: Tracing,
+    /// Measured iterations.
+    pub iterations: u32,
+    /// One group for each traceback, those that fail first, then by bytes, largest first.
+    pub groups: Vec<Group>,
+    /// What a reader should know beside the verdicts, a sentence each.
+    pub notes: Vec<String>,
+}
