@@ -2,9 +2,9 @@
 pub mod plugin;
 pub mod report;
 
+mod child;
 mod ledger;
 #[cfg(test)]
 mod preload;
 #[cfg(test)]
 use libmimalloc_sys as _;
-static X: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));

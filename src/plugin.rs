@@ -121,8 +121,8 @@ impl Call<'_> {
     /// The words after the command's own. A word that is not UTF-8 reads as empty.
     pub fn args(&self) -> impl Iterator<Item = &str> {
         // SAFETY: `raw` lives as long as `self` (the module's invariant).
-        let (argc, argv) = unsafe { ((*self.raw).argc as usize, (*self.raw).argv) };
-        (0..argc).map(move |index| {
+        let RawCall { argc, argv, .. } = unsafe { &*self.raw };
+        (0..*argc as usize).map(move |index| {
             // SAFETY: `argv` holds `argc` pointers.
             let word = unsafe { *argv.add(index) };
             // SAFETY: each word is NUL-terminated and lives as long as the call.

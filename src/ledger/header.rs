@@ -93,4 +93,10 @@ pub(crate) struct Header {
     pub(crate) stop_at_exit: AtomicU32,
     /// The program reached its exit through the preload heap.
     pub(crate) exit_seen: AtomicU32,
+    /// The thread that stands at [`mark::AT_EXIT`].
+    pub(crate) exit_thread: AtomicU32,
+    /// Where the live part of that thread's stack begins: the frame that called `exit`.
+    pub(crate) exit_stack: AtomicU64,
+    /// The callee-saved registers of that frame.
+    pub(crate) exit_registers: [AtomicU64; 12],
 }

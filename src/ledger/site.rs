@@ -20,6 +20,10 @@ pub(crate) const MAX_NODES: u32 = 1 << 26;
 /// The node above every outermost frame.
 pub(crate) const ROOT: u32 = 0;
 
+/// The site of a block that was allocated while its thread paused tracing: it is in the ledger so
+/// that pointers can be followed through it, and in no verdict.
+pub(crate) const PAUSED: u32 = MAX_NODES - 1;
+
 /// Node flags.
 pub(crate) mod flag {
     /// The offset is that of the interrupted instruction, not of a return address.

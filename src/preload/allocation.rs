@@ -12,26 +12,33 @@ use super::book::Book;
 use super::{backtrace, heap, next, start, system, thread};
 use crate::ledger::entry::Entry;
 use crate::ledger::header::trouble;
+use crate::ledger::site::PAUSED;
 
 /// The largest request: beyond it, differences of pointers overflow (C17 7.22.3, glibc).
 const MAX_REQUEST: usize = isize::MAX.cast_unsigned();
 
 /// Enters a fresh block; `size` is what the program asked for.
 fn enter(block: *mut c_void, size: usize) {
-    let Some(granule) = heap::granule(block as usize) else { return };
-    let Some(book) = start::book() else { return };
-    if !thread::is_traced() {
-        return;
+    if let Some(granule) = heap::granule(block as usize)
+        && let Some(book) = start::book()
+    {
+        let site = current_site(&book);
+        enter_at(&book, granule, site, size);
     }
-    let site = backtrace::intern(&book, &backtrace::capture());
-    enter_at(&book, granule, site.unwrap_or_default(), size);
+}
+
+/// The site of an allocation that happens now.
+fn current_site(book: &Book) -> u32 {
+    if !thread::is_traced() {
+        return PAUSED;
+    }
+    // Where the ledger is full it says so; the block is kept for the pointers through it.
+    backtrace::intern(book, &backtrace::capture()).unwrap_or(PAUSED)
 }
 
 fn enter_at(book: &Book, granule: u64, site: u32, size: usize) {
-    if site != 0 {
-        let epoch = book.header().epoch.load(Ordering::Relaxed);
-        book.enter(granule, Entry { site, epoch, size: size as u64 });
-    }
+    let epoch = book.header().epoch.load(Ordering::Relaxed);
+    book.enter(granule, Entry { site, epoch, size: size as u64 });
 }
 
 /// Where the heap has no memory: whether it could not serve what libc could have.
@@ -129,7 +136,7 @@ pub(crate) unsafe fn free(block: *mut c_void) {
     system::set_errno(errno);
 }
 
-/// `realloc`. A block that was not traced stays so.
+/// `realloc`. A block that was allocated while tracing was paused stays out of the verdicts.
 ///
 /// # Safety
 /// `block` is null or live.
@@ -152,11 +159,12 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize) -> *mut c_void {
     }
     let book = start::book();
     // The backtrace first: the time in which the block has no entry stays short.
-    let before = book.filter(|book| book.is_entered(granule));
-    let site = before.filter(|_| thread::is_traced()).and_then(|book| {
-        backtrace::intern(&book, &backtrace::capture())
+    let site = book.and_then(|book| match (book.site(granule)?, thread::is_traced()) {
+        (PAUSED, _) => Some(PAUSED),
+        (old, false) => Some(old),
+        (_, true) => Some(current_site(&book)),
     });
-    let old = before.and_then(|book| book.remove(granule));
+    let old = book.and_then(|book| book.remove(granule));
     // SAFETY: the block is in our region, so it is this heap's.
     let moved = unsafe { heap::resize(block, size) };
     if moved.is_null() {
@@ -165,10 +173,10 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize) -> *mut c_void {
         }
         return refuse(size);
     }
-    if let (Some(book), Some(old)) = (book, old)
+    if let (Some(book), Some(site)) = (book, site)
         && let Some(granule) = heap::granule(moved as usize)
     {
-        enter_at(&book, granule, site.unwrap_or(old.site), size);
+        enter_at(&book, granule, site, size);
     }
     moved
 }

@@ -10,7 +10,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::header::{Header, trouble};
 use crate::ledger::layout::{ENTRY, Layout, MODULES};
 use crate::ledger::module;
-use crate::ledger::site::{NODE, Node, ROOT, SLOT};
+use crate::ledger::site::{NODE, Node, PAUSED, ROOT, SLOT};
 
 /// How far the search for a free slot goes; the table is never more than half full.
 const MAX_PROBES: u32 = 4096;
@@ -60,14 +60,18 @@ impl Book {
             .then(|| self.word(self.layout.table_at.wrapping_add(granule.wrapping_mul(ENTRY))))
     }
 
-    /// Whether the block at `granule` is traced.
-    pub(crate) fn is_entered(&self, granule: u64) -> bool {
-        self.entry_word(granule).is_some_and(|word| word.load(Ordering::Relaxed) != 0)
+    /// The site of the block at `granule`, if it has an entry.
+    pub(crate) fn site(&self, granule: u64) -> Option<u32> {
+        let word = self.entry_word(granule)?.load(Ordering::Relaxed);
+        Entry::decode(word, || 0).map(|entry| entry.site)
     }
 
     /// Takes one [`remove`](Self::remove) back.
     pub(crate) fn restore(&self, granule: u64, entry: Entry) {
         self.store(granule, entry);
+        if entry.site == PAUSED {
+            return;
+        }
         let header = self.header();
         header.frees.fetch_sub(1, Ordering::Relaxed);
         header.live_bytes.fetch_add(entry.size, Ordering::Relaxed);
@@ -83,9 +87,12 @@ impl Book {
         }
     }
 
-    /// Enters `entry` at `granule` and counts it.
+    /// Enters `entry` at `granule` and counts it, unless tracing is paused.
     pub(crate) fn enter(&self, granule: u64, entry: Entry) {
         self.store(granule, entry);
+        if entry.site == PAUSED {
+            return;
+        }
         let header = self.header();
         header.allocations.fetch_add(1, Ordering::Relaxed);
         let live = header.live_bytes.fetch_add(entry.size, Ordering::Relaxed);
@@ -107,6 +114,9 @@ impl Book {
         let entry = Entry::decode(word, || {
             second.map_or(0, |second| second.swap(0, Ordering::Relaxed))
         })?;
+        if entry.site == PAUSED {
+            return Some(entry);
+        }
         let header = self.header();
         header.frees.fetch_add(1, Ordering::Relaxed);
         header.live_bytes.fetch_sub(entry.size, Ordering::Relaxed);
@@ -244,6 +254,16 @@ mod tests {
         assert_eq!(book.header().frees.load(Ordering::Relaxed), 2);
         assert_eq!(book.header().live_bytes.load(Ordering::Relaxed), 0);
         assert_eq!(book.header().peak_bytes.load(Ordering::Relaxed), 5 + (1 << 30));
+    }
+
+    #[test]
+    fn a_paused_block_is_entered_and_not_counted() {
+        let (book, _memory) = book(16);
+        book.enter(7, Entry { site: PAUSED, epoch: 0, size: 40 });
+        assert_eq!(book.site(7), Some(PAUSED));
+        assert!(book.remove(7).is_some());
+        assert_eq!(book.header().allocations.load(Ordering::Relaxed), 0);
+        assert_eq!(book.header().frees.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::{allocation, heap, modules, next, start, thread};
+use super::{allocation, heap, modules, next, start, system, thread};
 
 const PAGE: usize = 4096;
 
@@ -109,6 +109,18 @@ entry_points! {
             heap::trim();
         }
         1
+    }
+
+    /// _exit(2): the parent has to look before the memory is gone.
+    fn _exit(status: c_int) {
+        start::exit();
+        system::exit(status)
+    }
+
+    /// _Exit (C17 7.22.4.5).
+    fn _Exit(status: c_int) {
+        start::exit();
+        system::exit(status)
     }
 
     /// dlclose(3): not of the malloc family; the modules have to know.

@@ -10,7 +10,7 @@
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::book::Book;
-use super::{heap, modules, next, system};
+use super::{backtrace, heap, modules, next, system};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -34,9 +34,6 @@ static TRACING: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
 static BOOK_BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 static HEAP_SIZE: AtomicU64 = AtomicU64::new(0);
 static NODES: AtomicU32 = AtomicU32::new(0);
-
-/// The longest that a child waits at its exit for the parent, in seconds.
-const EXIT_WAIT: i64 = 120;
 
 /// Where the process stands.
 pub(crate) fn state() -> State {
@@ -206,13 +203,17 @@ pub(crate) fn exit() {
     if header.stop_at_exit.load(Ordering::Acquire) == 0 {
         return;
     }
+    let frame = backtrace::exit_frame();
+    header.exit_thread.store(system::thread(), Ordering::Relaxed);
+    header.exit_stack.store(frame.stack as u64, Ordering::Relaxed);
+    for (word, value) in header.exit_registers.iter().zip(frame.registers) {
+        word.store(value as u64, Ordering::Relaxed);
+    }
     header.mark.store(mark::AT_EXIT, Ordering::Release);
     system::futex_wake(&header.mark);
-    while header.mark.load(Ordering::Acquire) == mark::AT_EXIT {
-        let before = header.mark.load(Ordering::Acquire);
-        system::futex_wait(&header.mark, before, EXIT_WAIT);
-        if header.mark.load(Ordering::Acquire) == mark::AT_EXIT {
-            return;
-        }
+    let parent = system::parent();
+    // The parent wakes this thread; the second is for a parent that is gone.
+    while header.mark.load(Ordering::Acquire) == mark::AT_EXIT && system::parent() == parent {
+        system::futex_wait(&header.mark, mark::AT_EXIT, 1);
     }
 }

@@ -35,6 +35,9 @@ mod number {
     pub(super) const FUTEX: i64 = 202;
     pub(super) const CLOSE: i64 = 3;
     pub(super) const GETPID: i64 = 39;
+    pub(super) const GETTID: i64 = 186;
+    pub(super) const GETPPID: i64 = 110;
+    pub(super) const EXIT_GROUP: i64 = 231;
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
@@ -45,6 +48,9 @@ mod number {
     pub(super) const FUTEX: i64 = 98;
     pub(super) const CLOSE: i64 = 57;
     pub(super) const GETPID: i64 = 172;
+    pub(super) const GETTID: i64 = 178;
+    pub(super) const GETPPID: i64 = 173;
+    pub(super) const EXIT_GROUP: i64 = 94;
 }
 
 unsafe extern "C" {
@@ -84,6 +90,28 @@ pub(crate) fn process() -> u32 {
     // SAFETY: getpid has no preconditions.
     let pid = unsafe { syscall(number::GETPID) };
     u32::try_from(pid).unwrap_or_default()
+}
+
+/// The parent process's number; another one once the parent is gone.
+pub(crate) fn parent() -> u32 {
+    // SAFETY: getppid has no preconditions.
+    let pid = unsafe { syscall(number::GETPPID) };
+    u32::try_from(pid).unwrap_or_default()
+}
+
+/// The calling thread's number.
+pub(crate) fn thread() -> u32 {
+    // SAFETY: gettid has no preconditions.
+    let tid = unsafe { syscall(number::GETTID) };
+    u32::try_from(tid).unwrap_or_default()
+}
+
+/// Ends the process at once.
+pub(crate) fn exit(status: c_int) -> ! {
+    loop {
+        // SAFETY: exit_group has no preconditions.
+        unsafe { syscall(number::EXIT_GROUP, status) };
+    }
 }
 
 /// The value of environment variable `name`; `None` too where libc has no environment yet.

@@ -1,0 +1,15 @@
+//! The child process, as the parent sees it: started, watched, read, ended.
+//!
+//! ```text
+//!   process  starts and ends it            (the one file that spawns)
+//!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
+//!   memory   reads its memory while it stands
+//!   reach    what its pointers reach
+//!   preload_file  the shared object that it is given
+//! ```
+
+pub(crate) mod ledger_file;
+pub(crate) mod memory;
+pub(crate) mod preload_file;
+pub(crate) mod process;
+pub(crate) mod reach;

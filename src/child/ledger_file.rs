@@ -1,0 +1,365 @@
+//! The parent's side of the ledger: the memfd, and readings of it.
+//!
+//! A [`Reading`] is a checked copy. The child may write while it is taken, may have been killed
+//! in the middle of a store, or may have scribbled over all of it: sizes are this process's own,
+//! numbers read from the file are checked before they are used, and what makes no sense is an
+//! error, never a panic.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
+use rustix::mm::{MapFlags, ProtFlags};
+
+use crate::ledger::entry::{Entry, MAX_EPOCH};
+use crate::ledger::header::{Header, MAGIC, VERSION};
+use crate::ledger::layout::{ENTRY, GRANULE, Layout, MODULES};
+use crate::ledger::module::{
+    BUILD_ID_AT, BUILD_ID_LEN_AT, MAX_BUILD_ID, MAX_PATH, PATH_AT, PATH_LEN_AT, RECORD,
+};
+use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
+
+/// Distinct frames that a ledger holds where nobody asks for more.
+pub(crate) const DEFAULT_NODES: u32 = 4 << 20;
+
+/// Why a ledger can't be made or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerError {
+    /// The kernel refused.
+    #[error("make the ledger: {0}")]
+    Make(#[source] rustix::io::Errno),
+    /// No ledger has these sizes.
+    #[error("make a ledger for a heap of {heap} bytes and {nodes} distinct frames")]
+    Size { heap: u64, nodes: u32 },
+    /// The file could not be read.
+    #[error("read the ledger: {0}")]
+    Read(#[from] std::io::Error),
+    /// The child wrote what no preload heap writes.
+    #[error("the program overwrote its ledger: {0}")]
+    Damaged(String),
+}
+
+/// One live allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Live {
+    /// Where the block lies in the child.
+    pub(crate) address: u64,
+    /// What the ledger holds of it.
+    pub(crate) entry: Entry,
+}
+
+impl Live {
+    /// Whether it was allocated while tracing was paused: no verdict counts it.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.entry.site == PAUSED
+    }
+}
+
+/// A loaded object, as the child recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoadedModule {
+    /// The path that the loader had.
+    pub(crate) path: PathBuf,
+    /// Its GNU build id; empty where it has none.
+    pub(crate) build_id: Vec<u8>,
+}
+
+/// The ledger of one child.
+#[derive(Debug)]
+pub(crate) struct LedgerFile {
+    file: File,
+    layout: Layout,
+    header: HeaderPage,
+}
+
+/// The mapped first page.
+///
+/// Invariant: `at` is a shared mapping of the file's first page, which the seals keep from
+/// shrinking, until the drop.
+#[derive(Debug)]
+struct HeaderPage {
+    at: *mut std::ffi::c_void,
+}
+
+const PAGE: usize = 4096;
+
+// SAFETY: the page is made of atomics; any thread may use it.
+unsafe impl Send for HeaderPage {}
+// SAFETY: as above.
+unsafe impl Sync for HeaderPage {}
+
+impl HeaderPage {
+    fn map(fd: &OwnedFd) -> Result<Self, rustix::io::Errno> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, where the kernel likes.
+        let at = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), PAGE, protection, MapFlags::SHARED, fd, 0)
+        }?;
+        Ok(Self { at })
+    }
+
+    fn get(&self) -> &Header {
+        // SAFETY: the type's invariant; a header is atomics, valid with any content.
+        unsafe { &*self.at.cast::<Header>() }
+    }
+}
+
+impl Drop for HeaderPage {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this object's, and its references end with it.
+        let _ = unsafe { rustix::mm::munmap(self.at, PAGE) };
+    }
+}
+
+impl LedgerFile {
+    /// A ledger for a heap of `heap` bytes and `nodes` distinct frames.
+    ///
+    /// # Errors
+    /// Where the kernel has no memfd of that size.
+    pub(crate) fn create(heap: u64, nodes: u32) -> Result<Self, LedgerError> {
+        let layout = Layout::new(heap, nodes).ok_or(LedgerError::Size { heap, nodes })?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let fd = rustix::fs::memfd_create("leaksnap-ledger", flags).map_err(LedgerError::Make)?;
+        rustix::fs::ftruncate(&fd, layout.len).map_err(LedgerError::Make)?;
+        // A child that shrank the file would turn the parent's reads into SIGBUS.
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&fd, seals).map_err(LedgerError::Make)?;
+        let header = HeaderPage::map(&fd).map_err(LedgerError::Make)?;
+        let words = header.get();
+        words.parent_version.store(VERSION, Ordering::Relaxed);
+        words.heap_size.store(heap, Ordering::Relaxed);
+        words.nodes.store(nodes, Ordering::Relaxed);
+        words.magic.store(MAGIC, Ordering::Release);
+        Ok(Self { file: File::from(fd), layout, header })
+    }
+
+    /// The path by which a child opens it while this process lives.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+
+    /// The first page. The child may write anything there at any time.
+    pub(crate) fn header(&self) -> &Header {
+        self.header.get()
+    }
+
+    /// The epoch of what is allocated from now on.
+    pub(crate) fn set_epoch(&self, epoch: u32) {
+        self.header().epoch.store(epoch.min(MAX_EPOCH), Ordering::Release);
+    }
+
+    /// Every live allocation, by address.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or an entry makes no sense.
+    pub(crate) fn live(&self) -> Result<Vec<Live>, LedgerError> {
+        const CHUNK: usize = 256 << 10;
+        let base = self.header().heap_base.load(Ordering::Relaxed);
+        if base.checked_add(self.layout.heap_size).is_none() {
+            return Err(LedgerError::Damaged("the heap's base is not an address".into()));
+        }
+        let nodes = self.node_count();
+        let mut live = Vec::new();
+        let mut buffer = vec![0_u8; CHUNK + ENTRY as usize];
+        let mut next_free = 0;
+        for (start, end) in self.data(self.layout.table_at)? {
+            let mut at = start;
+            while at < end {
+                let len = (end - at).min(CHUNK as u64);
+                // One word more: the size of a large block may lie beyond the chunk.
+                let wanted = usize::try_from((len + ENTRY).min(self.layout.len - at))
+                    .unwrap_or(buffer.len());
+                self.file.read_exact_at(&mut buffer[..wanted], at)?;
+                for offset in (0..len).step_by(ENTRY as usize) {
+                    let index = usize::try_from(offset).unwrap_or_default();
+                    let granule = (at + offset - self.layout.table_at) / ENTRY;
+                    let word = word_at(&buffer, index);
+                    if word == 0 || granule < next_free {
+                        continue;
+                    }
+                    let following =
+                        if index + 8 < wanted { word_at(&buffer, index + 8) } else { 0 };
+                    let Some(entry) = Entry::decode(word, || following) else { continue };
+                    let granules = entry.size.div_ceil(GRANULE).max(1);
+                    let fits = granules <= self.layout.granules().saturating_sub(granule);
+                    let known = entry.site != ROOT && entry.site < nodes || entry.site == PAUSED;
+                    if !fits || !known {
+                        let what = format!("entry {granule} has site {} of {nodes}", entry.site);
+                        return Err(LedgerError::Damaged(what));
+                    }
+                    // A large block's size stands where its second granule's entry would.
+                    next_free = granule + if Entry::is_large(word) { 2 } else { 1 };
+                    live.push(Live { address: base + granule * GRANULE, entry });
+                }
+                at += len;
+            }
+        }
+        Ok(live)
+    }
+
+    /// The frames of `site`, innermost first.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or the chain makes no sense.
+    pub(crate) fn backtrace(&self, site: u32) -> Result<Vec<Node>, LedgerError> {
+        let mut frames = Vec::new();
+        let mut number = site;
+        while number != ROOT {
+            if number >= self.node_count() {
+                return Err(LedgerError::Damaged(format!("there is no node {number}")));
+            }
+            let mut words = [0; NODE as usize];
+            let at = self.layout.nodes_at + u64::from(number) * NODE;
+            self.file.read_exact_at(&mut words, at)?;
+            let node = Node::decode((word_at(&words, 0), word_at(&words, 8)));
+            // A parent is always older: the walk ends.
+            if node.parent >= number {
+                return Err(LedgerError::Damaged(format!("node {number} is its own caller")));
+            }
+            frames.push(node);
+            number = node.parent;
+        }
+        Ok(frames)
+    }
+
+    /// The modules by number; number 0 is none.
+    ///
+    /// # Errors
+    /// Where the file can't be read.
+    pub(crate) fn modules(&self) -> Result<Vec<Option<LoadedModule>>, LedgerError> {
+        let count = self.header().module_count.load(Ordering::Acquire).clamp(1, MODULES);
+        let mut modules = vec![None];
+        for number in 1..u64::from(count) {
+            let mut record = [0; RECORD];
+            self.file.read_exact_at(&mut record, self.layout.modules_at + number * RECORD as u64)?;
+            let field = |at: usize| usize::from(u16::from_le_bytes([record[at], record[at + 1]]));
+            let path = &record[PATH_AT..][..field(PATH_LEN_AT).min(MAX_PATH)];
+            let build_id = &record[BUILD_ID_AT..][..field(BUILD_ID_LEN_AT).min(MAX_BUILD_ID)];
+            modules.push(Some(LoadedModule {
+                path: PathBuf::from(OsStr::from_bytes(path)),
+                build_id: build_id.to_vec(),
+            }));
+        }
+        Ok(modules)
+    }
+
+    fn node_count(&self) -> u32 {
+        self.header().node_count.load(Ordering::Acquire).min(self.layout.nodes)
+    }
+
+    /// The written parts of the file from `from` on: reading a hole would fill it.
+    fn data(&self, from: u64) -> Result<Vec<(u64, u64)>, LedgerError> {
+        let mut parts = Vec::new();
+        let mut at = from;
+        loop {
+            let start = match rustix::fs::seek(self.file.as_fd(), SeekFrom::Data(at)) {
+                Ok(start) => start,
+                Err(rustix::io::Errno::NXIO) => return Ok(parts),
+                Err(error) => return Err(LedgerError::Read(error.into())),
+            };
+            at = rustix::fs::seek(self.file.as_fd(), SeekFrom::Hole(start))
+                .map_err(std::io::Error::from)?;
+            parts.push((start, at));
+        }
+    }
+}
+
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAP: u64 = 64 << 20;
+
+    /// A ledger whose words the test writes, as a child would.
+    fn ledger() -> LedgerFile {
+        let ledger = LedgerFile::create(HEAP, 100).expect("the kernel has memfds");
+        ledger.header().heap_base.store(0x10_0000, Ordering::Relaxed);
+        ledger.header().node_count.store(10, Ordering::Relaxed);
+        ledger.header().module_count.store(1, Ordering::Relaxed);
+        ledger
+    }
+
+    fn write(ledger: &LedgerFile, at: u64, word: u64) {
+        ledger.file.write_all_at(&word.to_le_bytes(), at).expect("the memfd is writable");
+    }
+
+    fn enter(ledger: &LedgerFile, granule: u64, entry: Entry) {
+        let (word, next) = entry.encode();
+        write(ledger, ledger.layout.table_at + granule * ENTRY, word);
+        if let Some(next) = next {
+            write(ledger, ledger.layout.table_at + (granule + 1) * ENTRY, next);
+        }
+    }
+
+    #[test]
+    fn entries_are_read_by_address() {
+        let ledger = ledger();
+        let small = Entry { site: 3, epoch: 1, size: 24 };
+        let large = Entry { site: 4, epoch: 2, size: 33 << 20 };
+        enter(&ledger, 100_000, large);
+        enter(&ledger, 5, small);
+        let live = ledger.live().expect("it makes sense");
+        let address = |granule: u64| 0x10_0000 + granule * GRANULE;
+        assert_eq!(
+            live,
+            [
+                Live { address: address(5), entry: small },
+                Live { address: address(100_000), entry: large }
+            ]
+        );
+    }
+
+    #[test]
+    fn a_large_block_at_a_chunk_s_end_keeps_its_size() {
+        let ledger = ledger();
+        let large = Entry { site: 4, epoch: 2, size: 17 << 20 };
+        let last_of_chunk = (256 << 10) / ENTRY - 1;
+        enter(&ledger, last_of_chunk, large);
+        let live = ledger.live().expect("it makes sense");
+        assert_eq!(live.len(), 1, "the size is not taken for an entry");
+        assert_eq!(live[0].entry, large);
+    }
+
+    #[test]
+    fn nonsense_is_an_error() {
+        for (granule, entry) in [
+            (5, Entry { site: 99, epoch: 0, size: 1 }),
+            (HEAP / GRANULE - 1, Entry { site: 1, epoch: 0, size: 4096 }),
+            (5, Entry { site: 1, epoch: 0, size: u64::MAX >> 1 }),
+        ] {
+            let ledger = ledger();
+            enter(&ledger, granule, entry);
+            assert!(matches!(ledger.live(), Err(LedgerError::Damaged(_))), "{entry:?}");
+        }
+        let ledger = ledger();
+        ledger.header().heap_base.store(u64::MAX, Ordering::Relaxed);
+        assert!(matches!(ledger.live(), Err(LedgerError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_chain_that_does_not_end_is_an_error() {
+        let ledger = ledger();
+        let at = |number: u64| ledger.layout.nodes_at + number * NODE;
+        write(&ledger, at(5), 5);
+        write(&ledger, at(6), 3);
+        assert!(matches!(ledger.backtrace(5), Err(LedgerError::Damaged(_))));
+        assert!(matches!(ledger.backtrace(77), Err(LedgerError::Damaged(_))));
+        assert_eq!(ledger.backtrace(6).expect("6, 3, root").len(), 2);
+    }
+
+    #[test]
+    fn a_child_can_not_shrink_the_file() {
+        let ledger = ledger();
+        let other = File::options().write(true).open(ledger.path()).expect("the path opens it");
+        assert!(other.set_len(0).is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! The preload heap as a file that the loader can open.
+//!
+//! It lies beside the executable under a name with its hash, so that two versions never share
+//! one, written to a temporary name and renamed, so that nobody ever loads half of it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The shared object that `build.rs` made; empty where the target can't have one.
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));
+
+/// How the file's name starts; frames of such a module are the heap's own.
+pub(crate) const NAME_PREFIX: &str = ".leaksnap-";
+
+/// Why the preload heap can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PreloadError {
+    /// This target has none.
+    #[error("leaksnap checks Linux with glibc on x86-64 and aarch64; this is another target")]
+    Unsupported,
+    /// No folder takes the file.
+    #[error("write the preload heap to {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+/// The path of the preload heap, written where it is not there yet.
+///
+/// # Errors
+/// Where the target has none, or neither the executable's folder nor the user's cache takes it.
+pub(crate) fn path() -> Result<PathBuf, PreloadError> {
+    if OBJECT.is_empty() {
+        return Err(PreloadError::Unsupported);
+    }
+    let name = format!("{NAME_PREFIX}{:016x}.so", hash(OBJECT));
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .map(|cache| cache.join("leaksnap"));
+    let mut refused = None;
+    for folder in [beside, cache].into_iter().flatten() {
+        let path = folder.join(&name);
+        match provide(&path) {
+            Ok(()) => return Ok(path),
+            Err(source) => {
+                refused.get_or_insert(PreloadError::Write { path, source });
+            }
+        }
+    }
+    Err(refused.unwrap_or(PreloadError::Unsupported))
+}
+
+/// Makes sure that `path` holds the object, whole and unchanged.
+fn provide(path: &Path) -> io::Result<()> {
+    // The loader splits LD_PRELOAD at spaces and colons.
+    if path.as_os_str().as_bytes().iter().any(|byte| b" :".contains(byte)) {
+        let text = "the loader takes no path with a space or a colon";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    if fs::read(path).is_ok_and(|there| there == OBJECT) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(OBJECT)?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// FNV-1a, as <http://www.isthe.com/chongo/tech/comp/fnv/> has it: the name only has to differ
+/// between versions; the content is compared whole.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("heap.so");
+        provide(&path).expect("written");
+        fs::write(&path, b"half").expect("damaged");
+        provide(&path).expect("written again");
+        assert_eq!(fs::read(&path).expect("there"), OBJECT);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no temporary");
+    }
+
+    #[test]
+    fn a_path_that_the_loader_would_split_is_refused() {
+        let folder = tempfile::Builder::new().prefix("a b").tempdir().expect("a folder");
+        assert!(provide(&folder.path().join("heap.so")).is_err());
+    }
+
+    #[test]
+    fn it_exports_the_entry_points_and_nothing_else() {
+        let path = path().expect("this target has one");
+        let output = std::process::Command::new("nm")
+            .args(["-D", "--defined-only"])
+            .arg(path)
+            .output()
+            .expect("binutils are there");
+        let text = String::from_utf8(output.stdout).expect("nm prints text");
+        let mut exported: Vec<_> =
+            text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+        let mut listed = crate::preload::entry_points::NAMES.to_vec();
+        exported.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(exported, listed);
+    }
+}
