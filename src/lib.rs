@@ -3,7 +3,9 @@ pub mod plugin;
 pub mod report;
 
 mod child;
+pub mod host;
 mod ledger;
+mod protocol;
 #[cfg(test)]
 mod preload;
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! The host: the test executable started again, which opens plugins and runs steps.
+//!
+//! ```text
+//!   host      hears requests, answers
+//!   plugins   opens shared objects             (the one file that opens plugins)
+//!   commands  the commands by their words
+//!   tracing   pauses and resumes the preload heap for this thread
+//! ```
+//! The host's own work is paused: only what a plugin does, from its opening on, is traced.
+
+mod commands;
+mod plugins;
+mod tracing;
+
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use crate::protocol::{Channel, HOST_VARIABLE, Reply, Request};
+use commands::Commands;
+use plugins::Plugins;
+use tracing::Tracing;
+
+/// Runs the host where this process was started as one; `None` where it was not.
+///
+/// The first thing that a harness's `main` calls.
+#[must_use]
+pub fn run_if_asked() -> Option<ExitCode> {
+    std::env::var_os(HOST_VARIABLE)?;
+    Some(match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("leaksnap: the host can't talk to its parent: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn serve() -> std::io::Result<()> {
+    let tracing = Tracing::find();
+    if let Ok(tracing) = &tracing {
+        tracing.pause();
+    }
+    // Standard input is the parent's socket: take it out of the plugins' way.
+    let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 10)?;
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    let mut channel = Channel::new(UnixStream::from(socket))?;
+    let mut commands = Commands::default();
+    let mut plugins = Plugins::default();
+    while let Some(request) = channel.receive()? {
+        let reply = match (&tracing, request) {
+            (_, Request::Quit) => break,
+            (Err(reason), _) => Reply::NoHeap(reason.clone()),
+            (Ok(tracing), Request::Allocate) => Reply::Allocated(tracing.allocate_control()),
+            (Ok(tracing), Request::Free) => {
+                tracing.free_control();
+                Reply::Done
+            }
+            (Ok(tracing), Request::Open(path)) => {
+                match plugins.open(path.as_ref(), &mut commands, tracing) {
+                    Ok(()) => Reply::Done,
+                    Err(error) => Reply::Refused(error.to_string()),
+                }
+            }
+            (Ok(tracing), Request::Step(words)) => step(&commands, &words, tracing),
+        };
+        channel.send(&reply)?;
+    }
+    plugins.stop();
+    Ok(())
+}
+
+fn step(commands: &Commands, words: &str, tracing: &Tracing) -> Reply {
+    if words == "help" {
+        print!("{}", commands.help());
+        return Reply::Done;
+    }
+    match commands.find(words) {
+        Some((command, arguments)) => match command.run(&arguments, tracing) {
+            Ok(()) => Reply::Done,
+            Err(reason) => Reply::Failed(reason),
+        },
+        None => Reply::Refused(format!("no command `{words}`; there are: {}", commands.list())),
+    }
+}

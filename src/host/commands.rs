@@ -1,0 +1,185 @@
+//! The commands that plugins registered, by their words.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_char, c_void};
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use super::tracing::Tracing;
+use crate::plugin::{RawCall, RawCommand};
+
+/// The most words of a command's name.
+const MAX_WORDS: usize = 4;
+
+/// A registered command.
+///
+/// Invariant: `run` and `context` are a plugin's, which stays open as long as the host runs.
+#[derive(Debug)]
+pub(super) struct Registered {
+    /// What `help` says.
+    pub(super) help: String,
+    /// The plugin's function.
+    pub(super) run: RawCommand,
+    /// What it gets.
+    pub(super) context: *mut c_void,
+}
+
+/// All commands.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    by_words: BTreeMap<String, Registered>,
+}
+
+/// One running command: what a `RawCall` leads back to.
+///
+/// Invariant: `raw` is the first field, so a pointer to it is one to the whole.
+#[repr(C)]
+struct Running<'a> {
+    raw: RawCall,
+    tracing: &'a Tracing,
+    reason: String,
+}
+
+impl Commands {
+    /// Registers a command.
+    ///
+    /// # Errors
+    /// Where the words are malformed or taken.
+    pub(super) fn register(&mut self, words: &str, command: Registered) -> Result<(), String> {
+        let split: Vec<_> = words.split(' ').collect();
+        let printable = |word: &&str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if split.len() > MAX_WORDS || !split.iter().all(printable) {
+            return Err(format!("`{words}` is not one to four words of printable ASCII"));
+        }
+        if words == "help" || self.by_words.contains_key(words) {
+            return Err(format!("there is a command `{words}` already"));
+        }
+        self.by_words.insert(words.to_owned(), command);
+        Ok(())
+    }
+
+    /// The command that `line` calls, the longest that fits, and its arguments.
+    pub(super) fn find<'a>(&self, line: &'a str) -> Option<(&Registered, Vec<&'a str>)> {
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        (1..=words.len().min(MAX_WORDS)).rev().find_map(|count| {
+            let command = self.by_words.get(&words[..count].join(" "))?;
+            Some((command, words[count..].to_vec()))
+        })
+    }
+
+    /// The commands' names, for an error.
+    pub(super) fn list(&self) -> String {
+        let names: Vec<_> = self.by_words.keys().map(String::as_str).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }
+
+    /// A line for each command.
+    pub(super) fn help(&self) -> String {
+        self.by_words.iter().fold(String::new(), |mut text, (words, command)| {
+            let _ = writeln!(text, "{words:<24} {}", command.help);
+            text
+        })
+    }
+}
+
+impl Registered {
+    /// Runs it, traced.
+    ///
+    /// # Errors
+    /// With the reason, where it failed.
+    pub(super) fn run(&self, arguments: &[&str], tracing: &Tracing) -> Result<(), String> {
+        let words: Result<Vec<_>, _> = arguments.iter().map(|word| CString::new(*word)).collect();
+        let words = words.map_err(|_| "an argument has a NUL byte".to_owned())?;
+        let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
+        argv.push(std::ptr::null());
+        let argc = u32::try_from(arguments.len()).map_err(|_| "too many arguments".to_owned())?;
+        let raw = RawCall { argc, reserved: 0, argv: argv.as_ptr(), print, fail };
+        let mut running = Running { raw, tracing, reason: String::new() };
+        let call = (&raw mut running).cast::<RawCall>();
+        // SAFETY: the plugin is open (the type's invariant) and the call outlives the function.
+        let status = tracing.traced(|| unsafe { (self.run)(self.context, call) });
+        match status {
+            0 => Ok(()),
+            _ if running.reason.is_empty() => Err(format!("it returned {status}")),
+            _ => Err(running.reason),
+        }
+    }
+}
+
+/// Calls `f` with the text that a plugin gave, and with the command that runs, paused.
+///
+/// # Safety
+/// `call` is the one that [`Registered::run`] made, and `text` is readable for `length` bytes.
+unsafe fn with_text(
+    call: *const RawCall,
+    text: *const c_char,
+    length: usize,
+    f: impl FnOnce(&mut Running<'_>, &str),
+) {
+    // SAFETY: the caller's promise, and the invariant of Running; the command's thread is this
+    // one, so nobody else uses it.
+    let running = unsafe { &mut *call.cast_mut().cast::<Running<'_>>() };
+    if text.is_null() {
+        return;
+    }
+    running.tracing.pause();
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
+    let tracing = running.tracing;
+    f(running, &String::from_utf8_lossy(bytes));
+    tracing.resume();
+}
+
+unsafe extern "C" fn print(call: *const RawCall, text: *const c_char, length: usize) {
+    let write = |_: &mut Running<'_>, text: &str| {
+        let mut out = std::io::stdout().lock();
+        // A closed pipe is the reader's decision, not the command's failure.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    };
+    // SAFETY: the header's contract with the plugin.
+    unsafe { with_text(call, text, length, write) }
+}
+
+unsafe extern "C" fn fail(call: *const RawCall, text: *const c_char, length: usize) {
+    let keep = |running: &mut Running<'_>, text: &str| text.clone_into(&mut running.reason);
+    // SAFETY: the header's contract with the plugin.
+    unsafe { with_text(call, text, length, keep) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn nothing(_: *mut c_void, _: *const RawCall) -> i32 {
+        0
+    }
+
+    fn command() -> Registered {
+        Registered { help: "helps".into(), run: nothing, context: std::ptr::null_mut() }
+    }
+
+    #[test]
+    fn the_longest_name_that_fits_is_called() {
+        let mut commands = Commands::default();
+        for words in ["test", "test crypto", "key add"] {
+            commands.register(words, command()).expect("well-formed");
+        }
+        let found = |line| commands.find(line).map(|(_, arguments)| arguments.join("|"));
+        assert_eq!(found("test crypto aes  gcm"), Some("aes|gcm".into()));
+        assert_eq!(found("test other"), Some("other".into()));
+        assert_eq!(found("key"), None);
+        assert_eq!(found(""), None);
+        assert_eq!(commands.list(), "key add, test, test crypto");
+    }
+
+    #[test]
+    fn malformed_and_taken_names_are_refused() {
+        let mut commands = Commands::default();
+        commands.register("test crypto", command()).expect("well-formed");
+        for words in ["", " ", "a  b", "a b c d e", "tést", "test crypto", "help", "a\tb"] {
+            assert!(commands.register(words, command()).is_err(), "{words:?}");
+        }
+    }
+}

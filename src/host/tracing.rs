@@ -1,0 +1,76 @@
+//! The preload heap in this process: paused, resumed, tried.
+//!
+//! Invariant of [`Tracing`]: the functions are the preload heap's, which is never unloaded.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr;
+
+use libloading::os::unix::Library;
+
+use crate::protocol::CONTROL_BYTES;
+
+/// The preload heap's switches for the calling thread.
+#[derive(Debug)]
+pub(super) struct Tracing {
+    pause: unsafe extern "C" fn(),
+    resume: unsafe extern "C" fn(),
+    malloc: unsafe extern "C" fn(usize) -> *mut c_void,
+    free: unsafe extern "C" fn(*mut c_void),
+    control: Cell<*mut c_void>,
+}
+
+impl Tracing {
+    /// The preload heap of this process; the reason where it has none.
+    pub(super) fn find() -> Result<Self, String> {
+        let program = Library::this();
+        Ok(Self {
+            pause: function(&program, "leaksnap_pause")?,
+            resume: function(&program, "leaksnap_resume")?,
+            malloc: function(&program, "malloc")?,
+            free: function(&program, "free")?,
+            control: Cell::new(ptr::null_mut()),
+        })
+    }
+
+    /// From now on this thread's allocations are not traced.
+    pub(super) fn pause(&self) {
+        // SAFETY: the function takes nothing and may be called at any time.
+        unsafe { (self.pause)() }
+    }
+
+    /// Undoes one [`pause`](Self::pause).
+    pub(super) fn resume(&self) {
+        // SAFETY: as above.
+        unsafe { (self.resume)() }
+    }
+
+    /// Calls `f` with its allocations traced.
+    pub(super) fn traced<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.resume();
+        let result = f();
+        self.pause();
+        result
+    }
+
+    /// Allocates the control block, which a traced heap has to show; its address.
+    pub(super) fn allocate_control(&self) -> u64 {
+        let size = usize::try_from(CONTROL_BYTES).unwrap_or_default();
+        // SAFETY: malloc takes any size.
+        self.control.set(self.traced(|| unsafe { (self.malloc)(size) }));
+        self.control.get() as u64
+    }
+
+    /// Frees the control block.
+    pub(super) fn free_control(&self) {
+        let block = self.control.replace(ptr::null_mut());
+        // SAFETY: the block is malloc's, or null, and nobody has it any longer.
+        unsafe { (self.free)(block) }
+    }
+}
+
+fn function<T: Copy>(program: &Library, name: &str) -> Result<T, String> {
+    // SAFETY: each caller's type is the one that the preload heap gives the name.
+    let found = unsafe { program.get::<T>(name) };
+    found.map(|symbol| *symbol).map_err(|_| format!("the preload heap's `{name}` is not there"))
+}

@@ -1,0 +1,124 @@
+//! What the parent and the host say to each other: a line of JSON each, over a socket that is the
+//! host's standard input.
+//!
+//! The parent asks, the host does it and answers once. While it waits for the next request the
+//! host stands still and allocates nothing: the ledger can be read.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The variable that makes a process the host.
+pub(crate) const HOST_VARIABLE: &str = "LEAKSNAP_HOST";
+
+/// Bytes of the block that shows that the heap is traced.
+pub(crate) const CONTROL_BYTES: u64 = 4242;
+
+/// What the parent wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Allocate the control block, traced.
+    Allocate,
+    /// Free the control block.
+    Free,
+    /// Open the plugin at this path.
+    Open(String),
+    /// Run this command.
+    Step(String),
+    /// End.
+    Quit,
+}
+
+/// What the host answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// It is done.
+    Done,
+    /// The control block lies here.
+    Allocated(u64),
+    /// The preload heap is not in this process.
+    NoHeap(String),
+    /// It can't be done; the reason.
+    Refused(String),
+    /// The command ran and failed; the reason.
+    Failed(String),
+}
+
+/// One end of the socket.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
+}
+
+impl Channel {
+    /// An end that speaks over `stream`.
+    ///
+    /// # Errors
+    /// Where the kernel has no further descriptor.
+    pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
+        Ok(Self { writer: stream.try_clone()?, reader: BufReader::new(stream) })
+    }
+
+    /// Says `message`.
+    ///
+    /// # Errors
+    /// Where the other end is gone.
+    pub(crate) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_string(message)?;
+        line.push('\n');
+        self.writer.write_all(line.as_bytes())
+    }
+
+    /// Hears the next message; `None` where the other end is gone.
+    ///
+    /// # Errors
+    /// Where the socket's timeout passed, or the line is no message.
+    pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        /// A longer line is no message of ours.
+        const LONGEST: u64 = 1 << 20;
+        let mut line = String::new();
+        if io::Read::take(&mut self.reader, LONGEST).read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_str(&line)?))
+    }
+
+    /// How long [`receive`](Self::receive) waits.
+    ///
+    /// # Errors
+    /// Where the socket takes no timeout.
+    pub(crate) fn set_timeout(&self, timeout: std::time::Duration) -> io::Result<()> {
+        let least = std::time::Duration::from_millis(1);
+        self.writer.set_read_timeout(Some(timeout.max(least)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive_and_an_end_is_seen() {
+        let (here, there) = UnixStream::pair().expect("sockets");
+        let (mut parent, mut host) =
+            (Channel::new(here).expect("a channel"), Channel::new(there).expect("a channel"));
+        let request = Request::Step("say \"hello\"\nworld".into());
+        parent.send(&request).expect("sent");
+        parent.send(&Request::Quit).expect("sent");
+        assert_eq!(host.receive().expect("heard"), Some(request));
+        assert_eq!(host.receive().expect("heard"), Some(Request::Quit));
+        drop(parent);
+        assert_eq!(host.receive::<Request>().expect("an end"), None);
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        let (mut here, there) = UnixStream::pair().expect("sockets");
+        let mut host = Channel::new(there).expect("a channel");
+        here.write_all(b"{\"Format\": \"disk\"}\n").expect("sent");
+        assert!(host.receive::<Request>().is_err());
+    }
+}
