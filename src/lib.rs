@@ -5,6 +5,7 @@ pub mod report;
 mod ledger;
 #[cfg(test)]
 mod preload;
+mod verdict;
 #[cfg(test)]
 use libmimalloc_sys as _;
 static X: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));
