@@ -5,6 +5,7 @@ pub mod report;
 mod ledger;
 #[cfg(test)]
 mod preload;
+mod scenario;
 mod verdict;
 #[cfg(test)]
 use libmimalloc_sys as _;
