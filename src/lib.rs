@@ -8,5 +8,7 @@ mod ledger;
 mod protocol;
 #[cfg(test)]
 mod preload;
+mod scenario;
+mod verdict;
 #[cfg(test)]
 use libmimalloc_sys as _;

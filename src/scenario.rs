@@ -1,0 +1,162 @@
+//! A scenario: what a child runs, how often, and what of it may stay live.
+//!
+//! A scenario file is read without touching anything it names; what is missing shows when the
+//! scenario runs, and [`Located`] keeps the lines, so that those errors name the place too.
+//!
+//! Invariants of a [`Scenario`]: `repeat` is at least 1, `warmup + repeat` at most
+//! [`MAX_ITERATIONS`]; a program runs once, without warm-up; no step, plugin, program or ignored
+//! name is empty, and none holds a NUL or a line break.
+
+mod quantity;
+mod reader;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+/// The most iterations of a scenario, with its warm-up: what the ledger has epochs for.
+pub(crate) const MAX_ITERATIONS: u32 = 16_000;
+
+/// A value and the line of the scenario file that it stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// The line, from 1.
+    pub(crate) line: usize,
+}
+
+/// What the child of a scenario runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// The host, with plugins, and commands that it runs once per iteration.
+    Host { plugins: Vec<Located<String>>, steps: Vec<Located<String>> },
+    /// A program and its arguments; its whole run is the one iteration.
+    Program(Located<Vec<String>>),
+}
+
+/// A scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scenario {
+    /// The file that it was read from, as it was given.
+    pub(crate) path: PathBuf,
+    /// What runs.
+    pub(crate) work: Work,
+    /// Iterations before the window.
+    pub(crate) warmup: u32,
+    /// Iterations in the window.
+    pub(crate) repeat: u32,
+    /// Parts of function and module names whose groups are left out.
+    pub(crate) ignore: Vec<Located<String>>,
+    /// How long the child may take.
+    pub(crate) timeout: Duration,
+    /// Bytes of the traced heap.
+    pub(crate) heap: u64,
+    /// One-time blocks fail too.
+    pub(crate) strict: bool,
+}
+
+impl Scenario {
+    /// The scenario that `text` describes; `path` is what errors call it.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
+        reader::read(path, text)
+    }
+
+    /// Reads the scenario file at `path`.
+    pub(crate) fn load(path: &Path) -> Result<Self, ScenarioError> {
+        let text = fs::read_to_string(path).map_err(|source| unreadable(path, source))?;
+        Self::parse(path, &text)
+    }
+}
+
+/// Why there is no scenario.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScenarioError {
+    /// The file or folder can't be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// The file says something that it can't.
+    #[error("{}:{line}: {problem}", path.display())]
+    Wrong { path: PathBuf, line: usize, problem: String },
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ScenarioError {
+    ScenarioError::Unreadable { path: path.to_owned(), source }
+}
+
+/// Every scenario file below `root`, sorted.
+pub(crate) fn find_all(root: &Path) -> Result<Vec<PathBuf>, ScenarioError> {
+    let mut found = Vec::new();
+    collect(root, &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), ScenarioError> {
+    let fail = |source| unreadable(folder, source);
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let path = entry.path();
+        // Links to folders are not followed: they can lead back up.
+        if entry.file_type().map_err(fail)?.is_dir() {
+            collect(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The name of the scenario at `path`: its way from `root`, with `/`, without the extension.
+pub(crate) fn name_of(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path).with_extension("");
+    let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ways_from_the_root() {
+        let name = |root: &str, path: &str| name_of(Path::new(root), Path::new(path));
+        assert_eq!(name("tests/leaks", "tests/leaks/a.toml"), "a");
+        assert_eq!(name("tests/leaks", "tests/leaks/sub/deep/a.b.toml"), "sub/deep/a.b");
+        assert_eq!(name("tests/leaks/", "tests/leaks/a.toml"), "a");
+        assert_eq!(name("tests/leaks", "elsewhere/a.toml"), "elsewhere/a");
+    }
+
+    #[test]
+    fn every_toml_file_below_a_folder_is_found() {
+        let root = std::env::temp_dir().join(format!("leaksnap-find-all-{}", std::process::id()));
+        let folders = root.join("sub/deep.toml");
+        fs::create_dir_all(&folders).expect("a temporary folder");
+        for file in ["b.toml", "a.toml", "readme.md", "sub/c.toml", "sub/deep.toml/d.toml"] {
+            fs::write(root.join(file), "").expect("a temporary file");
+        }
+        let found = find_all(&root).expect("the folder is there");
+        let names: Vec<_> = found.iter().map(|path| name_of(&root, path)).collect();
+        fs::remove_dir_all(&root).expect("the folder is ours");
+        assert_eq!(names, ["a", "b", "sub/c", "sub/deep.toml/d"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let folder = find_all(Path::new("no/such/folder")).map_err(|error| error.to_string());
+        let reason = "cannot be read: No such file or directory (os error 2)";
+        assert_eq!(folder, Err(format!("no/such/folder: {reason}")));
+        let file = Scenario::load(Path::new("no/x.toml")).map_err(|error| error.to_string());
+        assert_eq!(file, Err(format!("no/x.toml: {reason}")));
+    }
+
+    #[test]
+    fn a_file_is_loaded_under_the_name_it_was_given() {
+        let path = std::env::temp_dir().join(format!("leaksnap-load-{}.toml", std::process::id()));
+        fs::write(&path, "steps = [\"test crypto\"]\nrepeat = 0").expect("a temporary file");
+        let loaded = Scenario::load(&path).map_err(|error| error.to_string());
+        fs::remove_file(&path).expect("the file is ours");
+        let wrong = format!("{}:2: `repeat` has to be at least 1", path.display());
+        assert_eq!(loaded, Err(wrong));
+    }
+}

@@ -1,0 +1,173 @@
+//! What a scenario file means, and the whole text of every error.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Scenario, String> {
+    Scenario::parse(Path::new("tests/leaks/x.toml"), text).map_err(|error| error.to_string())
+}
+
+/// The error of `text`, after the file's name.
+fn error(text: &str) -> String {
+    let error = parse(text).expect_err("the text is wrong");
+    error.strip_prefix("tests/leaks/x.toml:").expect("the place comes first").to_owned()
+}
+
+fn located(value: &str, line: usize) -> Located<String> {
+    Located { value: value.to_owned(), line }
+}
+
+#[test]
+fn everything_given() {
+    let text = r#"
+plugins = ["crypto_openssl"]   # a comment
+steps   = [
+    "test crypto",
+    "show version",
+]
+warmup  = 3
+repeat  = 0x10
+ignore  = ["OPENSSL_init_crypto"]
+timeout = "500ms"
+heap    = "512m"
+strict  = true
+"#;
+    let scenario = Scenario {
+        path: "tests/leaks/x.toml".into(),
+        work: Work::Host {
+            plugins: vec![located("crypto_openssl", 2)],
+            steps: vec![located("test crypto", 4), located("show version", 5)],
+        },
+        warmup: 3,
+        repeat: 16,
+        ignore: vec![located("OPENSSL_init_crypto", 9)],
+        timeout: Duration::from_millis(500),
+        heap: 512 << 20,
+        strict: true,
+    };
+    assert_eq!(parse(text), Ok(scenario));
+}
+
+#[test]
+fn the_defaults() {
+    let scenario = Scenario {
+        path: "tests/leaks/x.toml".into(),
+        work: Work::Host { plugins: Vec::new(), steps: vec![located("help", 1)] },
+        warmup: 2,
+        repeat: 8,
+        ignore: Vec::new(),
+        timeout: Duration::from_secs(60),
+        heap: 4 << 30,
+        strict: false,
+    };
+    assert_eq!(parse("steps = ['help']"), Ok(scenario));
+}
+
+#[test]
+fn a_program_runs_once() {
+    let scenario = parse("\nprogram = [\n'openssl', '', 'b']").expect("the text is right");
+    let words = ["openssl", "", "b"].map(str::to_owned).to_vec();
+    assert_eq!(scenario.work, Work::Program(Located { value: words, line: 2 }));
+    assert_eq!((scenario.warmup, scenario.repeat), (0, 1));
+}
+
+#[test]
+fn iterations_have_bounds() {
+    let bounds = |text: &str| {
+        let scenario = parse(&format!("steps = ['help']\n{text}")).expect("the text is right");
+        (scenario.warmup, scenario.repeat)
+    };
+    assert_eq!(bounds("warmup = 0\nrepeat = 1"), (0, 1));
+    assert_eq!(bounds("warmup = 0\nrepeat = 16_000"), (0, 16_000));
+    assert_eq!(bounds("warmup = 15992"), (15_992, 8));
+}
+
+#[test]
+fn every_error_names_its_line() {
+    let cases = [
+        // What is not TOML.
+        ("steps = [", "1: unclosed array, expected `]`"),
+        ("steps = ['a']\nsteps = ['b']", "2: duplicate key"),
+        // Keys.
+        ("steps = ['a']\n\nrepaet = 3", "3: unknown key `repaet`; did you mean `repeat`?"),
+        (
+            "zzz = 1\nyyyyyy = 1",
+            "1: unknown key `zzz`; the keys are plugins, steps, program, ready, drive, warmup, \
+             repeat, ignore, timeout, heap, strict",
+        ),
+        ("steps = ['a']\n[step]\nx = 1", "2: unknown key `step`; did you mean `steps`?"),
+        // Types.
+        ("steps = 'test crypto'", "1: `steps` has to be a list of strings, not a string"),
+        ("plugins = 1", "1: `plugins` has to be a list of strings, not a whole number"),
+        ("program = true", "1: `program` has to be a list of strings, not true or false"),
+        ("[steps]\na = 1", "1: `steps` has to be a list of strings, not a table"),
+        (
+            "steps = [\n'a',\n1.5]",
+            "3: `steps` is a list of strings, and this is a number with a fraction",
+        ),
+        ("steps = [['a']]", "1: `steps` is a list of strings, and this is a list"),
+        ("steps = ['a']\nrepeat = '8'", "2: `repeat` has to be a whole number, not a string"),
+        ("steps = ['a']\nwarmup = 2026-01-01", "2: `warmup` has to be a whole number, not a date"),
+        ("steps = ['a']\nstrict = 1", "2: `strict` has to be true or false, not a whole number"),
+        ("steps = ['a']\ntimeout = 60", "2: `timeout` has to be a string, not a whole number"),
+        ("steps = ['a']\nignore = 'x'", "2: `ignore` has to be a list of strings, not a string"),
+        // Values.
+        ("steps = ['a']\nrepeat = 0", "2: `repeat` has to be at least 1"),
+        ("steps = ['a']\nrepeat = -1", "2: `repeat` is -1; it is from 0 to 16000"),
+        ("steps = ['a']\nwarmup = 5000000000", "2: `warmup` is 5000000000; it is from 0 to 16000"),
+        (
+            "steps = ['a']\nwarmup = 9000\nrepeat = 7001",
+            "2: `warmup` is too large; warmup + repeat is at most 16000",
+        ),
+        (
+            "steps = ['a']\nrepeat = 16000",
+            "2: `repeat` is too large; warmup + repeat is at most 16000",
+        ),
+        (
+            "steps = ['a']\ntimeout = '60'",
+            "2: `timeout` is \"60\"; write a number and ms, s or m, such as \"60s\"",
+        ),
+        ("steps = ['a']\nheap = '1m'", "2: `heap` is \"1m\"; it has to be from 32m to 64g"),
+        ("steps = [\n'a',\n' ',\n]", "3: `steps` has an empty element"),
+        ("steps = ['a']\nplugins = ['']", "2: `plugins` has an empty element"),
+        ("steps = ['a']\nignore = ['']", "2: `ignore` has an empty element"),
+        ("steps = [\"a\\nb\"]", "1: `steps` has an element of more than one line"),
+        ("program = [\"a\", \"b\\u0000\"]", "1: `program` has an element with a NUL"),
+        // What belongs together.
+        ("", "1: nothing to run; add `steps = [\"…\"]` or `program = [\"…\"]`"),
+        ("repeat = 3", "1: nothing to run; add `steps = [\"…\"]` or `program = [\"…\"]`"),
+        ("\nplugins = ['a']", "2: nothing to run; add `steps = [\"…\"]` or `program = [\"…\"]`"),
+        ("plugins = ['a']\nsteps = []", "2: `steps` is empty; name at least one command"),
+        ("steps = ['a']\nprogram = ['b']", "2: `program` and `steps` exclude each other; drop one"),
+        (
+            "program = ['b']\nplugins = ['a']",
+            "1: `program` and `plugins` exclude each other; drop one",
+        ),
+        ("program = []", "1: `program` is empty; name the program and its arguments"),
+        ("program = [\n'', 'a']", "2: `program` starts with an empty name"),
+        (
+            "program = ['a']\nrepeat = 3",
+            "2: `repeat` is for steps; a program runs once, as a whole",
+        ),
+        // What is to come.
+        (
+            "program = ['a']\nready = 'listening'\ndrive = ['b']",
+            "2: programs that stay up are not supported yet",
+        ),
+        ("program = ['a']\ndrive = ['b']", "2: programs that stay up are not supported yet"),
+        ("program = ['a']\nready = 1", "2: `ready` has to be a string, not a whole number"),
+        ("program = ['a']\ndrive = 'b'", "2: `drive` has to be a list of strings, not a string"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(error(text), expected, "of {text:?}");
+    }
+}
+
+#[test]
+fn distances() {
+    let cases = [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("steps", "steps", 0)];
+    for (from, to, expected) in cases {
+        assert_eq!(distance(from, to), expected);
+    }
+    assert_eq!(distance("repaet", "repeat"), 2);
+    assert_eq!(distance("stepps", "steps"), 1);
+}
