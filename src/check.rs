@@ -1,0 +1,161 @@
+//! Checking: a child is run, its ledger read, and what came of it is a value.
+//!
+//! ```text
+//!   program     a whole program, looked at when it is about to exit
+//!   iterations  the host, looked at after each iteration
+//!   tally       live allocations -> groups with verdicts
+//!   capture     the child's output, bounded
+//!   plugin_path where a plugin lies
+//! ```
+//! An [`Outcome`] says what was found and what kept it from being found, apart: a report whose
+//! outcome has a problem is never clean.
+
+pub(crate) mod capture;
+pub(crate) mod iterations;
+pub(crate) mod plugin_path;
+pub(crate) mod program;
+pub(crate) mod tally;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
+use crate::ledger::header::{Header, VERSION, state, trouble};
+use crate::report::{Report, Tracing};
+
+/// The variable that says how many distinct frames a ledger holds.
+pub(crate) const NODES_VARIABLE: &str = "LEAKSNAP_FRAMES";
+
+/// What came of a check.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What was found, as far as it was.
+    pub(crate) report: Report,
+    /// What went wrong.
+    pub(crate) problem: Option<Problem>,
+    /// What the child wrote, where it was captured.
+    pub(crate) output: String,
+    /// The live allocations, for the memory table.
+    pub(crate) memory: tally::Memory,
+}
+
+/// What keeps a check from being one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    /// The command line or a file is wrong.
+    #[error("{0}")]
+    Wrong(String),
+    /// Nothing can be said of the child's memory.
+    #[error("not checked: {0}")]
+    NotChecked(String),
+    /// The program or a step failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The child was killed because its time was over.
+    #[error("{what} timed out: it took more than {limit:?} (`timeout`)")]
+    TimedOut { what: String, limit: Duration },
+    /// A signal ended the child.
+    #[error("{what} was killed by signal {signal} ({})", signal_name(*signal))]
+    Killed { what: String, signal: i32 },
+}
+
+impl Problem {
+    /// The command's exit status for it.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::Wrong(_) => 2,
+            Self::NotChecked(_) => 3,
+            Self::Failed(_) | Self::TimedOut { .. } | Self::Killed { .. } => 4,
+        }
+    }
+}
+
+impl Outcome {
+    /// The command's exit status: 0 only where everything was checked and nothing leaked.
+    pub(crate) fn status(&self) -> u8 {
+        match &self.problem {
+            Some(problem) => problem.status(),
+            None => u8::from(self.report.groups.iter().any(|group| group.verdict.fails())),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    nix::sys::signal::Signal::try_from(signal).map_or("unknown", |signal| signal.as_str())
+}
+
+/// A ledger for a heap of `heap` bytes, as many frames as the environment says.
+fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
+    let nodes = match std::env::var(NODES_VARIABLE) {
+        Ok(text) => text.parse().map_err(|_| {
+            Problem::Wrong(format!("{NODES_VARIABLE} has to be a number of frames, not `{text}`"))
+        })?,
+        Err(_) => DEFAULT_NODES,
+    };
+    LedgerFile::create(heap, nodes).map_err(|error| Problem::NotChecked(error.to_string()))
+}
+
+/// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one
+/// that said nothing.
+fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
+    let unchecked = |reason: String| Err(Problem::NotChecked(reason));
+    let version = header.child_version.load(Ordering::Acquire);
+    match header.state.load(Ordering::Acquire) {
+        state::ACTIVE if header.owner.load(Ordering::Relaxed) != child => {
+            unchecked("the program handed its work to another process".into())
+        }
+        state::ACTIVE => Ok(()),
+        state::OTHER_VERSION => unchecked(format!(
+            "the preload heap has ledger version {version}, this leaksnap has {VERSION}; rebuild it"
+        )),
+        state::NO_REGION => unchecked(
+            "the heap's region could not be reserved; lower `heap`, or raise the address-space limit"
+                .into(),
+        ),
+        state::INTERPOSED => {
+            unchecked("another malloc is in front of the preload heap's".into())
+        }
+        _ => unchecked(format!("the preload heap did not become active: {silent}")),
+    }
+}
+
+/// Whether every allocation was traced; why not, where it was not.
+fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
+    let trouble = header.trouble.load(Ordering::Acquire);
+    let has = |bit| trouble & bit != 0;
+    let reason = if has(trouble::HEAP_FULL) {
+        format!("the heap of {} MiB was full; raise `heap`", heap >> 20)
+    } else if has(trouble::NODES_FULL) {
+        format!(
+            "the ledger was full: more than {} distinct frames; raise {NODES_VARIABLE}",
+            header.nodes.load(Ordering::Relaxed)
+        )
+    } else if has(trouble::MODULES_FULL) {
+        "the ledger was full: more loaded objects than it has records".into()
+    } else if has(trouble::ALIGNMENT) {
+        "the program allocated at an alignment above 64 KiB, which is not traced".into()
+    } else {
+        return Ok(());
+    };
+    Err(Problem::NotChecked(reason))
+}
+
+/// The report's part on the tracing, from the ledger's counters.
+fn tracing(header: &Header) -> Tracing {
+    Tracing {
+        active: header.state.load(Ordering::Acquire) == state::ACTIVE,
+        allocations: header.allocations.load(Ordering::Relaxed),
+        frees: header.frees.load(Ordering::Relaxed),
+        peak_bytes: header.peak_bytes.load(Ordering::Relaxed),
+        complete: header.trouble.load(Ordering::Relaxed) == 0,
+    }
+}
+
+/// What a reader should know of allocations that the heap never saw.
+fn notes(header: &Header) -> Vec<String> {
+    let before = header.before_ready.load(Ordering::Relaxed);
+    let note = format!(
+        "libc allocation requested before the heap was ready, defaulting to libc ({before} times)"
+    );
+    (before > 0).then_some(note).into_iter().collect()
+}
