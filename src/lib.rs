@@ -6,6 +6,7 @@ mod ledger;
 #[cfg(test)]
 mod preload;
 mod scenario;
+mod symbols;
 mod verdict;
 #[cfg(test)]
 use libmimalloc_sys as _;
