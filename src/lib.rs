@@ -7,6 +7,7 @@ mod ledger;
 mod preload;
 mod scenario;
 mod symbols;
+mod traceback;
 mod verdict;
 #[cfg(test)]
 use libmimalloc_sys as _;
