@@ -9,6 +9,8 @@ mod protocol;
 #[cfg(test)]
 mod preload;
 mod scenario;
+mod symbols;
+mod traceback;
 mod verdict;
 #[cfg(test)]
 use libmimalloc_sys as _;

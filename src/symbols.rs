@@ -1,0 +1,179 @@
+//! Symbolizing: what the ledger's (module, offset) pairs are called.
+//!
+//! The only file that reads symbols. It reads the modules' files as they are now, in the parent,
+//! so a module that the child has unloaded has names too. A file that is gone, is no ELF object,
+//! or is another build than the child ran gives frames without a function, never wrong ones.
+//!
+//! Invariants: a frame list is never empty, and its last frame is the only one that is not
+//! inlined. Offsets are virtual addresses of the module's file: an address in memory less the
+//! module's bias.
+
+mod name;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use blazesym::helper::read_elf_build_id;
+use blazesym::symbolize::source::{Elf, Source};
+use blazesym::symbolize::{self, CodeInfo, Input, Sym, Symbolized};
+
+use crate::report::Frame;
+
+/// Where distributions install debug files by build id.
+const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
+
+/// A loaded object, as the ledger recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Module {
+    /// The file it was loaded from.
+    pub(crate) path: PathBuf,
+    /// The first bytes of its build id; empty where it has none.
+    pub(crate) build_id: Vec<u8>,
+}
+
+/// A place in the code: the module's number, the offset in it, and whether that is the
+/// instruction itself and not the return address behind a call.
+pub(crate) type CodeAddress = (u16, u64, bool);
+
+/// Names the code of the modules of one run.
+pub(crate) struct Symbolizer {
+    /// By module number; none where there is no record.
+    modules: Vec<Option<Module>>,
+    /// The files to ask for each module, best first; filled on first use.
+    sources: HashMap<u16, Vec<Source<'static>>>,
+    blazesym: symbolize::Symbolizer,
+    known: HashMap<CodeAddress, Vec<Frame>>,
+}
+
+impl std::fmt::Debug for Symbolizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Symbolizer").field("modules", &self.modules).finish_non_exhaustive()
+    }
+}
+
+impl Symbolizer {
+    /// A symbolizer for `modules`, by module number; 0 is no module.
+    pub(crate) fn new(modules: Vec<Option<Module>>) -> Self {
+        let blazesym = symbolize::Symbolizer::builder()
+            .enable_code_info(true)
+            .enable_inlined_fns(true)
+            .enable_demangling(true)
+            // The files stay as they are while one report is made.
+            .enable_auto_reload(false)
+            .build();
+        Self { modules, sources: HashMap::new(), blazesym, known: HashMap::new() }
+    }
+
+    /// The frames of one address, innermost inlined function first.
+    pub(crate) fn frames(&mut self, module: u16, offset: u64, exact: bool) -> Vec<Frame> {
+        let address = (module, offset, exact);
+        self.symbolize_all(&[address]).get(&address).cloned().unwrap_or_default()
+    }
+
+    /// The frames of every one of `addresses`, and of those asked for before. Many at once are
+    /// faster than one by one.
+    pub(crate) fn symbolize_all(
+        &mut self,
+        addresses: &[CodeAddress],
+    ) -> &HashMap<CodeAddress, Vec<Frame>> {
+        let mut unknown: Vec<CodeAddress> = addresses
+            .iter()
+            .filter(|address| !self.known.contains_key(*address))
+            .copied()
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        for of_module in unknown.chunk_by(|left, right| left.0 == right.0) {
+            self.symbolize_module(of_module);
+        }
+        &self.known
+    }
+
+    /// `addresses` are of one module.
+    fn symbolize_module(&mut self, addresses: &[CodeAddress]) {
+        let Some(&(number, ..)) = addresses.first() else { return };
+        let module = self.modules.get(usize::from(number)).and_then(Option::as_ref);
+        let name = module.and_then(|module| base_name(&module.path));
+        let sources =
+            self.sources.entry(number).or_insert_with(|| module.map(sources).unwrap_or_default());
+        let mut left = addresses.to_vec();
+        for source in sources.iter() {
+            let offsets: Vec<u64> = left.iter().map(|address| lookup(*address)).collect();
+            let Ok(found) = self.blazesym.symbolize(source, Input::VirtOffset(&offsets)) else {
+                continue;
+            };
+            let mut missed = Vec::new();
+            for (address, symbolized) in left.into_iter().zip(found) {
+                match symbolized {
+                    Symbolized::Sym(symbol) if !symbol.name.is_empty() => {
+                        self.known.insert(address, frames(address, &symbol, name.as_deref()));
+                    }
+                    _ => missed.push(address),
+                }
+            }
+            left = missed;
+        }
+        for address in left {
+            self.known.insert(address, vec![unnamed(address.1, name.clone())]);
+        }
+    }
+}
+
+/// The offset to ask for: a return address can lie behind the last instruction of its function,
+/// so the call before it is what counts.
+fn lookup((_, offset, exact): CodeAddress) -> u64 {
+    if exact { offset } else { offset.saturating_sub(1) }
+}
+
+/// The files that can name the code of `module`, best first.
+fn sources(module: &Module) -> Vec<Source<'static>> {
+    let Ok(build_id) = read_elf_build_id(&module.path) else { return Vec::new() };
+    let build_id = build_id.unwrap_or_default();
+    // The ledger cuts long build ids; where it has none, nothing can be compared.
+    if !build_id.starts_with(&module.build_id) {
+        return Vec::new();
+    }
+    // blazesym follows debug links, but looks no build id up.
+    let debug_file = debug_file(&build_id).filter(|path| path.is_file());
+    debug_file.into_iter().chain([module.path.clone()]).map(|path| Elf::new(path).into()).collect()
+}
+
+fn debug_file(build_id: &[u8]) -> Option<PathBuf> {
+    let (first, rest) = build_id.split_first()?;
+    let mut name = String::new();
+    for byte in rest {
+        write!(name, "{byte:02x}").ok()?;
+    }
+    Some(Path::new(DEBUG_FILES).join(format!("{first:02x}")).join(name + ".debug"))
+}
+
+fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&str>) -> Vec<Frame> {
+    let from_start = u64::try_from(symbol.offset).unwrap_or_default();
+    let offset = from_start + (address.1 - lookup(address));
+    let frame = |function: &str, code: Option<&CodeInfo<'_>>, inlined| Frame {
+        function: Some(name::clean(function)),
+        module: module.map(str::to_owned),
+        // An inlined function has no start of its own: the offset is that of its host.
+        offset,
+        file: code.map(|code| code.to_path().to_string_lossy().into_owned()),
+        line: code.and_then(|code| code.line),
+        inlined,
+    };
+    let inlined = symbol.inlined.iter().rev();
+    inlined
+        .map(|inner| frame(&inner.name, inner.code_info.as_ref(), true))
+        .chain([frame(&symbol.name, symbol.code_info.as_deref(), false)])
+        .collect()
+}
+
+fn unnamed(offset: u64, module: Option<String>) -> Frame {
+    Frame { function: None, module, offset, file: None, line: None, inlined: false }
+}
+
+fn base_name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Tracebacks: from the frames of a backtrace to what people read and what groups.
+//!
+//! [`RULES`] is ordered and append-only: snapshots that are accepted were made by the rules of
+//! their day, and a new rule at the end changes the fewest of them.
+//!
+//! ```text
+//!   innermost   malloc            allocation plumbing        dropped
+//!               CRYPTO_zalloc     what the program did       kept
+//!               test_crypto
+//!               leaksnap::…       the host                   cut, with all below
+//!   outermost   _start            start-up, runtime          dropped
+//! ```
+//!
+//! Invariant: a traceback has at least one frame; when a rule would leave none, the innermost
+//! frame of the backtrace stays.
+
+use crate::report::Frame;
+
+/// One step of the normalization.
+struct Rule {
+    name: &'static str,
+    /// How many frames are left out at the inner and the outer end.
+    excess: fn(&[Frame], host: Option<&str>) -> (usize, usize),
+}
+
+const RULES: [Rule; 5] = [
+    Rule { name: "allocation-plumbing", excess: allocation_plumbing },
+    Rule { name: "host", excess: host_frames },
+    Rule { name: "start-up", excess: start_up },
+    Rule { name: "rust-main", excess: rust_main },
+    Rule { name: "rust-runtime", excess: rust_runtime },
+];
+
+/// The traceback of `frames`, innermost first. `host` is the base name of the executable whose
+/// frames end it, where one ran the steps.
+pub(crate) fn normalize(frames: Vec<Frame>, host: Option<&str>) -> Vec<Frame> {
+    normalize_by(&RULES, frames, host)
+}
+
+fn normalize_by(rules: &[Rule], mut frames: Vec<Frame>, host: Option<&str>) -> Vec<Frame> {
+    let innermost = frames.first().cloned();
+    for rule in rules {
+        let (inner, outer) = (rule.excess)(&frames, host);
+        debug_assert!(inner + outer <= frames.len(), "rule {} drops too much", rule.name);
+        if inner + outer >= frames.len() {
+            return innermost.into_iter().collect();
+        }
+        frames.truncate(frames.len() - outer);
+        frames.drain(..inner);
+    }
+    frames
+}
+
+/// What two tracebacks of one group have in common: offsets count only where no symbol is known.
+pub(crate) fn key(frames: &[Frame]) -> Vec<String> {
+    frames.iter().map(line).collect()
+}
+
+/// One frame as snapshots write it: `function  module  file`, without what is unknown.
+pub(crate) fn line(frame: &Frame) -> String {
+    match (&frame.function, &frame.module) {
+        (Some(function), module) => {
+            let file = frame.file.as_deref().map(base_name);
+            let rest = [module.as_deref(), file].into_iter().flatten();
+            rest.fold(function.clone(), |line, part| line + "  " + part)
+        }
+        (None, Some(module)) => format!("{module}+{:#x}", frame.offset),
+        (None, None) => "<generated code>".to_owned(),
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn inner(frames: &[Frame], drops: impl Fn(&Frame) -> bool) -> (usize, usize) {
+    (frames.iter().take_while(|frame| drops(frame)).count(), 0)
+}
+
+fn outer(frames: &[Frame], drops: impl Fn(&Frame) -> bool) -> (usize, usize) {
+    (0, frames.iter().rev().take_while(|frame| drops(frame)).count())
+}
+
+fn starts_with_one_of(frame: &Frame, prefixes: &[&str]) -> bool {
+    let function = frame.function.as_deref().unwrap_or_default();
+    prefixes.iter().any(|prefix| function.starts_with(prefix))
+}
+
+/// The preload heap, Rust's allocator shims, C++'s operators: how memory was asked for, not why.
+fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+    const FUNCTIONS: [&str; 15] = [
+        "__rust_alloc",
+        "__rust_realloc",
+        "__rustc::__rust_alloc",
+        "__rustc::__rust_realloc",
+        "__rdl_alloc",
+        "__rdl_realloc",
+        "__rustc::__rdl_alloc",
+        "__rustc::__rdl_realloc",
+        "alloc::alloc::",
+        "<alloc::alloc::Global as ",
+        "alloc::raw_vec::",
+        "<alloc::raw_vec::",
+        "<std::alloc::System ",
+        "std::sys::alloc::",
+        // Also the aligned and the nothrow ones.
+        "operator new(",
+    ];
+    inner(frames, |frame| {
+        let module = frame.module.as_deref().unwrap_or_default();
+        module.starts_with("leaksnap-")
+            || module.starts_with(".leaksnap")
+            || starts_with_one_of(frame, &FUNCTIONS)
+            || starts_with_one_of(frame, &["operator new[]("])
+    })
+}
+
+/// The host, and everything that called it.
+fn host_frames(frames: &[Frame], host: Option<&str>) -> (usize, usize) {
+    let first = frames.iter().position(|frame| {
+        (host.is_some() && frame.module.as_deref() == host)
+            || starts_with_one_of(frame, &["leaksnap::", "<leaksnap::"])
+    });
+    (0, first.map_or(0, |first| frames.len() - first))
+}
+
+/// How libc starts programs and threads.
+fn start_up(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+    const FUNCTIONS: [&str; 10] = [
+        "__libc_start_main",
+        "__libc_start_main_impl",
+        "__libc_start_call_main",
+        "_start",
+        "start_thread",
+        "clone3",
+        "__clone3",
+        "__GI___clone3",
+        "clone",
+        "__clone",
+    ];
+    outer(frames, |frame| match (frame.function.as_deref(), frame.module.as_deref()) {
+        (Some(function), _) => FUNCTIONS.contains(&function),
+        // libc's start_thread is local: without libc's debug symbols it has no name.
+        (None, Some(module)) => module == "libc.so.6",
+        (None, None) => false,
+    })
+}
+
+/// The C `main` that rustc writes around Rust's.
+fn rust_main(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+    match frames {
+        [.., caller, main]
+            if main.function.as_deref() == Some("main")
+                && starts_with_one_of(caller, &["std::rt::"]) =>
+        {
+            (0, 1)
+        }
+        _ => (0, 0),
+    }
+}
+
+/// How Rust calls `main`, threads and closures.
+fn rust_runtime(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+    const FUNCTIONS: [&str; 9] = [
+        "std::panicking::",
+        "std::panic::",
+        "__rust_try",
+        "core::ops::function::",
+        "std::rt::",
+        "std::thread::",
+        "std::sys::",
+        "core::panic::unwind_safe",
+        "<core::panic::unwind_safe",
+    ];
+    outer(frames, |frame| {
+        let function = frame.function.as_deref().unwrap_or_default();
+        starts_with_one_of(frame, &FUNCTIONS) || function.contains(" as core::ops::function::Fn")
+    })
+}
+
+#[cfg(test)]
+mod tests;
