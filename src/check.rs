@@ -22,6 +22,29 @@ use std::time::Duration;
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
 use crate::ledger::header::{Header, VERSION, state, trouble};
 use crate::report::{Report, Tracing};
+use crate::scenario::{Scenario, Work};
+
+/// Runs `scenario`, by the name that its snapshot and report have. `memory`: the memory table is
+/// wanted.
+pub(crate) fn scenario(scenario: &Scenario, name: &str, memory: bool) -> Outcome {
+    let mut outcome = match &scenario.work {
+        Work::Host { plugins, steps } => {
+            iterations::check(scenario, name, plugins, steps, memory)
+        }
+        Work::Program(words) => program::check(&program::Program {
+            words: program::words(&words.value, &scenario.path),
+            heap: scenario.heap,
+            timeout: Some(scenario.timeout),
+            captured: true,
+            scenario: Some(name),
+            memory,
+        }),
+    };
+    if outcome.problem.is_none() {
+        outcome.problem = suppression::apply(scenario, &mut outcome.report).err();
+    }
+    outcome
+}
 
 /// The variable that says how many distinct frames a ledger holds.
 pub(crate) const NODES_VARIABLE: &str = "LEAKSNAP_FRAMES";

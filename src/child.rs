@@ -4,7 +4,7 @@
 //!   process  starts and ends it            (the one file that spawns)
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
-//!   reach    what its pointers reach
+//!   reach    what pointers reach; view: what the child's do
 //!   preload_file  the shared object that it is given
 //! ```
 
@@ -13,3 +13,4 @@ pub(crate) mod memory;
 pub(crate) mod preload_file;
 pub(crate) mod process;
 pub(crate) mod reach;
+pub(crate) mod view;

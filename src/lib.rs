@@ -2,7 +2,9 @@
 pub mod plugin;
 pub mod report;
 
+mod check;
 mod child;
+mod command;
 pub mod host;
 mod ledger;
 mod protocol;
@@ -14,3 +16,4 @@ mod traceback;
 mod verdict;
 #[cfg(test)]
 use libmimalloc_sys as _;
+pub use command::run as command;

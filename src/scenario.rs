@@ -17,6 +17,11 @@ use std::{fs, io};
 /// The most iterations of a scenario, with its warm-up: what the ledger has epochs for.
 pub(crate) const MAX_ITERATIONS: u32 = 16_000;
 
+/// Bytes of the heap where nobody asks for more: it is address space until it is touched.
+pub(crate) const DEFAULT_HEAP: u64 = 4 << 30;
+
+pub(crate) use quantity::heap as heap_size;
+
 /// A value and the line of the scenario file that it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Located<T> {

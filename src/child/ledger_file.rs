@@ -23,6 +23,7 @@ use crate::ledger::module::{
     BUILD_ID_AT, BUILD_ID_LEN_AT, MAX_BUILD_ID, MAX_PATH, PATH_AT, PATH_LEN_AT, RECORD,
 };
 use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
+use crate::symbols::Module;
 
 /// Distinct frames that a ledger holds where nobody asks for more.
 pub(crate) const DEFAULT_NODES: u32 = 4 << 20;
@@ -58,15 +59,6 @@ impl Live {
     pub(crate) fn is_paused(&self) -> bool {
         self.entry.site == PAUSED
     }
-}
-
-/// A loaded object, as the child recorded it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LoadedModule {
-    /// The path that the loader had.
-    pub(crate) path: PathBuf,
-    /// Its GNU build id; empty where it has none.
-    pub(crate) build_id: Vec<u8>,
 }
 
 /// The ledger of one child.
@@ -231,7 +223,7 @@ impl LedgerFile {
     ///
     /// # Errors
     /// Where the file can't be read.
-    pub(crate) fn modules(&self) -> Result<Vec<Option<LoadedModule>>, LedgerError> {
+    pub(crate) fn modules(&self) -> Result<Vec<Option<Module>>, LedgerError> {
         let count = self.header().module_count.load(Ordering::Acquire).clamp(1, MODULES);
         let mut modules = vec![None];
         for number in 1..u64::from(count) {
@@ -240,7 +232,7 @@ impl LedgerFile {
             let field = |at: usize| usize::from(u16::from_le_bytes([record[at], record[at + 1]]));
             let path = &record[PATH_AT..][..field(PATH_LEN_AT).min(MAX_PATH)];
             let build_id = &record[BUILD_ID_AT..][..field(BUILD_ID_LEN_AT).min(MAX_BUILD_ID)];
-            modules.push(Some(LoadedModule {
+            modules.push(Some(Module {
                 path: PathBuf::from(OsStr::from_bytes(path)),
                 build_id: build_id.to_vec(),
             }));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(crate) enum Event {
     Ended(Exit),
     /// The deadline passed.
     TimedOut,
-    /// A signal came to this process; the caller decides.
+    /// The caller's own descriptor can be read.
     Interrupted,
 }
 
@@ -116,11 +116,15 @@ impl Process {
         &mut self.child
     }
 
-    /// Waits until something happens, at most to `deadline`.
+    /// Waits until something happens, at most to `deadline`, or until `interrupt` can be read.
     ///
     /// # Errors
     /// Where the kernel can't wait for the child.
-    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Event> {
+    pub(crate) fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        interrupt: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Event> {
         if let Some(exit) = self.ended {
             return Ok(Event::Ended(exit));
         }
@@ -130,21 +134,27 @@ impl Process {
                 tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
                 tv_nsec: left.subsec_nanos().into(),
             });
-            let mut fds = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
-            if let Some(watch) = &self.at_exit {
-                fds.push(PollFd::new(&watch.told, PollFlags::IN));
-            }
+            let told = self.at_exit.as_ref().map(|watch| watch.told.as_fd());
+            let sources = [Some(self.pidfd.as_fd()), told, interrupt];
+            let mut fds: Vec<_> = sources
+                .iter()
+                .flatten()
+                .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+                .collect();
             match poll(&mut fds, timeout.as_ref()) {
                 Ok(0) => return Ok(Event::TimedOut),
-                Ok(_) => {}
-                Err(rustix::io::Errno::INTR) => return Ok(Event::Interrupted),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            let ended = !fds[0].revents().is_empty();
-            let told = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
-            drop(fds);
+            let mut polled = fds.iter().map(|fd| !fd.revents().is_empty());
+            let mut came = sources.iter().map(|fd| fd.is_some() && polled.next() == Some(true));
+            let mut next = || came.next() == Some(true);
+            let (ended, told, interrupted) = (next(), next(), next());
             if ended {
                 return self.reap().map(Event::Ended);
+            }
+            if interrupted {
+                return Ok(Event::Interrupted);
             }
             if told {
                 self.end_watch();
@@ -189,7 +199,7 @@ impl Process {
     pub(crate) fn finish(&mut self, patience: Duration) -> io::Result<Exit> {
         let deadline = Instant::now() + patience;
         loop {
-            match self.wait(Some(deadline))? {
+            match self.wait(Some(deadline), None)? {
                 Event::Ended(exit) => return Ok(exit),
                 Event::AtExit => self.release(),
                 Event::Interrupted => {}

@@ -27,7 +27,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a heap's bytes from `65536k`, `512m` or `4g`; the units are powers of 1024.
-pub(super) fn heap(text: &str) -> Result<u64, String> {
+pub(crate) fn heap(text: &str) -> Result<u64, String> {
     let wrong = || format!("is \"{text}\"; write a number and k, m or g, such as \"512m\"");
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let factor = match unit {

@@ -1,0 +1,5 @@
+//! The `leaksnap` command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    leaksnap::command(std::env::args_os())
+}

@@ -1,0 +1,40 @@
+//! What of a child's live blocks its own pointers reach, while it stands.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::ledger_file::Live;
+use super::memory::Stopped;
+use super::process::Process;
+use super::reach::{Block, Blocks};
+use crate::ledger::header::mark;
+use crate::report::Reachability;
+
+/// What each of `live` is, by address; `child` stands at its exit or waits for a request.
+///
+/// # Errors
+/// Where the child's memory can't be read.
+pub(crate) fn reachability(
+    child: &Process,
+    live: &[Live],
+) -> io::Result<HashMap<u64, Reachability>> {
+    let mut stopped = Stopped::new(child.pid())?;
+    let header = child.ledger().header();
+    if header.mark.load(Ordering::Acquire) == mark::AT_EXIT {
+        // Below the frame that called `exit` lies what `main` left: dead, and full of pointers.
+        let id = header.exit_thread.load(Ordering::Relaxed);
+        let registers = header.exit_registers.iter().map(|word| word.load(Ordering::Relaxed));
+        if let Some(thread) = stopped.threads_mut().iter_mut().find(|thread| thread.id == id) {
+            thread.stack = thread.stack.max(header.exit_stack.load(Ordering::Relaxed));
+            thread.registers = registers.collect();
+        }
+    }
+    let base = header.heap_base.load(Ordering::Relaxed);
+    let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
+    let roots = stopped.roots((base, end))?;
+    let block = |live: &Live| Block { address: live.address, size: live.entry.size };
+    let mut blocks = Blocks::new(live.iter().map(block).collect());
+    blocks.mark(roots, |address, buffer| stopped.read(address, buffer));
+    Ok(live.iter().map(|live| live.address).zip(blocks.states().iter().copied()).collect())
+}

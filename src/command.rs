@@ -1,0 +1,88 @@
+//! The `leaksnap` command.
+//!
+//! Exit status: 0 nothing leaked; 1 leaks; 2 the command line or a file is wrong; 3 not checked;
+//! 4 the program or a step failed. Of several scenarios the most serious one decides: 3, then 2,
+//! then 4, then 1.
+
+mod exec;
+mod output;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::check::{Outcome, Problem};
+
+/// Finds memory leaks in programs and in plugins, with the traceback that made them.
+#[derive(Debug, Parser)]
+#[command(name = "leaksnap", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Traces one whole program and reports what it lost
+    Exec(exec::Arguments),
+    /// Runs scenario files without a test
+    Run(run::Arguments),
+}
+
+/// Runs the command with `arguments`, the program's name first, and says how it ended.
+///
+/// ```no_run
+/// std::process::ExitCode::from(leaksnap::command(["leaksnap", "exec", "--", "git", "log"]));
+/// ```
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    if let Some(code) = crate::host::run_if_asked() {
+        return code;
+    }
+    let status = match Arguments::try_parse_from(arguments) {
+        Ok(Arguments { command: Verb::Exec(arguments) }) => exec::run(&arguments),
+        Ok(Arguments { command: Verb::Run(arguments) }) => run::run(&arguments),
+        Err(error) => {
+            // Where the terminal is gone there is nobody to tell.
+            let _ = error.print();
+            if error.use_stderr() { 2 } else { 0 }
+        }
+    };
+    ExitCode::from(status)
+}
+
+/// The most serious of two exit statuses.
+fn worse(one: u8, other: u8) -> u8 {
+    const BY_RANK: [u8; 5] = [3, 2, 4, 1, 0];
+    BY_RANK.into_iter().find(|status| [one, other].contains(status)).unwrap_or(one)
+}
+
+/// What went wrong, for people; nothing where nothing did.
+fn problem_text(outcome: &Outcome) -> Option<String> {
+    let problem = outcome.problem.as_ref()?;
+    let note = match problem {
+        Problem::NotChecked(_) => "; what is not checked is not clean",
+        _ => "",
+    };
+    Some(format!("leaksnap: {problem}{note}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_most_serious_status_decides() {
+        for (one, other, worst) in [(0, 1, 1), (1, 4, 4), (4, 2, 2), (2, 3, 3), (0, 0, 0)] {
+            assert_eq!((worse(one, other), worse(other, one)), (worst, worst));
+        }
+    }
+}

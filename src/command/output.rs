@@ -1,0 +1,79 @@
+//! Where a report goes, and in which form.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::check::Outcome;
+use crate::report::{json, text};
+
+/// The forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// The JSON report, version 1
+    Json,
+}
+
+/// The options on the report.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+    /// Write the report to FILE instead of standard error
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Report live allocations that are no leaks as well
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+/// A place for reports.
+#[derive(Debug)]
+pub(super) struct Output<'a> {
+    options: &'a Options,
+    file: Option<File>,
+}
+
+impl<'a> Output<'a> {
+    /// Opens what `options` name, before anything is run.
+    ///
+    /// # Errors
+    /// Where the file can't be written.
+    pub(super) fn open(options: &'a Options) -> Result<Self, String> {
+        let file = options.output.as_ref().map(|path| {
+            File::create(path).map_err(|error| format!("{}: {error}", path.display()))
+        });
+        Ok(Self { options, file: file.transpose()? })
+    }
+
+    /// Writes the report of `outcome`.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub(super) fn write(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let checked = outcome.problem.is_none() || !outcome.report.groups.is_empty();
+        let report = match self.options.format {
+            Format::Json => json::render(&outcome.report, self.options.all) + "\n",
+            // Nothing may look like a clean report where nothing was checked.
+            Format::Text if !checked => String::new(),
+            Format::Text => text::render(&outcome.report, self.options.all),
+        };
+        self.text(&report)
+    }
+
+    /// Writes `text` where the reports go.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+        match &mut self.file {
+            Some(file) => file.write_all(text.as_bytes()),
+            None => io::stderr().lock().write_all(text.as_bytes()),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `leaksnap run`: scenario files without a test.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::output::{Options, Output};
+use super::{problem_text, worse};
+use crate::check::{self, Outcome};
+use crate::report::table;
+use crate::scenario::{self, Scenario};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// Print the table of the heap's live allocations after each scenario
+    #[arg(long)]
+    memory: bool,
+    /// Print what each scenario's child wrote
+    #[arg(long)]
+    show_output: bool,
+    /// The scenario files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Runs the scenarios and reports; the exit status.
+pub(super) fn run(arguments: &Arguments) -> u8 {
+    let mut output = match Output::open(&arguments.options) {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("leaksnap: {error}");
+            return 2;
+        }
+    };
+    arguments.files.iter().map(|file| one(file, arguments, &mut output)).fold(0, worse)
+}
+
+fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
+    let scenario = match Scenario::load(file) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            eprintln!("leaksnap: {error}");
+            return 2;
+        }
+    };
+    let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
+    let outcome = check::scenario(&scenario, &name, arguments.memory);
+    if arguments.show_output || outcome.problem.is_some() {
+        print!("{}", outcome.output);
+    }
+    if arguments.memory && outcome.problem.is_none() {
+        print!("{}", table::render(&outcome.memory, usize::MAX));
+    }
+    finish(&outcome, output)
+}
+
+fn finish(outcome: &Outcome, output: &mut Output<'_>) -> u8 {
+    if let Err(error) = output.write(outcome) {
+        eprintln!("leaksnap: write the report: {error}");
+        return 2;
+    }
+    if let Some(text) = problem_text(outcome) {
+        eprint!("{text}");
+    }
+    outcome.status()
+}
