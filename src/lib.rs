@@ -6,6 +6,8 @@ mod ledger;
 #[cfg(test)]
 mod preload;
 mod scenario;
+mod snapshot;
+mod suppression;
 mod symbols;
 mod traceback;
 mod verdict;
