@@ -11,6 +11,8 @@ mod protocol;
 #[cfg(test)]
 mod preload;
 mod scenario;
+mod snapshot;
+mod suppression;
 mod symbols;
 mod traceback;
 mod verdict;

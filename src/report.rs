@@ -1,5 +1,10 @@
 //! The result of one checked run, as a value: what the text, the JSON and the snapshot are made of.
 
+pub(crate) mod amount;
+pub(crate) mod json;
+pub(crate) mod table;
+pub(crate) mod text;
+
 use std::fmt;
 
 /// What the ages of a traceback's live allocations say.

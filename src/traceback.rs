@@ -88,7 +88,7 @@ fn starts_with_one_of(frame: &Frame, prefixes: &[&str]) -> bool {
 
 /// The preload heap, Rust's allocator shims, C++'s operators: how memory was asked for, not why.
 fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
-    const FUNCTIONS: [&str; 15] = [
+    const FUNCTIONS: [&str; 16] = [
         "__rust_alloc",
         "__rust_realloc",
         "__rustc::__rust_alloc",
@@ -105,13 +105,13 @@ fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
         "std::sys::alloc::",
         // Also the aligned and the nothrow ones.
         "operator new(",
+        "operator new[](",
     ];
     inner(frames, |frame| {
         let module = frame.module.as_deref().unwrap_or_default();
         module.starts_with("leaksnap-")
             || module.starts_with(".leaksnap")
             || starts_with_one_of(frame, &FUNCTIONS)
-            || starts_with_one_of(frame, &["operator new[]("])
     })
 }
 

@@ -1,0 +1,124 @@
+//! The memory table: every traceback with live allocations, whatever their verdict.
+//!
+//! The columns are those of VPP's `show memory verbose`, so that tools for one read the other.
+
+use std::cmp::Reverse;
+use std::fmt::Write as _;
+
+use super::Frame;
+use crate::traceback;
+
+const HEADER: &str = "  Bytes    Count     Sample   Traceback";
+
+/// One traceback's live allocations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableRow {
+    /// Requested bytes.
+    pub(crate) bytes: u64,
+    /// Live allocations.
+    pub(crate) count: u64,
+    /// The address of one of them.
+    pub(crate) sample: u64,
+    /// The traceback, innermost first.
+    pub(crate) frames: Vec<Frame>,
+}
+
+/// The table of the `most` largest of `rows`; the closing line counts them all.
+pub(crate) fn write(rows: &[TableRow], most: usize) -> String {
+    let mut sorted: Vec<&TableRow> = rows.iter().collect();
+    sorted.sort_by_cached_key(|row| {
+        (Reverse(row.bytes), Reverse(row.count), traceback::key(&row.frames), row.sample)
+    });
+    let mut text = format!("{HEADER}\n");
+    for row in sorted.into_iter().take(most) {
+        let numbers = format!("{:9} {:8} {:#14x}", row.bytes, row.count, row.sample);
+        let width = numbers.len();
+        let mut left = numbers;
+        for frame in &row.frames {
+            // Writing to a String can't fail.
+            let _ = writeln!(text, "{left:width$} {}", symbol(frame));
+            left.clear();
+        }
+        if !left.is_empty() {
+            let _ = writeln!(text, "{left}");
+        }
+    }
+    let total: u64 = rows.iter().map(|row| row.count).fold(0, u64::saturating_add);
+    let _ = writeln!(text, "{total} total traced objects");
+    text
+}
+
+fn symbol(frame: &Frame) -> String {
+    match frame.function.as_ref().or(frame.module.as_ref()) {
+        Some(name) => format!("{name} + {:#x}", frame.offset),
+        None => traceback::line(frame),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: Option<&str>, module: Option<&str>, offset: u64) -> Frame {
+        Frame {
+            function: function.map(str::to_owned),
+            module: module.map(str::to_owned),
+            offset,
+            file: Some("a.c".to_owned()),
+            line: Some(1),
+            inlined: false,
+        }
+    }
+
+    fn rows() -> Vec<TableRow> {
+        let row = |bytes, count, sample, frames| TableRow { bytes, count, sample, frames };
+        vec![
+            row(
+                96,
+                1,
+                0x7f81_8548_2550,
+                vec![
+                    frame(Some("CRYPTO_zalloc"), Some("libcrypto.so.3"), 9),
+                    frame(None, Some("libcrypto.so.3"), 0x1f7acd),
+                    frame(None, None, 0x7f00),
+                ],
+            ),
+            row(
+                6496,
+                12,
+                0x7f81_8559_7f00,
+                vec![
+                    frame(Some("_vec_resize_internal"), None, 0xd4),
+                    frame(Some("vnet_crypto_key_add"), None, 0x1dd),
+                ],
+            ),
+            row(96, 2, 0x1000, vec![]),
+        ]
+    }
+
+    #[test]
+    fn the_largest_come_first_in_vpp_s_columns() {
+        let text = "  Bytes    Count     Sample   Traceback
+     6496       12 0x7f8185597f00 _vec_resize_internal + 0xd4
+                                  vnet_crypto_key_add + 0x1dd
+       96        2         0x1000
+       96        1 0x7f8185482550 CRYPTO_zalloc + 0x9
+                                  libcrypto.so.3 + 0x1f7acd
+                                  <generated code>
+15 total traced objects
+";
+        assert_eq!(write(&rows(), 50), text);
+    }
+
+    #[test]
+    fn rows_above_the_most_are_counted_alone() {
+        let text = "  Bytes    Count     Sample   Traceback
+     6496       12 0x7f8185597f00 _vec_resize_internal + 0xd4
+                                  vnet_crypto_key_add + 0x1dd
+15 total traced objects
+";
+        assert_eq!(write(&rows(), 1), text);
+        let empty = "  Bytes    Count     Sample   Traceback\n0 total traced objects\n";
+        assert_eq!(write(&[], 50), empty);
+    }
+}

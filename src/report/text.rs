@@ -1,0 +1,228 @@
+//! The report as text: for people.
+//!
+//! Every word of it is here, but for amounts and frames, which snapshots write too. A run that
+//! was not traced as a whole never reads as "no leaks".
+
+use std::fmt::Write as _;
+
+use super::amount::Amount;
+use super::{Frame, Group, Reachability, Report, Verdict};
+use crate::traceback;
+
+/// `report` as text; groups that pass are left out unless `all` are wanted.
+pub(crate) fn write(report: &Report, all: bool) -> String {
+    let mut text = headline(report) + "\n";
+    for group in report.groups.iter().filter(|group| all || group.verdict.fails()) {
+        text += "\n";
+        text += &group_text(group, report.iterations);
+    }
+    let mut notes: Vec<&str> = report.notes.iter().map(String::as_str).collect();
+    if report.tracing.active && !report.tracing.complete {
+        notes.insert(0, "tracing was not complete; there may be more");
+    }
+    if !notes.is_empty() {
+        text += "\n";
+    }
+    for note in notes {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+/// The report in one line.
+pub(crate) fn headline(report: &Report) -> String {
+    let failing = || report.groups.iter().filter(|group| group.verdict.fails());
+    let count = |verdict| failing().filter(|group| group.verdict == verdict).count();
+    let subject = report.scenario.as_ref().or(report.program.first());
+    let subject = subject.map_or("the program", String::as_str);
+    let what = match (count(Verdict::Leak), count(Verdict::Growth)) {
+        _ if !report.tracing.active => {
+            return format!("not checked: the preload heap was not active in {subject}");
+        }
+        (0, 0) if !report.tracing.complete => {
+            return format!("not checked: tracing was not complete in {subject}");
+        }
+        (0, 0) => return format!("no leaks in {subject}"),
+        (leaks, 0) => counted(leaks, "leak"),
+        (0, growths) => counted(growths, "growth"),
+        (leaks, growths) => {
+            format!("{} and {}", counted(leaks, "leak"), counted(growths, "growth"))
+        }
+    };
+    let amount = Amount::sum_per_iteration(failing());
+    format!("{what} in {subject}: {amount}{}", per_iteration(report.iterations))
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A window of one iteration is the whole run: nothing is per iteration there.
+fn per_iteration(iterations: u32) -> &'static str {
+    if iterations > 1 { " per iteration" } else { "" }
+}
+
+fn group_text(group: &Group, iterations: u32) -> String {
+    let mut text = group.verdict.to_string();
+    if group.reachability != Reachability::Unknown {
+        let _ = write!(text, ", {}", group.reachability);
+    }
+    let _ = write!(text, ": {}", Amount::live(group));
+    if iterations > 1 && group.verdict.fails() {
+        let _ = write!(text, " ({} per iteration)", Amount::per_iteration(group));
+    }
+    text += "\n";
+    for frame in &group.frames {
+        let _ = writeln!(text, "    {}", frame_text(frame));
+    }
+    text
+}
+
+/// As snapshots write it, and where to look: the file's path and the line.
+fn frame_text(frame: &Frame) -> String {
+    let (Some(_), Some(file)) = (&frame.function, &frame.file) else {
+        return traceback::line(frame);
+    };
+    let line = traceback::line(&Frame { file: None, ..frame.clone() });
+    match frame.line {
+        Some(number) => format!("{line}  {file}:{number}"),
+        None => format!("{line}  {file}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Exit, Tracing};
+
+    fn frame(function: &str, file: Option<&str>, line: Option<u32>) -> Frame {
+        Frame {
+            function: Some(function.to_owned()),
+            module: Some("plugin.so".to_owned()),
+            offset: 9,
+            file: file.map(str::to_owned),
+            line,
+            inlined: false,
+        }
+    }
+
+    fn group(verdict: Verdict, blocks: u64, each: (f64, f64)) -> Group {
+        Group {
+            verdict,
+            reachability: Reachability::Lost,
+            blocks,
+            bytes: blocks * 80,
+            blocks_per_iteration: each.0,
+            bytes_per_iteration: each.1,
+            frames: vec![
+                frame("zalloc", None, None),
+                frame("digest", Some("/src/a.c"), Some(214)),
+                frame("run", Some("/src/b.c"), None),
+            ],
+        }
+    }
+
+    fn report(groups: Vec<Group>) -> Report {
+        Report {
+            scenario: Some("crypto_selftest".to_owned()),
+            program: vec!["host".to_owned()],
+            exit: Exit { code: Some(0), signal: None },
+            tracing: Tracing { active: true, complete: true, ..Tracing::default() },
+            iterations: 8,
+            groups,
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn leaks_with_their_tracebacks() {
+        let mut unknown = group(Verdict::Leak, 8, (1.0, 80.0));
+        unknown.reachability = Reachability::Unknown;
+        unknown.frames =
+            vec![Frame { function: None, offset: 499, ..frame("", Some("x.c"), Some(1)) }];
+        let once = group(Verdict::OneTime, 3, (0.0, 0.0));
+        let mut report = report(vec![group(Verdict::Leak, 48, (6.0, 480.0)), unknown, once]);
+        report.notes = vec!["1 suppression was used".to_owned(), "another".to_owned()];
+        let failing = "\
+2 leaks in crypto_selftest: 7 blocks, 560 bytes per iteration
+
+leak, lost: 48 blocks, 3840 bytes (6 blocks, 480 bytes per iteration)
+    zalloc  plugin.so
+    digest  plugin.so  /src/a.c:214
+    run  plugin.so  /src/b.c
+
+leak: 8 blocks, 640 bytes (1 block, 80 bytes per iteration)
+    plugin.so+0x1f3
+";
+        let passing = "
+one-time, lost: 3 blocks, 240 bytes
+    zalloc  plugin.so
+    digest  plugin.so  /src/a.c:214
+    run  plugin.so  /src/b.c
+";
+        let notes = "
+note: 1 suppression was used
+note: another
+";
+        assert_eq!(write(&report, false), format!("{failing}{notes}"));
+        assert_eq!(write(&report, true), format!("{failing}{passing}{notes}"));
+    }
+
+    #[test]
+    fn a_whole_run_has_nothing_per_iteration() {
+        let mut report = report(vec![group(Verdict::Leak, 1, (1.0, 80.0))]);
+        report.scenario = None;
+        report.iterations = 1;
+        let text = "\
+1 leak in host: 1 block, 80 bytes
+
+leak, lost: 1 block, 80 bytes
+    zalloc  plugin.so
+    digest  plugin.so  /src/a.c:214
+    run  plugin.so  /src/b.c
+";
+        assert_eq!(write(&report, false), text);
+    }
+
+    #[test]
+    fn headlines() {
+        let leak = || group(Verdict::Leak, 8, (1.0, 80.0));
+        let growth = || group(Verdict::Growth, 1, (0.25, 20.5));
+        let of = |groups| headline(&report(groups));
+        assert_eq!(of(vec![]), "no leaks in crypto_selftest");
+        assert_eq!(
+            of(vec![group(Verdict::Replaced, 1, (0.0, 0.0))]),
+            "no leaks in crypto_selftest"
+        );
+        assert_eq!(
+            of(vec![growth()]),
+            "1 growth in crypto_selftest: 0.25 blocks, 20.5 bytes per iteration"
+        );
+        assert_eq!(
+            of(vec![leak(), growth(), growth()]),
+            "1 leak and 2 growths in crypto_selftest: 1.5 blocks, 121 bytes per iteration"
+        );
+    }
+
+    #[test]
+    fn what_was_not_traced_is_never_clean() {
+        let mut report = report(vec![]);
+        report.tracing.complete = false;
+        let text = "\
+not checked: tracing was not complete in crypto_selftest
+
+note: tracing was not complete; there may be more
+";
+        assert_eq!(write(&report, false), text);
+        report.groups = vec![group(Verdict::Leak, 8, (1.0, 80.0))];
+        assert!(
+            write(&report, false)
+                .ends_with("\nnote: tracing was not complete; there may be more\n")
+        );
+        report.groups.clear();
+        report.tracing.active = false;
+        let text = "not checked: the preload heap was not active in crypto_selftest\n";
+        assert_eq!(write(&report, false), text);
+    }
+}

@@ -1,0 +1,197 @@
+//! A snapshot's body: the accepted tracebacks of a scenario, written, read and compared.
+//!
+//! ```text
+//! leak: 1 block, 96 bytes per iteration
+//!     CRYPTO_zalloc  libcrypto.so.3
+//!     HMAC_CTX_new  libcrypto.so.3
+//!
+//! growth: 0 blocks, 27.43 bytes per iteration
+//!     grow  plugin.so  grow.c
+//! ```
+//!
+//! Invariants: the same groups give the same bytes in any order; what was written reads back
+//! equal, so that a comparison sees exactly what a reviewer saw; a traceback appears once.
+
+mod failure;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub(crate) use failure::failure_text;
+
+use crate::report::amount::Amount;
+use crate::report::{Group, Verdict};
+use crate::traceback;
+
+const PER_ITERATION: &str = " per iteration";
+const INDENT: &str = "    ";
+
+/// One traceback of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SnapshotGroup {
+    /// Leak or growth.
+    pub(crate) verdict: Verdict,
+    /// What an iteration adds.
+    pub(crate) amount: Amount,
+    /// The lines of the traceback, innermost first.
+    pub(crate) frames: Vec<String>,
+}
+
+impl fmt::Display for SnapshotGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.heading())?;
+        self.frames.iter().try_for_each(|frame| writeln!(f, "{INDENT}{frame}"))
+    }
+}
+
+impl SnapshotGroup {
+    /// The group's first line.
+    fn heading(&self) -> String {
+        format!("{}: {}{PER_ITERATION}", self.verdict, self.amount)
+    }
+}
+
+/// The tracebacks of `groups` that fail, as a snapshot has them.
+pub(crate) fn found(groups: &[Group]) -> Vec<SnapshotGroup> {
+    let failing = groups.iter().filter(|group| group.verdict.fails());
+    let mut found: Vec<SnapshotGroup> = failing
+        .map(|group| SnapshotGroup {
+            verdict: group.verdict,
+            amount: Amount::per_iteration(group),
+            frames: traceback::key(&group.frames),
+        })
+        .collect();
+    found.sort_by(|left, right| left.frames.cmp(&right.frames));
+    found
+}
+
+/// The snapshot's body; empty when no verdict fails.
+pub(crate) fn body(groups: &[Group]) -> String {
+    write(&found(groups))
+}
+
+fn write(groups: &[SnapshotGroup]) -> String {
+    let texts: Vec<String> = groups.iter().map(SnapshotGroup::to_string).collect();
+    texts.join("\n")
+}
+
+/// An accepted snapshot that can't be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the snapshot's body {problem}; restore it, or accept a new one")]
+pub(crate) struct SnapshotError {
+    /// The line of the body, from 1.
+    pub(crate) line: usize,
+    problem: &'static str,
+}
+
+/// Reads the body of an accepted snapshot. Blank lines around it don't count.
+pub(crate) fn parse(body: &str) -> Result<Vec<SnapshotGroup>, SnapshotError> {
+    let mut groups: Vec<(usize, SnapshotGroup)> = Vec::new();
+    let mut open = false;
+    for (index, text) in body.lines().enumerate() {
+        let line = index + 1;
+        let wrong = |problem| SnapshotError { line, problem };
+        if text.trim().is_empty() {
+            open = false;
+        } else if let Some(frame) = text.strip_prefix(INDENT) {
+            let group = groups.last_mut().filter(|_| open);
+            let (_, group) = group.ok_or_else(|| wrong("is a frame of no group"))?;
+            group.frames.push(frame.trim_end().to_owned());
+        } else {
+            let group = heading(text).ok_or_else(|| wrong("is no group's heading"))?;
+            groups.push((line, group));
+            open = true;
+        }
+    }
+    let mut lines = BTreeMap::new();
+    for (line, group) in &groups {
+        let problem = if group.frames.is_empty() {
+            "starts a group without frames"
+        } else if lines.insert(&group.frames, line).is_some() {
+            "starts a traceback that appears before"
+        } else {
+            continue;
+        };
+        return Err(SnapshotError { line: *line, problem });
+    }
+    Ok(groups.into_iter().map(|(_, group)| group).collect())
+}
+
+fn heading(text: &str) -> Option<SnapshotGroup> {
+    let (name, rest) = text.trim_end().split_once(": ")?;
+    let verdict =
+        [Verdict::Leak, Verdict::Growth].into_iter().find(|verdict| verdict.to_string() == name)?;
+    let amount = Amount::read(rest.strip_suffix(PER_ITERATION)?)?;
+    Some(SnapshotGroup { verdict, amount, frames: Vec::new() })
+}
+
+/// A traceback whose numbers are not what was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// As it was accepted.
+    pub(crate) accepted: SnapshotGroup,
+    /// As it was found.
+    pub(crate) found: SnapshotGroup,
+}
+
+/// How what was found differs from what was accepted.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Difference {
+    /// Nobody has accepted them.
+    pub(crate) new: Vec<SnapshotGroup>,
+    /// More blocks or bytes per iteration than accepted, or a growth that became a leak.
+    pub(crate) grown: Vec<Change>,
+    /// Less in one, more in none.
+    pub(crate) shrunk: Vec<Change>,
+    /// Accepted, and no longer found.
+    pub(crate) vanished: Vec<SnapshotGroup>,
+    /// Found as accepted.
+    pub(crate) same: Vec<SnapshotGroup>,
+}
+
+impl Difference {
+    /// Whether something was found that nobody has accepted.
+    #[must_use]
+    pub(crate) fn fails(&self) -> bool {
+        !self.new.is_empty() || !self.grown.is_empty()
+    }
+
+    /// Whether the accepted snapshot holds more than was found.
+    #[must_use]
+    pub(crate) fn is_outdated(&self) -> bool {
+        !self.shrunk.is_empty() || !self.vanished.is_empty()
+    }
+}
+
+/// Compares by traceback; `found` comes from [`found`], `accepted` from [`parse`].
+pub(crate) fn compare(accepted: &[SnapshotGroup], found: &[SnapshotGroup]) -> Difference {
+    let mut difference = Difference::default();
+    let mut left: BTreeMap<&[String], &SnapshotGroup> =
+        accepted.iter().map(|group| (group.frames.as_slice(), group)).collect();
+    for group in found {
+        let Some(accepted) = left.remove(group.frames.as_slice()) else {
+            difference.new.push(group.clone());
+            continue;
+        };
+        let change = || Change { accepted: accepted.clone(), found: group.clone() };
+        if exceeds(group, accepted) {
+            difference.grown.push(change());
+        } else if exceeds(accepted, group) {
+            difference.shrunk.push(change());
+        } else {
+            difference.same.push(group.clone());
+        }
+    }
+    difference.vanished = left.into_values().cloned().collect();
+    difference
+}
+
+fn exceeds(group: &SnapshotGroup, other: &SnapshotGroup) -> bool {
+    group.amount.blocks > other.amount.blocks
+        || group.amount.bytes > other.amount.bytes
+        || (group.verdict, other.verdict) == (Verdict::Leak, Verdict::Growth)
+}
+
+#[cfg(test)]
+mod tests;
