@@ -23,14 +23,13 @@ use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
 use crate::ledger::header::{Header, VERSION, state, trouble};
 use crate::report::{Report, Tracing};
 use crate::scenario::{Scenario, Work};
+use crate::suppression::suppress;
 
 /// Runs `scenario`, by the name that its snapshot and report have. `memory`: the memory table is
 /// wanted.
 pub(crate) fn scenario(scenario: &Scenario, name: &str, memory: bool) -> Outcome {
     let mut outcome = match &scenario.work {
-        Work::Host { plugins, steps } => {
-            iterations::check(scenario, name, plugins, steps, memory)
-        }
+        Work::Host { plugins, steps } => iterations::check(scenario, name, plugins, steps, memory),
         Work::Program(words) => program::check(&program::Program {
             words: program::words(&words.value, &scenario.path),
             heap: scenario.heap,
@@ -41,7 +40,11 @@ pub(crate) fn scenario(scenario: &Scenario, name: &str, memory: bool) -> Outcome
         }),
     };
     if outcome.problem.is_none() {
-        outcome.problem = suppression::apply(scenario, &mut outcome.report).err();
+        let groups = std::mem::take(&mut outcome.report.groups);
+        let suppressed = suppress(&scenario.ignore, groups);
+        let used = suppressed.check_used(&scenario.path, &scenario.ignore);
+        outcome.report.groups = suppressed.kept;
+        outcome.problem = used.err().map(|unused| Problem::Wrong(unused.to_string()));
     }
     outcome
 }

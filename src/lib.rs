@@ -7,15 +7,15 @@ mod child;
 mod command;
 pub mod host;
 mod ledger;
-mod protocol;
 #[cfg(test)]
 mod preload;
+mod protocol;
 mod scenario;
 mod snapshot;
 mod suppression;
 mod symbols;
 mod traceback;
 mod verdict;
+pub use command::run as command;
 #[cfg(test)]
 use libmimalloc_sys as _;
-pub use command::run as command;

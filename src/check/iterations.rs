@@ -169,7 +169,8 @@ impl Run<'_> {
             other => return Err(unproven(&format!("was answered with {other:?}"))),
         };
         let is_control = |live: &&Live| live.entry.size == CONTROL_BYTES && !live.is_paused();
-        let found: Vec<_> = self.live()?.iter().filter(is_control).map(|live| live.address).collect();
+        let found: Vec<_> =
+            self.live()?.iter().filter(is_control).map(|live| live.address).collect();
         if found != [address] {
             return Err(unproven(&format!("was counted {} times, not once", found.len())));
         }

@@ -34,7 +34,8 @@ fn at_path(plugin: &str, scenario: &Path) -> Vec<PathBuf> {
 /// Cargo puts a dependency's shared object into `deps`, where the tests are too, and a
 /// workspace member's also one folder up; examples and programs lie beside `deps`.
 fn beside(plugin: &str) -> Vec<PathBuf> {
-    let file = format!("{}{}{}", std::env::consts::DLL_PREFIX, plugin, std::env::consts::DLL_SUFFIX);
+    let file =
+        format!("{}{}{}", std::env::consts::DLL_PREFIX, plugin, std::env::consts::DLL_SUFFIX);
     let executable = std::env::current_exe().unwrap_or_default();
     let folder = executable.parent().unwrap_or(Path::new("."));
     let up = folder.parent().unwrap_or(folder);

@@ -142,7 +142,8 @@ fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::
 
 fn look(child: &Process) -> Result<(Vec<Live>, Option<Reached>), LedgerError> {
     let live = child.ledger().live()?;
-    let reached = if live.is_empty() { Ok(Reached::new()) } else { view::reachability(child, &live) };
+    let reached =
+        if live.is_empty() { Ok(Reached::new()) } else { view::reachability(child, &live) };
     match reached {
         Ok(reached) => Ok((live, Some(reached))),
         Err(error) => Err(LedgerError::Read(error)),
@@ -212,9 +213,9 @@ impl Signals {
             let number = signal as i32;
             let value = usize::try_from(number).unwrap_or_default();
             let flag = signal_hook::flag::register_usize(number, Arc::clone(&came), value);
-            let pipe = waker.try_clone().and_then(|waker| {
-                signal_hook::low_level::pipe::register(number, waker)
-            });
+            let pipe = waker
+                .try_clone()
+                .and_then(|waker| signal_hook::low_level::pipe::register(number, waker));
             registered.extend(flag.into_iter().chain(pipe));
         }
         Self { came, woken: Some(woken), registered }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::ledger::site::{Node, flag};
+use crate::report::table::TableRow;
 use crate::report::{Frame, Group, Reachability, Verdict};
 use crate::symbols::{CodeAddress, Symbolizer};
 use crate::traceback;
@@ -34,20 +35,7 @@ pub(crate) struct Memory {
     /// The most requested bytes that were live at a time.
     pub(crate) peak_bytes: u64,
     /// A row for each backtrace.
-    pub(crate) rows: Vec<Row>,
-}
-
-/// All live allocations of one backtrace.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Row {
-    /// Requested bytes.
-    pub(crate) bytes: u64,
-    /// Blocks.
-    pub(crate) count: u64,
-    /// The address of one of them: the latest made.
-    pub(crate) sample: u64,
-    /// The backtrace with names, not normalized.
-    pub(crate) frames: Vec<Frame>,
+    pub(crate) rows: Vec<TableRow>,
 }
 
 impl<'a> Tally<'a> {
@@ -169,16 +157,13 @@ impl<'a> Tally<'a> {
         for (site, frames) in self.named(&totals.keys().copied().collect())? {
             if let Some((total, sample)) = totals.get(&site) {
                 let (bytes, count) = (total.bytes, total.blocks);
-                memory.rows.push(Row { bytes, count, sample: sample.address, frames });
+                memory.rows.push(TableRow { bytes, count, sample: sample.address, frames });
             }
         }
         Ok(memory)
     }
 
-    fn tracebacks(
-        &mut self,
-        sites: BTreeSet<u32>,
-    ) -> Result<Vec<(u32, Vec<Frame>)>, LedgerError> {
+    fn tracebacks(&mut self, sites: BTreeSet<u32>) -> Result<Vec<(u32, Vec<Frame>)>, LedgerError> {
         let host = self.host;
         let named = self.named(&sites)?;
         Ok(named
@@ -217,9 +202,8 @@ fn histories(marks: &[Vec<Live>], warmup: u32) -> BTreeMap<u32, History> {
     for (index, mark) in marks.iter().enumerate() {
         let is_last = index + 1 == marks.len();
         for block in mark.iter().filter(|block| !block.is_paused()) {
-            let history = histories
-                .entry(block.entry.site)
-                .or_insert_with(|| History::empty(marks.len()));
+            let history =
+                histories.entry(block.entry.site).or_insert_with(|| History::empty(marks.len()));
             history.marks[index] += one(block);
             if is_last {
                 let age = block.entry.epoch.checked_sub(warmup + 1);

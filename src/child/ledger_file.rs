@@ -228,7 +228,8 @@ impl LedgerFile {
         let mut modules = vec![None];
         for number in 1..u64::from(count) {
             let mut record = [0; RECORD];
-            self.file.read_exact_at(&mut record, self.layout.modules_at + number * RECORD as u64)?;
+            self.file
+                .read_exact_at(&mut record, self.layout.modules_at + number * RECORD as u64)?;
             let field = |at: usize| usize::from(u16::from_le_bytes([record[at], record[at + 1]]));
             let path = &record[PATH_AT..][..field(PATH_LEN_AT).min(MAX_PATH)];
             let build_id = &record[BUILD_ID_AT..][..field(BUILD_ID_LEN_AT).min(MAX_BUILD_ID)];

@@ -45,9 +45,10 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where the file can't be written.
     pub(super) fn open(options: &'a Options) -> Result<Self, String> {
-        let file = options.output.as_ref().map(|path| {
-            File::create(path).map_err(|error| format!("{}: {error}", path.display()))
-        });
+        let file = options
+            .output
+            .as_ref()
+            .map(|path| File::create(path).map_err(|error| format!("{}: {error}", path.display())));
         Ok(Self { options, file: file.transpose()? })
     }
 
@@ -58,10 +59,10 @@ impl<'a> Output<'a> {
     pub(super) fn write(&mut self, outcome: &Outcome) -> io::Result<()> {
         let checked = outcome.problem.is_none() || !outcome.report.groups.is_empty();
         let report = match self.options.format {
-            Format::Json => json::render(&outcome.report, self.options.all) + "\n",
+            Format::Json => json::write(&outcome.report, self.options.all),
             // Nothing may look like a clean report where nothing was checked.
             Format::Text if !checked => String::new(),
-            Format::Text => text::render(&outcome.report, self.options.all),
+            Format::Text => text::write(&outcome.report, self.options.all),
         };
         self.text(&report)
     }

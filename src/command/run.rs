@@ -51,7 +51,7 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
         print!("{}", outcome.output);
     }
     if arguments.memory && outcome.problem.is_none() {
-        print!("{}", table::render(&outcome.memory, usize::MAX));
+        print!("{}", table::write(&outcome.memory.rows, usize::MAX));
     }
     finish(&outcome, output)
 }

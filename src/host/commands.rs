@@ -47,9 +47,8 @@ impl Commands {
     /// Where the words are malformed or taken.
     pub(super) fn register(&mut self, words: &str, command: Registered) -> Result<(), String> {
         let split: Vec<_> = words.split(' ').collect();
-        let printable = |word: &&str| {
-            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic())
-        };
+        let printable =
+            |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
         if split.len() > MAX_WORDS || !split.iter().all(printable) {
             return Err(format!("`{words}` is not one to four words of printable ASCII"));
         }

@@ -76,10 +76,8 @@ impl Plugins {
         let library =
             tracing.traced(|| unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) });
         let library = library.map_err(|error| {
-            let reason = std::error::Error::source(&error).map_or_else(
-                || error.to_string(),
-                ToString::to_string,
-            );
+            let reason = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
             PluginError::Open { path: at(), reason }
         })?;
         let library = ManuallyDrop::new(library);

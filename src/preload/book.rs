@@ -111,9 +111,8 @@ impl Book {
         }
         first.store(0, Ordering::Release);
         let second = self.entry_word(granule.wrapping_add(1));
-        let entry = Entry::decode(word, || {
-            second.map_or(0, |second| second.swap(0, Ordering::Relaxed))
-        })?;
+        let entry =
+            Entry::decode(word, || second.map_or(0, |second| second.swap(0, Ordering::Relaxed)))?;
         if entry.site == PAUSED {
             return Some(entry);
         }

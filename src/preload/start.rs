@@ -65,8 +65,7 @@ pub(crate) fn book() -> Option<Book> {
     if unsafe { (*tracing).load(Ordering::Relaxed) } == 0 {
         return None;
     }
-    let layout =
-        Layout::new(HEAP_SIZE.load(Ordering::Relaxed), NODES.load(Ordering::Relaxed))?;
+    let layout = Layout::new(HEAP_SIZE.load(Ordering::Relaxed), NODES.load(Ordering::Relaxed))?;
     // SAFETY: `start` mapped a ledger of this layout before it set TRACING.
     Some(unsafe { Book::new(BOOK_BASE.load(Ordering::Relaxed), layout) })
 }
@@ -157,13 +156,9 @@ fn clear(file: &system::File, header: &Header, layout: &Layout) {
     let state = &header.state;
     state.store(state::SILENT, Ordering::Release);
     file.punch(layout.modules_at, layout.len.wrapping_sub(layout.modules_at));
-    for word in [
-        &header.trouble,
-        &header.node_count,
-        &header.module_count,
-        &header.exit_seen,
-        &header.mark,
-    ] {
+    for word in
+        [&header.trouble, &header.node_count, &header.module_count, &header.exit_seen, &header.mark]
+    {
         word.store(0, Ordering::Relaxed);
     }
     for word in [

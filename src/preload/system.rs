@@ -56,8 +56,14 @@ mod number {
 unsafe extern "C" {
     static environ: *const *const c_char;
     fn syscall(number: c_long, ...) -> c_long;
-    fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, off: i64)
-    -> *mut c_void;
+    fn mmap(
+        at: *mut c_void,
+        len: usize,
+        prot: c_int,
+        flags: c_int,
+        fd: c_int,
+        off: i64,
+    ) -> *mut c_void;
     fn munmap(at: *mut c_void, len: usize) -> c_int;
     fn mprotect(at: *mut c_void, len: usize, prot: c_int) -> c_int;
     fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
