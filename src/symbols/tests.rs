@@ -49,7 +49,7 @@ fn symbol_offset(path: &Path, name: &str) -> u64 {
 
 fn only(path: &Path, build_id: &[u8]) -> Symbolizer {
     let module = Module { path: path.to_owned(), build_id: build_id.to_vec() };
-    Symbolizer::new(vec![None, Some(module)])
+    Symbolizer::new(vec![None, Some(module)], DebugFiles::Ignored)
 }
 
 fn this_executable() -> PathBuf {
@@ -89,7 +89,7 @@ fn a_return_address_belongs_to_the_call_before_it() {
     };
     let libc_name = Some("libc.so.6".to_owned());
     let exact = describe(symbolizer.frames(1, start, true));
-    assert_eq!((&exact.1, exact.2), (&libc_name, 0));
+    assert_eq!((exact.0.as_deref(), &exact.1, exact.2), (Some("malloc"), &libc_name, 0));
     let behind = describe(symbolizer.frames(1, start + 5, false));
     assert_eq!((behind.0, behind.1, behind.2), (exact.0.clone(), libc_name, 5));
     let at_start = describe(symbolizer.frames(1, start, false));
