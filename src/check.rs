@@ -16,6 +16,7 @@ pub(crate) mod plugin_path;
 pub(crate) mod program;
 pub(crate) mod tally;
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -25,13 +26,15 @@ use crate::report::{Report, Tracing};
 use crate::scenario::{Scenario, Work};
 use crate::suppression::suppress;
 
-/// Runs `scenario`, by the name that its snapshot and report have. `memory`: the memory table is
-/// wanted.
-pub(crate) fn scenario(scenario: &Scenario, name: &str, memory: bool) -> Outcome {
+/// Runs `scenario`, which lies at `file`, by the name that its snapshot and report have.
+/// `memory`: the memory table is wanted.
+pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: bool) -> Outcome {
     let mut outcome = match &scenario.work {
-        Work::Host { plugins, steps } => iterations::check(scenario, name, plugins, steps, memory),
+        Work::Host { plugins, steps } => {
+            iterations::check(scenario, file, name, plugins, steps, memory)
+        }
         Work::Program(words) => program::check(&program::Program {
-            words: program::words(&words.value, &scenario.path),
+            words: program::words(&words.value, file),
             heap: scenario.heap,
             timeout: Some(scenario.timeout),
             captured: true,

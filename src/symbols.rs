@@ -85,12 +85,6 @@ impl Symbolizer {
         Self { modules, debug_files, sources, blazesym: blazesym.build(), known }
     }
 
-    /// The frames of one address, innermost inlined function first.
-    pub(crate) fn frames(&mut self, module: u16, offset: u64, exact: bool) -> Vec<Frame> {
-        let address = (module, offset, exact);
-        self.symbolize_all(&[address]).get(&address).cloned().unwrap_or_default()
-    }
-
     /// The frames of every one of `addresses`, and of those asked for before. Many at once are
     /// faster than one by one.
     pub(crate) fn symbolize_all(

@@ -19,6 +19,7 @@ use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Process, StartError, why_silent};
 use crate::child::view;
 use crate::report::{Exit, Report};
+use crate::symbols::DebugFiles;
 
 /// A program to check.
 #[derive(Debug)]
@@ -161,7 +162,10 @@ fn judge(
     let what = || name.display().to_string();
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
     if let Some((live, reached)) = &seen.at_exit {
-        let mut tally = Tally::new(child.ledger(), None).map_err(damaged)?;
+        // What a snapshot may hold has to be the same on every machine.
+        let debug_files =
+            if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
+        let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
         let groups = tally.by_reachability(live, reached.as_ref());
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {

@@ -8,7 +8,7 @@ use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::ledger::site::{Node, flag};
 use crate::report::table::TableRow;
 use crate::report::{Frame, Group, Reachability, Verdict};
-use crate::symbols::{CodeAddress, Symbolizer};
+use crate::symbols::{CodeAddress, DebugFiles, Symbolizer};
 use crate::traceback;
 use crate::verdict::{History, Total};
 
@@ -44,8 +44,12 @@ impl<'a> Tally<'a> {
     ///
     /// # Errors
     /// Where the ledger can't be read.
-    pub(crate) fn new(ledger: &'a LedgerFile, host: Option<&'a str>) -> Result<Self, LedgerError> {
-        Ok(Self { ledger, symbolizer: Symbolizer::new(ledger.modules()?), host })
+    pub(crate) fn new(
+        ledger: &'a LedgerFile,
+        host: Option<&'a str>,
+        debug_files: DebugFiles,
+    ) -> Result<Self, LedgerError> {
+        Ok(Self { ledger, symbolizer: Symbolizer::new(ledger.modules()?, debug_files), host })
     }
 
     /// The groups of an iterated scenario. `marks` are the readings at the end of each measured

@@ -46,7 +46,7 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
         }
     };
     let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
-    let outcome = check::scenario(&scenario, &name, arguments.memory);
+    let outcome = check::scenario(&scenario, file, &name, arguments.memory);
     if arguments.show_output || outcome.problem.is_some() {
         print!("{}", outcome.output);
     }

@@ -7,6 +7,14 @@ use blazesym::inspect::{Inspector, SymInfo};
 
 use super::*;
 
+impl Symbolizer {
+    /// The frames of one address, innermost inlined function first.
+    fn frames(&mut self, module: u16, offset: u64, exact: bool) -> Vec<Frame> {
+        let address = (module, offset, exact);
+        self.symbolize_all(&[address]).get(&address).cloned().unwrap_or_default()
+    }
+}
+
 #[inline(never)]
 fn outer(value: u32) -> (usize, u32) {
     (inner(value), line!())
