@@ -1,1 +1,5 @@
-//! Everything together: the harness on the fixtures.
+//! What the tests of this package start, and where.
+
+pub mod cargo;
+pub mod run;
+pub mod trials;
