@@ -28,6 +28,18 @@ pub fn target() -> PathBuf {
     executable.ancestors().nth(3).expect("cargo builds tests in `deps`").to_path_buf()
 }
 
+/// One process or thread at a time has `folder`, until it drops this.
+///
+/// # Panics
+/// Where the folder can't be made.
+#[must_use]
+pub fn turn(folder: &Path) -> fs::File {
+    fs::create_dir_all(folder).expect("a folder");
+    let lock = fs::File::create(folder.join(".lock")).expect("a lock file");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    lock
+}
+
 /// `cargo`, which works in `folder` and builds in `target`, with what is already downloaded.
 #[must_use]
 pub fn cargo(folder: &Path, target: &Path) -> Command {
@@ -65,10 +77,8 @@ pub fn insta(folder: &Path, target: &Path) -> Command {
 
 fn install_insta() -> PathBuf {
     let root = self::target().join("tools");
-    fs::create_dir_all(&root).expect("a folder");
     // Several tests want it at the same time: the first installs, the others wait.
-    let lock = fs::File::create(root.join(".lock")).expect("a lock file");
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    let _turn = turn(&root);
     let program = root.join("bin/cargo-insta");
     let version = Command::new(&program).arg("--version").output();
     let wanted = format!("cargo-insta {INSTA_VERSION}\n");
