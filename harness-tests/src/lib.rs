@@ -2,4 +2,5 @@
 
 pub mod cargo;
 pub mod run;
+pub mod source;
 pub mod trials;
