@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
 use crate::ledger::header::{Header, VERSION, state, trouble};
+use crate::report::table::Memory;
 use crate::report::{Report, Tracing};
 use crate::scenario::{Scenario, Work};
 use crate::suppression::suppress;
@@ -65,7 +66,7 @@ pub(crate) struct Outcome {
     /// What the child wrote, where it was captured.
     pub(crate) output: String,
     /// The live allocations, for the memory table.
-    pub(crate) memory: tally::Memory,
+    pub(crate) memory: Memory,
 }
 
 /// What keeps a check from being one.

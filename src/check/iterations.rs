@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::capture::Capture;
 use super::plugin_path;
-use super::tally::{Memory, Tally};
+use super::tally::Tally;
 use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::Process;
 use crate::child::view;
 use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
+use crate::report::table::Memory;
 use crate::report::{Exit, Report};
 use crate::scenario::{Located, Scenario};
 use crate::symbols::DebugFiles;
@@ -154,7 +155,7 @@ impl Run<'_> {
             }
         }
         if memory {
-            *table = tally.memory(last).map_err(damaged)?;
+            *table = tally.memory(last, warmup + 1).map_err(damaged)?;
         }
         Ok(())
     }
