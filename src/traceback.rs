@@ -61,11 +61,25 @@ pub(crate) fn line(frame: &Frame) -> String {
     match (&frame.function, &frame.module) {
         (Some(function), module) => {
             let file = frame.file.as_deref().map(base_name);
-            let rest = [module.as_deref(), file].into_iter().flatten();
+            let module = module.as_deref().map(without_cargo_hash);
+            let rest = [module, file].into_iter().flatten();
             rest.fold(function.clone(), |line, part| line + "  " + part)
         }
-        (None, Some(module)) => format!("{module}+{:#x}", frame.offset),
+        (None, Some(module)) => format!("{}+{:#x}", without_cargo_hash(module), frame.offset),
         (None, None) => "<generated code>".to_owned(),
+    }
+}
+
+/// Cargo puts a hash behind a test executable's name, another one in every profile.
+fn without_cargo_hash(module: &str) -> &str {
+    const DIGITS: usize = 16;
+    match module.rsplit_once('-') {
+        Some((name, hash))
+            if hash.len() == DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            name
+        }
+        _ => module,
     }
 }
 
@@ -88,7 +102,7 @@ fn starts_with_one_of(frame: &Frame, prefixes: &[&str]) -> bool {
 
 /// The preload heap, Rust's allocator shims, C++'s operators: how memory was asked for, not why.
 fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
-    const FUNCTIONS: [&str; 16] = [
+    const FUNCTIONS: [&str; 18] = [
         "__rust_alloc",
         "__rust_realloc",
         "__rustc::__rust_alloc",
@@ -99,6 +113,8 @@ fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
         "__rustc::__rdl_realloc",
         "alloc::alloc::",
         "<alloc::alloc::Global",
+        "alloc::boxed::",
+        "<alloc::boxed::",
         "alloc::raw_vec::",
         "<alloc::raw_vec::",
         "<std::alloc::System",
