@@ -23,12 +23,13 @@ struct Rule {
     excess: fn(&[Frame], host: Option<&str>) -> (usize, usize),
 }
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 6] = [
     Rule { name: "allocation-plumbing", excess: allocation_plumbing },
     Rule { name: "host", excess: host_frames },
     Rule { name: "start-up", excess: start_up },
     Rule { name: "rust-main", excess: rust_main },
     Rule { name: "rust-runtime", excess: rust_runtime },
+    Rule { name: "libc-start", excess: libc_start },
 ];
 
 /// The traceback of `frames`, innermost first. `host` is the base name of the executable whose
@@ -195,6 +196,17 @@ fn rust_runtime(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
         let function = frame.function.as_deref().unwrap_or_default();
         starts_with_one_of(frame, &FUNCTIONS) || function.contains(" as core::ops::function::Fn")
     })
+}
+
+/// What libc's start function called `main` from: in a stripped program its caller, `_start`, has
+/// no name that the start-up rule could know.
+fn libc_start(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+    const FUNCTIONS: [&str; 3] =
+        ["__libc_start_call_main", "__libc_start_main", "__libc_start_main_impl"];
+    let start = frames.iter().position(|frame| {
+        frame.function.as_deref().is_some_and(|function| FUNCTIONS.contains(&function))
+    });
+    (0, start.map_or(0, |start| frames.len() - start))
 }
 
 #[cfg(test)]
