@@ -123,7 +123,7 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
 
 /// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one
 /// that said nothing.
-fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
+pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
     let unchecked = |reason: String| Err(Problem::NotChecked(reason));
     let version = header.child_version.load(Ordering::Acquire);
     match header.state.load(Ordering::Acquire) {

@@ -10,6 +10,8 @@
 
 #[cfg(test)]
 mod book_tests;
+#[cfg(test)]
+mod handshake_tests;
 pub(crate) mod ledger_file;
 pub(crate) mod memory;
 pub(crate) mod preload_file;
