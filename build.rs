@@ -69,7 +69,7 @@ fn compile_preload_heap(out: &Path, object: &Path) {
         .arg("-o")
         .arg(object)
         .arg("src/cdylib.rs");
-    for folder in library_folders() {
+    if let Some(folder) = library_folder() {
         rustc.arg("-L").arg(format!("native={}", folder.display()));
     }
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
@@ -83,7 +83,7 @@ fn compile_preload_heap(out: &Path, object: &Path) {
 }
 
 /// The folder of the C compiler's own libraries, where `libgcc_eh.a` lies.
-fn library_folders() -> Option<PathBuf> {
+fn library_folder() -> Option<PathBuf> {
     let compiler = cc::Build::new().cargo_metadata(false).get_compiler();
     let output = compiler.to_command().arg("-print-file-name=libgcc_eh.a").output().ok()?;
     let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());

@@ -16,22 +16,26 @@ pub(crate) mod plugin_path;
 pub(crate) mod program;
 pub(crate) mod tally;
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
 use crate::ledger::header::{Header, VERSION, state, trouble};
+use crate::report::table::Memory;
 use crate::report::{Report, Tracing};
 use crate::scenario::{Scenario, Work};
 use crate::suppression::suppress;
 
-/// Runs `scenario`, by the name that its snapshot and report have. `memory`: the memory table is
-/// wanted.
-pub(crate) fn scenario(scenario: &Scenario, name: &str, memory: bool) -> Outcome {
+/// Runs `scenario`, which lies at `file`, by the name that its snapshot and report have.
+/// `memory`: the memory table is wanted.
+pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: bool) -> Outcome {
     let mut outcome = match &scenario.work {
-        Work::Host { plugins, steps } => iterations::check(scenario, name, plugins, steps, memory),
+        Work::Host { plugins, steps } => {
+            iterations::check(scenario, file, name, plugins, steps, memory)
+        }
         Work::Program(words) => program::check(&program::Program {
-            words: program::words(&words.value, &scenario.path),
+            words: program::words(&words.value, file),
             heap: scenario.heap,
             timeout: Some(scenario.timeout),
             captured: true,
@@ -62,7 +66,7 @@ pub(crate) struct Outcome {
     /// What the child wrote, where it was captured.
     pub(crate) output: String,
     /// The live allocations, for the memory table.
-    pub(crate) memory: tally::Memory,
+    pub(crate) memory: Memory,
 }
 
 /// What keeps a check from being one.

@@ -24,7 +24,7 @@ use tracing::Tracing;
 ///
 /// The first thing that a harness's `main` calls.
 #[must_use]
-pub fn run_if_asked() -> Option<ExitCode> {
+pub(crate) fn run_if_asked() -> Option<ExitCode> {
     std::env::var_os(HOST_VARIABLE)?;
     Some(match serve() {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,41 @@
-//! Snapshot tests for memory leaks.
+//! Snapshot tests for memory leaks: a leak fails `cargo test` with its traceback.
+//!
+//! A custom harness starts a scenario in a child process on a traced heap, compares what is still
+//! allocated before and after, and fails the test when a traceback appears that nobody has
+//! accepted. Accepting one is reviewing a snapshot: `cargo insta review`.
+//!
+//! ```toml
+//! [[test]]
+//! name = "leaks"
+//! harness = false
+//! ```
+//! ```no_run
+//! // tests/leaks.rs, complete: every scenario file below tests/leaks/ is a test
+//! leaksnap::main!("tests/leaks");
+//! ```
+//!
+//! A scenario file names plugins and the steps that they run, or a whole program:
+//!
+//! ```toml
+//! plugins = ["crypto_openssl"]
+//! steps   = ["test crypto"]
+//! ```
+//!
+//! Plugins are written in C with `include/leaksnap_plugin.h`, or in Rust with [`plugin!`].
+
 pub mod plugin;
 pub mod report;
 
 mod check;
 mod child;
 mod command;
-pub mod host;
+#[doc(hidden)]
+pub mod harness;
+mod host;
+#[allow(dead_code, reason = "the child's half is for the preload heap")]
 mod ledger;
 #[cfg(test)]
+#[allow(dead_code, reason = "without exports nobody calls the entry points")]
 mod preload;
 mod protocol;
 mod scenario;
@@ -16,6 +44,10 @@ mod suppression;
 mod symbols;
 mod traceback;
 mod verdict;
+
 pub use command::run as command;
+#[doc(hidden)]
+pub use insta;
+// Its sources are in the preload heap; only the preload heap's unit tests link it.
 #[cfg(test)]
 use libmimalloc_sys as _;

@@ -124,7 +124,9 @@ impl Call<'_> {
         let RawCall { argc, argv, .. } = unsafe { &*self.raw };
         (0..*argc as usize).map(move |index| {
             // SAFETY: `argv` holds `argc` pointers.
-            let word = unsafe { *argv.add(index) };
+            let at = unsafe { argv.add(index) };
+            // SAFETY: as above.
+            let word = unsafe { *at };
             // SAFETY: each word is NUL-terminated and lives as long as the call.
             unsafe { CStr::from_ptr(word) }.to_str().unwrap_or_default()
         })

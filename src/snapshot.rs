@@ -62,6 +62,14 @@ pub(crate) fn found(groups: &[Group]) -> Vec<SnapshotGroup> {
         })
         .collect();
     found.sort_by(|left, right| left.frames.cmp(&right.frames));
+    // A program's blocks of one traceback can be lost in part and indirect in part.
+    found.dedup_by(|more, first| {
+        let same = more.frames == first.frames;
+        if same {
+            first.amount += more.amount;
+        }
+        same
+    });
     found
 }
 

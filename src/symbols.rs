@@ -4,6 +4,10 @@
 //! so a module that the child has unloaded has names too. A file that is gone, is no ELF object,
 //! or is another build than the child ran gives frames without a function, never wrong ones.
 //!
+//! Separate debug files name more, but are there on one machine and not on the next, and give
+//! other names to what has one already (`__GI___strdup` for libc's `strdup`). What has to be the
+//! same on every machine with the same libraries is symbolized without them.
+//!
 //! Invariants: a frame list is never empty, and its last frame is the only one that is not
 //! inlined. Offsets are virtual addresses of the module's file: an address in memory less the
 //! module's bias.
@@ -32,6 +36,16 @@ pub(crate) struct Module {
     pub(crate) build_id: Vec<u8>,
 }
 
+/// Whether debug information that is installed beside the modules is read; what they carry
+/// themselves always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DebugFiles {
+    /// For people: the most that this machine knows.
+    Read,
+    /// For snapshots: the same on every machine with the same modules.
+    Ignored,
+}
+
 /// A place in the code: the module's number, the offset in it, and whether that is the
 /// instruction itself and not the return address behind a call.
 pub(crate) type CodeAddress = (u16, u64, bool);
@@ -40,6 +54,7 @@ pub(crate) type CodeAddress = (u16, u64, bool);
 pub(crate) struct Symbolizer {
     /// By module number; none where there is no record.
     modules: Vec<Option<Module>>,
+    debug_files: DebugFiles,
     /// The files to ask for each module, best first; filled on first use.
     sources: HashMap<u16, Vec<Source<'static>>>,
     blazesym: symbolize::Symbolizer,
@@ -54,21 +69,20 @@ impl std::fmt::Debug for Symbolizer {
 
 impl Symbolizer {
     /// A symbolizer for `modules`, by module number; 0 is no module.
-    pub(crate) fn new(modules: Vec<Option<Module>>) -> Self {
-        let blazesym = symbolize::Symbolizer::builder()
+    pub(crate) fn new(modules: Vec<Option<Module>>, debug_files: DebugFiles) -> Self {
+        let builder = symbolize::Symbolizer::builder()
             .enable_code_info(true)
             .enable_inlined_fns(true)
             .enable_demangling(true)
             // The files stay as they are while one report is made.
-            .enable_auto_reload(false)
-            .build();
-        Self { modules, sources: HashMap::new(), blazesym, known: HashMap::new() }
-    }
-
-    /// The frames of one address, innermost inlined function first.
-    pub(crate) fn frames(&mut self, module: u16, offset: u64, exact: bool) -> Vec<Frame> {
-        let address = (module, offset, exact);
-        self.symbolize_all(&[address]).get(&address).cloned().unwrap_or_default()
+            .enable_auto_reload(false);
+        let blazesym = match debug_files {
+            DebugFiles::Read => builder,
+            // Debug links are followed to these folders.
+            DebugFiles::Ignored => builder.set_debug_dirs(Some([""; 0])),
+        };
+        let (sources, known) = (HashMap::new(), HashMap::new());
+        Self { modules, debug_files, sources, blazesym: blazesym.build(), known }
     }
 
     /// The frames of every one of `addresses`, and of those asked for before. Many at once are
@@ -95,8 +109,9 @@ impl Symbolizer {
         let Some(&(number, ..)) = addresses.first() else { return };
         let module = self.modules.get(usize::from(number)).and_then(Option::as_ref);
         let name = module.and_then(|module| base_name(&module.path));
-        let sources =
-            self.sources.entry(number).or_insert_with(|| module.map(sources).unwrap_or_default());
+        let sources = self.sources.entry(number).or_insert_with(|| {
+            module.map(|module| sources(module, self.debug_files)).unwrap_or_default()
+        });
         let mut left = addresses.to_vec();
         for source in sources.iter() {
             let offsets: Vec<u64> = left.iter().map(|address| lookup(*address)).collect();
@@ -127,7 +142,7 @@ fn lookup((_, offset, exact): CodeAddress) -> u64 {
 }
 
 /// The files that can name the code of `module`, best first.
-fn sources(module: &Module) -> Vec<Source<'static>> {
+fn sources(module: &Module, debug_files: DebugFiles) -> Vec<Source<'static>> {
     let Ok(build_id) = read_elf_build_id(&module.path) else { return Vec::new() };
     let build_id = build_id.unwrap_or_default();
     // The ledger cuts long build ids; where it has none, nothing can be compared.
@@ -135,7 +150,8 @@ fn sources(module: &Module) -> Vec<Source<'static>> {
         return Vec::new();
     }
     // blazesym follows debug links, but looks no build id up.
-    let debug_file = debug_file(&build_id).filter(|path| path.is_file());
+    let debug_file =
+        debug_file(&build_id).filter(|path| debug_files == DebugFiles::Read && path.is_file());
     debug_file.into_iter().chain([module.path.clone()]).map(|path| Elf::new(path).into()).collect()
 }
 

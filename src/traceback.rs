@@ -98,10 +98,10 @@ fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
         "__rustc::__rdl_alloc",
         "__rustc::__rdl_realloc",
         "alloc::alloc::",
-        "<alloc::alloc::Global as ",
+        "<alloc::alloc::Global",
         "alloc::raw_vec::",
         "<alloc::raw_vec::",
-        "<std::alloc::System ",
+        "<std::alloc::System",
         "std::sys::alloc::",
         // Also the aligned and the nothrow ones.
         "operator new(",
@@ -109,9 +109,10 @@ fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
     ];
     inner(frames, |frame| {
         let module = frame.module.as_deref().unwrap_or_default();
-        module.starts_with("leaksnap-")
-            || module.starts_with(".leaksnap")
-            || starts_with_one_of(frame, &FUNCTIONS)
+        // An executable can be called leaksnap- as well: cargo names this crate's own tests so.
+        let heap = module.ends_with(".so")
+            && (module.starts_with("leaksnap-") || module.starts_with(".leaksnap"));
+        heap || starts_with_one_of(frame, &FUNCTIONS)
     })
 }
 
@@ -161,14 +162,16 @@ fn rust_main(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
 
 /// How Rust calls `main`, threads and closures.
 fn rust_runtime(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
-    const FUNCTIONS: [&str; 9] = [
+    const FUNCTIONS: [&str; 11] = [
         "std::panicking::",
         "std::panic::",
         "__rust_try",
         "core::ops::function::",
         "std::rt::",
         "std::thread::",
+        "<std::thread::",
         "std::sys::",
+        "<std::sys::",
         "core::panic::unwind_safe",
         "<core::panic::unwind_safe",
     ];

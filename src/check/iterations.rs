@@ -5,19 +5,20 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::capture::Capture;
 use super::plugin_path;
-use super::tally::{Memory, Tally};
+use super::tally::Tally;
 use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::Process;
 use crate::child::view;
 use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
+use crate::report::table::Memory;
 use crate::report::{Exit, Report};
 use crate::scenario::{Located, Scenario};
+use crate::symbols::DebugFiles;
 
 /// How long a host may take to end once it was asked to.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
@@ -34,6 +35,7 @@ struct Run<'a> {
 /// Runs the `plugins` and `steps` of `scenario`. `memory`: the memory table is wanted.
 pub(crate) fn check(
     scenario: &Scenario,
+    file: &Path,
     name: &str,
     plugins: &[Located<String>],
     steps: &[Located<String>],
@@ -54,12 +56,13 @@ pub(crate) fn check(
         output: String::new(),
         memory: Memory::default(),
     };
-    outcome.problem = start(scenario, plugins, steps, memory, &mut outcome).err();
+    outcome.problem = start(scenario, file, plugins, steps, memory, &mut outcome).err();
     outcome
 }
 
 fn start(
     scenario: &Scenario,
+    file: &Path,
     plugins: &[Located<String>],
     steps: &[Located<String>],
     memory: bool,
@@ -67,7 +70,7 @@ fn start(
 ) -> Result<(), Problem> {
     let mut paths = Vec::new();
     for plugin in plugins {
-        let found = plugin_path::find(&plugin.value, &scenario.path);
+        let found = plugin_path::find(&plugin.value, file);
         let path = found.map_err(|reason| wrong(scenario, plugin.line, &reason))?;
         paths.push(Located { value: path, line: plugin.line });
     }
@@ -141,7 +144,8 @@ impl Run<'_> {
         let host = std::env::current_exe().unwrap_or_default();
         let host = host.file_name().map(|name| name.to_string_lossy().into_owned());
         let ledger = self.child.ledger();
-        let mut tally = Tally::new(ledger, host.as_deref()).map_err(damaged)?;
+        let mut tally =
+            Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
         report.groups = tally.by_age(&marks, warmup, None).map_err(damaged)?;
         let last = marks.last().map(Vec::as_slice).unwrap_or_default();
         if report.groups.iter().any(|group| group.verdict.fails()) {
@@ -151,7 +155,7 @@ impl Run<'_> {
             }
         }
         if memory {
-            *table = tally.memory(last).map_err(damaged)?;
+            *table = tally.memory(last, warmup + 1).map_err(damaged)?;
         }
         Ok(())
     }

@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::capture::Capture;
-use super::tally::{Memory, Reached, Tally};
+use super::tally::{Reached, Tally};
 use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Process, StartError, why_silent};
 use crate::child::view;
+use crate::report::table::Memory;
 use crate::report::{Exit, Report};
+use crate::symbols::DebugFiles;
 
 /// A program to check.
 #[derive(Debug)]
@@ -161,11 +163,14 @@ fn judge(
     let what = || name.display().to_string();
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
     if let Some((live, reached)) = &seen.at_exit {
-        let mut tally = Tally::new(child.ledger(), None).map_err(damaged)?;
+        // What a snapshot may hold has to be the same on every machine.
+        let debug_files =
+            if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
+        let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
         let groups = tally.by_reachability(live, reached.as_ref());
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {
-            outcome.memory = tally.memory(live).map_err(damaged)?;
+            outcome.memory = tally.memory(live, 0).map_err(damaged)?;
         }
     }
     if seen.timed_out {

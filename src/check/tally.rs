@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::ledger::site::{Node, flag};
-use crate::report::table::TableRow;
+use crate::report::table::{Memory, TableRow};
 use crate::report::{Frame, Group, Reachability, Verdict};
-use crate::symbols::{CodeAddress, Symbolizer};
+use crate::symbols::{CodeAddress, DebugFiles, Symbolizer};
 use crate::traceback;
 use crate::verdict::{History, Total};
 
@@ -23,29 +23,18 @@ pub(crate) struct Tally<'a> {
     host: Option<&'a str>,
 }
 
-/// The live allocations of a child as its memory table shows them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Memory {
-    /// Where the heap lies.
-    pub(crate) base: u64,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// Requested bytes that are live.
-    pub(crate) live_bytes: u64,
-    /// The most requested bytes that were live at a time.
-    pub(crate) peak_bytes: u64,
-    /// A row for each backtrace.
-    pub(crate) rows: Vec<TableRow>,
-}
-
 impl<'a> Tally<'a> {
     /// A tally of what is in `ledger`; `host` is the base name of the executable that ran the
     /// steps.
     ///
     /// # Errors
     /// Where the ledger can't be read.
-    pub(crate) fn new(ledger: &'a LedgerFile, host: Option<&'a str>) -> Result<Self, LedgerError> {
-        Ok(Self { ledger, symbolizer: Symbolizer::new(ledger.modules()?), host })
+    pub(crate) fn new(
+        ledger: &'a LedgerFile,
+        host: Option<&'a str>,
+        debug_files: DebugFiles,
+    ) -> Result<Self, LedgerError> {
+        Ok(Self { ledger, symbolizer: Symbolizer::new(ledger.modules()?, debug_files), host })
     }
 
     /// The groups of an iterated scenario. `marks` are the readings at the end of each measured
@@ -132,13 +121,14 @@ impl<'a> Tally<'a> {
         Ok(sorted(judged.collect()))
     }
 
-    /// The live allocations as a table.
+    /// The heap, and a table of what is live from epoch `from` on.
     ///
     /// # Errors
     /// Where the ledger can't be read.
-    pub(crate) fn memory(&mut self, live: &[Live]) -> Result<Memory, LedgerError> {
+    pub(crate) fn memory(&mut self, live: &[Live], from: u32) -> Result<Memory, LedgerError> {
         let mut totals: BTreeMap<u32, (Total, &Live)> = BTreeMap::new();
-        for block in live.iter().filter(|block| !block.is_paused()) {
+        let measured = |block: &&Live| !block.is_paused() && block.entry.epoch >= from;
+        for block in live.iter().filter(measured) {
             let (total, sample) =
                 totals.entry(block.entry.site).or_insert((Total::default(), block));
             *total += one(block);

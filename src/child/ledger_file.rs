@@ -79,6 +79,9 @@ struct HeaderPage {
 }
 
 const PAGE: usize = 4096;
+/// An entry is one word, a node two.
+const WORD: usize = 8;
+const _: () = assert!(ENTRY == WORD as u64 && NODE == 2 * ENTRY, "as layout.rs and site.rs say");
 
 // SAFETY: the page is made of atomics; any thread may use it.
 unsafe impl Send for HeaderPage {}
@@ -157,7 +160,7 @@ impl LedgerFile {
         }
         let nodes = self.node_count();
         let mut live = Vec::new();
-        let mut buffer = vec![0_u8; CHUNK + ENTRY as usize];
+        let mut buffer = vec![0_u8; CHUNK + WORD];
         let mut next_free = 0;
         for (start, end) in self.data(self.layout.table_at)? {
             let mut at = start;
@@ -167,7 +170,7 @@ impl LedgerFile {
                 let wanted = usize::try_from((len + ENTRY).min(self.layout.len - at))
                     .unwrap_or(buffer.len());
                 self.file.read_exact_at(&mut buffer[..wanted], at)?;
-                for offset in (0..len).step_by(ENTRY as usize) {
+                for offset in (0..len).step_by(WORD) {
                     let index = usize::try_from(offset).unwrap_or_default();
                     let granule = (at + offset - self.layout.table_at) / ENTRY;
                     let word = word_at(&buffer, index);
@@ -205,7 +208,7 @@ impl LedgerFile {
             if number >= self.node_count() {
                 return Err(LedgerError::Damaged(format!("there is no node {number}")));
             }
-            let mut words = [0; NODE as usize];
+            let mut words = [0; 2 * WORD];
             let at = self.layout.nodes_at + u64::from(number) * NODE;
             self.file.read_exact_at(&mut words, at)?;
             let node = Node::decode((word_at(&words, 0), word_at(&words, 8)));

@@ -142,7 +142,10 @@ impl Stopped {
             if len < WORD {
                 break;
             }
-            for word in buffer[..len].chunks_exact(WORD).take((last - page) as usize) {
+            for word in buffer[..len]
+                .chunks_exact(WORD)
+                .take(usize::try_from(last - page).unwrap_or(usize::MAX))
+            {
                 let word = word.try_into().map_or(0, u64::from_le_bytes);
                 if word >> 62 != 0 {
                     let (from, to) = ((page * PAGE).max(start), ((page + 1) * PAGE).min(end));

@@ -130,10 +130,12 @@ unsafe extern "C" fn register_command(
     let starting = unsafe { &mut *host.cast_mut().cast::<Starting<'_>>() };
     let tracing = starting.tracing;
     tracing.pause();
-    // SAFETY: the header says that both are NUL-terminated, or null.
-    let text = |text: *const c_char| match text.is_null() {
-        true => String::new(),
-        false => unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned(),
+    let text = |text: *const c_char| {
+        if text.is_null() {
+            return String::new();
+        }
+        // SAFETY: the header says that both are NUL-terminated.
+        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     };
     let (words, help) = (text(words), text(help));
     let registered = starting.commands.register(&words, Registered { help, run, context });

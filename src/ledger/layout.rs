@@ -38,7 +38,7 @@ impl Layout {
     /// The layout for a heap of `heap_size` bytes and `nodes` nodes; `None` where no ledger can
     /// have these sizes.
     pub(crate) fn new(heap_size: u64, nodes: u32) -> Option<Self> {
-        if nodes < 2 || nodes > site::PAUSED || heap_size < GRANULE || heap_size > 1 << 46 {
+        if !(2..=site::PAUSED).contains(&nodes) || !(GRANULE..=1 << 46).contains(&heap_size) {
             return None;
         }
         let slots = nodes.checked_mul(2)?.checked_next_power_of_two()?;

@@ -167,6 +167,12 @@ pub(crate) fn intern(book: &Book, backtrace: &Backtrace) -> Option<u32> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests {
     use super::*;
 

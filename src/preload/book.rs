@@ -220,6 +220,12 @@ impl Book {
 const _: () = assert!(MODULES <= 1 << 12, "a module's number fits twelve bits of modules.rs");
 
 #[cfg(test)]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests {
     use super::*;
 

@@ -17,6 +17,7 @@ macro_rules! entry_points {
         ///
         /// # Safety
         /// As the manual page says.
+        #[allow(non_snake_case, reason = "C17 names one of them _Exit")]
         #[cfg_attr(leaksnap_preload, unsafe(no_mangle))]
         unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? $body)*
     };
@@ -47,7 +48,7 @@ entry_points! {
 
     /// reallocarray(3).
     fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
-        let whole = count.checked_mul(size).unwrap_or(usize::MAX);
+        let whole = count.saturating_mul(size);
         // SAFETY: the program's promise; the largest size is refused.
         unsafe { allocation::resize(block, whole) }
     }

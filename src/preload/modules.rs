@@ -222,6 +222,12 @@ pub(crate) fn number(book: &Book, object: &Object) -> u16 {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests {
     use super::*;
 

@@ -83,14 +83,18 @@ pub(crate) fn abort() -> ! {
 
 /// The calling thread's `errno`.
 pub(crate) fn errno() -> c_int {
-    // SAFETY: __errno_location never returns null.
-    unsafe { *__errno_location() }
+    // SAFETY: the function has no preconditions.
+    let at = unsafe { __errno_location() };
+    // SAFETY: it is never null, and the thread's own.
+    unsafe { *at }
 }
 
 /// Sets the calling thread's `errno`.
 pub(crate) fn set_errno(value: c_int) {
-    // SAFETY: __errno_location never returns null.
-    unsafe { *__errno_location() = value }
+    // SAFETY: the function has no preconditions.
+    let at = unsafe { __errno_location() };
+    // SAFETY: it is never null, and the thread's own.
+    unsafe { *at = value }
 }
 
 /// The process's number, from the kernel: libc's is stale in a child of `vfork`.
@@ -144,7 +148,9 @@ pub(crate) fn variable(name: &str) -> Option<&'static CStr> {
         let value = text.to_bytes().strip_prefix(name.as_bytes());
         if let Some([b'=', ..]) = value {
             // SAFETY: `name` and the '=' are in front of the terminator.
-            return Some(unsafe { CStr::from_ptr(entry.add(name.len().wrapping_add(1))) });
+            let value = unsafe { entry.add(name.len().wrapping_add(1)) };
+            // SAFETY: the rest of a NUL-terminated string is one.
+            return Some(unsafe { CStr::from_ptr(value) });
         }
         // SAFETY: `at` has not passed the terminating null.
         at = unsafe { at.add(1) };

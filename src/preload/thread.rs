@@ -84,6 +84,12 @@ pub(crate) fn is_traced() -> bool {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 mod tests {
     #[test]
     fn pauses_nest_and_belong_to_their_thread() {

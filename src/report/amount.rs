@@ -83,6 +83,16 @@ impl Amount {
     }
 }
 
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        let add = |rate: &mut Rate, more: Rate| {
+            rate.hundredths = rate.hundredths.saturating_add(more.hundredths);
+        };
+        add(&mut self.blocks, other.blocks);
+        add(&mut self.bytes, other.bytes);
+    }
+}
+
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = |rate: Rate| if rate.hundredths == 100 { "" } else { "s" };

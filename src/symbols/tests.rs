@@ -7,6 +7,14 @@ use blazesym::inspect::{Inspector, SymInfo};
 
 use super::*;
 
+impl Symbolizer {
+    /// The frames of one address, innermost inlined function first.
+    fn frames(&mut self, module: u16, offset: u64, exact: bool) -> Vec<Frame> {
+        let address = (module, offset, exact);
+        self.symbolize_all(&[address]).get(&address).cloned().unwrap_or_default()
+    }
+}
+
 #[inline(never)]
 fn outer(value: u32) -> (usize, u32) {
     (inner(value), line!())
@@ -49,7 +57,7 @@ fn symbol_offset(path: &Path, name: &str) -> u64 {
 
 fn only(path: &Path, build_id: &[u8]) -> Symbolizer {
     let module = Module { path: path.to_owned(), build_id: build_id.to_vec() };
-    Symbolizer::new(vec![None, Some(module)])
+    Symbolizer::new(vec![None, Some(module)], DebugFiles::Ignored)
 }
 
 fn this_executable() -> PathBuf {
@@ -89,7 +97,7 @@ fn a_return_address_belongs_to_the_call_before_it() {
     };
     let libc_name = Some("libc.so.6".to_owned());
     let exact = describe(symbolizer.frames(1, start, true));
-    assert_eq!((&exact.1, exact.2), (&libc_name, 0));
+    assert_eq!((exact.0.as_deref(), &exact.1, exact.2), (Some("malloc"), &libc_name, 0));
     let behind = describe(symbolizer.frames(1, start + 5, false));
     assert_eq!((behind.0, behind.1, behind.2), (exact.0.clone(), libc_name, 5));
     let at_start = describe(symbolizer.frames(1, start, false));

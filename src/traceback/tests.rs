@@ -36,6 +36,12 @@ fn the_preload_heap_is_plumbing_and_wrappers_are_not() {
     );
     let list = ["realloc@.leaksnap-0123.so", "@leaksnap-0123.so+9", "grow@a.so"];
     assert_eq!(apply("allocation-plumbing", &list, None), ["grow  a.so"]);
+    let list = ["app::grow@leaksnap-0123", "run@a.so"];
+    assert_eq!(
+        apply("allocation-plumbing", &list, None),
+        ["app::grow  leaksnap-0123", "run  a.so"],
+        "an executable"
+    );
     let list = ["malloc@other.so", "grow@a.so"];
     assert_eq!(apply("allocation-plumbing", &list, None), ["malloc  other.so", "grow  a.so"]);
 }
@@ -52,6 +58,7 @@ fn rust_allocates_through_shims() {
         "__rust_alloc_zeroed",
         "__rust_realloc",
         "alloc::alloc::Global::alloc_impl",
+        "<alloc::alloc::Global>::alloc_impl_runtime",
         "<alloc::alloc::Global as core::alloc::Allocator>::allocate",
         "alloc::raw_vec::RawVecInner<A>::try_allocate_in",
         "<alloc::raw_vec::RawVec<T>>::grow_one",
@@ -123,13 +130,14 @@ fn the_rust_runtime_is_dropped_at_the_outer_end_alone() {
         "app::work",
         "core::ops::function::FnOnce::call_once",
         "std::sys::backtrace::__rust_begin_short_backtrace",
-        "std::thread::Builder::spawn_unchecked_::{{closure}}",
+        "std::thread::lifecycle::spawn_unchecked::{{closure}}::{{closure}}",
         "<core::panic::unwind_safe::AssertUnwindSafe<F> as FnOnce<()>>::call_once",
         "core::panic::unwind_safe::f",
         "std::panicking::catch_unwind::do_call",
         "__rust_try",
         "std::panic::catch_unwind",
         "<alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once",
+        "<std::sys::thread::unix::Thread>::new::thread_start",
         "std::rt::lang_start_internal",
     ];
     assert_eq!(apply("rust-runtime", &list, None), ["std::thread::current", "app::work"]);

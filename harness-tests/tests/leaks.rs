@@ -1,0 +1,3 @@
+//! Every scenario file below `tests/leaks/` is a trial.
+
+leaksnap::main!("tests/leaks", snapshots: "../snapshots");

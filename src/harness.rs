@@ -1,0 +1,121 @@
+//! The harness: a trial for each scenario file, on libtest-mimic.
+//!
+//! ```text
+//!   harness  lists the trials and runs them
+//!   trial    one scenario: checked, compared with its snapshot
+//!   golden   the snapshot's files, and insta
+//! ```
+//! A trial that was not checked touches no snapshot and no pending one.
+
+mod golden;
+mod trial;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::scenario;
+use golden::Assert;
+use trial::Case;
+
+/// What [`main!`](crate::main!) hands over.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// The folder of the user's `Cargo.toml`, when the test was compiled.
+    pub manifest: &'static str,
+    /// Where the scenario files are, from there.
+    pub scenarios: &'static str,
+    /// Where the snapshots are, from there; beside the scenarios where nobody says.
+    pub snapshots: Option<&'static str>,
+    /// insta's assertion, expanded in the user's crate: the snapshot names that as its source.
+    pub assert: Assert,
+}
+
+/// Runs the trials; the `main` of a test executable.
+#[doc(hidden)]
+#[must_use]
+pub fn run(setup: Setup) -> ExitCode {
+    if let Some(code) = crate::host::run_if_asked() {
+        return code;
+    }
+    golden::quiet();
+    let arguments = Arguments::from_args();
+    match trials(&setup, &arguments) {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Err(error) => {
+            eprintln!("leaksnap: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
+    // An archive of tests is run in another place than it was built in.
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(setup.manifest), PathBuf::from);
+    let root = manifest.join(setup.scenarios);
+    let snapshots = setup
+        .snapshots
+        .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
+    let files = match (&arguments.filter, arguments.exact && !arguments.list) {
+        // One test by its name: there is no need to look at the others.
+        (Some(name), true) => vec![root.join(format!("{name}.toml"))],
+        _ => scenario::find_all(&root).map_err(|error| error.to_string())?,
+    };
+    let mut names = BTreeSet::new();
+    let mut trials = Vec::new();
+    for file in files.into_iter().filter(|file| file.is_file()) {
+        let name = scenario::name_of(&root, &file);
+        if !names.insert(name.clone()) {
+            return Err(format!("{}: there are two scenarios `{name}`", file.display()));
+        }
+        let case = Case {
+            snapshots: snapshots.clone(),
+            // Errors and snapshots name the file as the author knows it.
+            shown: shown(&manifest, &file),
+            file,
+            name: name.clone(),
+            assert: setup.assert,
+        };
+        trials.push(Trial::test(name, move || case.run().map_err(Failed::from)));
+    }
+    Ok(trials)
+}
+
+fn shown(manifest: &Path, file: &Path) -> PathBuf {
+    file.strip_prefix(manifest).unwrap_or(file).to_path_buf()
+}
+
+/// The `main` of a leak test: every scenario file below the folder is a trial.
+///
+/// The test has `harness = false` in `Cargo.toml`, and nothing else in it:
+///
+/// ```no_run
+/// leaksnap::main!("tests/leaks");
+/// ```
+///
+/// Snapshots lie in `snapshots/` in that folder, unless another is named, from the folder of
+/// `Cargo.toml`:
+///
+/// ```no_run
+/// leaksnap::main!("tests/leaks", snapshots: "snapshots");
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($scenarios:expr $(, snapshots: $snapshots:expr)? $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            #[allow(unused_mut, unused_assignments, reason = "without the option it stays")]
+            let mut snapshots: ::core::option::Option<&'static str> = ::core::option::Option::None;
+            $(snapshots = ::core::option::Option::Some($snapshots);)?
+            $crate::harness::run($crate::harness::Setup {
+                manifest: ::core::env!("CARGO_MANIFEST_DIR"),
+                scenarios: $scenarios,
+                snapshots,
+                assert: |name, body| $crate::insta::assert_snapshot!(name, body),
+            })
+        }
+    };
+}

@@ -1,0 +1,133 @@
+//! The accepted snapshot of a scenario, as a file, and insta, which keeps and reviews it.
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use crate::snapshot::{self, SnapshotGroup};
+
+/// insta's assertion of a body under a name.
+pub(crate) type Assert = fn(&str, &str);
+
+/// Where a scenario's snapshot is.
+#[derive(Debug)]
+pub(super) struct Golden {
+    folder: PathBuf,
+    name: String,
+    scenario: PathBuf,
+}
+
+impl Golden {
+    /// The snapshot of the scenario `name` below `root`; scenarios in folders have theirs in
+    /// folders of the same name, so that two never share one.
+    pub(super) fn new(root: &Path, name: &str, scenario: &Path) -> Self {
+        let (folder, name) = match name.rsplit_once('/') {
+            Some((folder, name)) => (root.join(folder), name),
+            None => (root.to_path_buf(), name),
+        };
+        Self { folder, name: name.to_owned(), scenario: scenario.to_path_buf() }
+    }
+
+    /// The accepted snapshot's file.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join(format!("{}.snap", self.name))
+    }
+
+    /// What was accepted, and the text it is written in; `None` where there is no file.
+    ///
+    /// # Errors
+    /// Where the file can't be read or is damaged: with its place.
+    pub(super) fn accepted(&self) -> Result<Option<(Vec<SnapshotGroup>, String)>, String> {
+        let path = self.path();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let (header, body) = split(&text)
+            .ok_or_else(|| format!("{}:1: it has no insta header; restore it", path.display()))?;
+        let groups = snapshot::parse(body)
+            .map_err(|error| format!("{}:{}: {error}", path.display(), header + error.line))?;
+        Ok(Some((groups, body.to_owned())))
+    }
+
+    /// Lets insta compare `body` with the accepted one; whether it says that the test may pass.
+    /// Where they differ it writes the pending snapshot, unless it was told not to.
+    pub(super) fn assert(&self, assert: Assert, body: &str) -> bool {
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(&self.folder);
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.set_input_file(&self.scenario);
+        SILENT.set(true);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            settings.bind(|| assert(&self.name, body));
+        }));
+        SILENT.set(false);
+        result.is_ok()
+    }
+
+    /// Removes a pending snapshot that nothing is pending for any longer.
+    pub(super) fn forget_pending(&self) {
+        // insta puts it elsewhere where it was told to; then this one never was.
+        let _ = fs::remove_file(self.folder.join(format!("{}.snap.new", self.name)));
+    }
+}
+
+/// The number of the header's lines, and the body.
+fn split(text: &str) -> Option<(usize, &str)> {
+    let rest = text.strip_prefix("---\n")?;
+    let end = rest.find("\n---\n")?;
+    let header = rest[..end].lines().count() + 2;
+    Some((header, &rest[end + "\n---\n".len()..]))
+}
+
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps insta's own difference and its panic's message off the terminal: the trial says it.
+pub(super) fn quiet() {
+    const VARIABLE: &str = "INSTA_OUTPUT";
+    if std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: called first thing in `main`, before there is a second thread.
+        unsafe { std::env::set_var(VARIABLE, "none") };
+    }
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !SILENT.get() {
+            others(info);
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_in_folders_have_snapshots_in_folders() {
+        let path = |name| Golden::new(Path::new("snapshots"), name, Path::new("x.toml")).path();
+        assert_eq!(path("a"), Path::new("snapshots/a.snap"));
+        assert_eq!(path("sub/a"), Path::new("snapshots/sub/a.snap"));
+        assert_ne!(path("sub/a"), path("sub__a"));
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_named_with_its_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let golden = Golden::new(folder.path(), "a", Path::new("a.toml"));
+        assert_eq!(golden.accepted(), Ok(None));
+        let write = |text: &str| fs::write(golden.path(), text).expect("written");
+        write("---\nsource: tests/leaks.rs\n---\nleak: 1 block, 8 bytes per iteration\n    f  m\n");
+        let (groups, _) = golden.accepted().expect("well-formed").expect("there");
+        assert_eq!(groups.len(), 1);
+        write("---\nsource: tests/leaks.rs\n---\nleak: many\n");
+        let error = golden.accepted().expect_err("damaged");
+        assert!(error.contains("a.snap:4: "), "{error}");
+        write("leak: 1 block");
+        assert!(golden.accepted().expect_err("damaged").contains("a.snap:1: "));
+    }
+}

@@ -1,0 +1,116 @@
+//! One trial: a scenario is checked and its verdicts are compared with what was accepted.
+
+use std::path::PathBuf;
+
+use super::golden::{Assert, Golden};
+use crate::check::{self, Outcome, Problem};
+use crate::report::{Verdict, text};
+use crate::scenario::Scenario;
+use crate::snapshot;
+
+/// The variable that makes vanished tracebacks fail.
+const STRICT_VARIABLE: &str = "LEAKSNAP_STRICT";
+
+/// Lines of a child's output that a failure shows.
+const OUTPUT_LINES: usize = 40;
+
+/// A scenario file as a trial.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// The folder of all snapshots.
+    pub(super) snapshots: PathBuf,
+    /// The scenario file.
+    pub(super) file: PathBuf,
+    /// The same, as messages call it.
+    pub(super) shown: PathBuf,
+    /// The scenario's name.
+    pub(super) name: String,
+    /// insta's assertion.
+    pub(super) assert: Assert,
+}
+
+impl Case {
+    /// Runs the trial; why it failed.
+    pub(super) fn run(&self) -> Result<(), String> {
+        let text = std::fs::read_to_string(&self.file)
+            .map_err(|error| format!("{}: {error}", self.shown.display()))?;
+        let mut scenario =
+            Scenario::parse(&self.shown, &text).map_err(|error| error.to_string())?;
+        scenario.path.clone_from(&self.shown);
+        let outcome = check::scenario(&scenario, &self.file, &self.name, false);
+        if let Some(problem) = &outcome.problem {
+            return Err(failed(problem, &outcome));
+        }
+        self.compare(&scenario, &outcome)
+    }
+
+    fn compare(&self, scenario: &Scenario, outcome: &Outcome) -> Result<(), String> {
+        let golden = Golden::new(&self.snapshots, &self.name, &self.file);
+        let report = &outcome.report;
+        let one_time = report.groups.iter().any(|group| group.verdict == Verdict::OneTime);
+        if scenario.strict && one_time {
+            let why = "`strict = true` fails what is live once: free it, raise `warmup`, or name \
+                       it in `ignore`";
+            return Err(format!("{why}\n\n{}", text::write(report, true)));
+        }
+        let found = snapshot::found(&report.groups);
+        let body = snapshot::body(&report.groups);
+        let (accepted, accepted_body) = golden.accepted()?.unwrap_or_default();
+        let difference = snapshot::compare(&accepted, &found);
+        if !difference.fails() && !difference.is_outdated() {
+            // The same to the letter: insta is told that the snapshot is still needed. The same
+            // in other words: it stays as it is.
+            if !accepted.is_empty() && body.trim_end() == accepted_body.trim_end() {
+                golden.assert(self.assert, &body);
+            }
+            golden.forget_pending();
+            return Ok(());
+        }
+        let message = snapshot::failure_text(&self.name, &accepted, &found, &difference);
+        let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
+        if found.is_empty() {
+            // Clean is no snapshot: there is nothing to review, only a file to remove.
+            golden.forget_pending();
+            let gone = format!(
+                "nothing leaks in {} any longer: remove {} (`cargo insta test --unreferenced=delete` \
+                 does)",
+                self.name,
+                golden.path().display()
+            );
+            if strict {
+                return Err(gone);
+            }
+            println!("note: {gone}");
+            return Ok(());
+        }
+        let may_pass = golden.assert(self.assert, &body);
+        if may_pass {
+            return Ok(());
+        }
+        if difference.fails() || strict {
+            return Err(message);
+        }
+        println!(
+            "note: {} of the accepted tracebacks of {} leak less or no longer; `cargo insta \
+             review` makes the snapshot smaller",
+            difference.shrunk.len() + difference.vanished.len(),
+            self.name
+        );
+        Ok(())
+    }
+}
+
+/// What a trial says that was not checked, or whose child failed.
+fn failed(problem: &Problem, outcome: &Outcome) -> String {
+    let mut text = problem.to_string();
+    if matches!(problem, Problem::NotChecked(_)) {
+        text += "\nwhat is not checked is not clean; no snapshot was touched";
+    }
+    let lines: Vec<_> = outcome.output.lines().collect();
+    if !lines.is_empty() {
+        let last = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
+        text += "\n\nthe end of its output:\n";
+        text += &last.join("\n");
+    }
+    text
+}
