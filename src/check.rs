@@ -172,12 +172,13 @@ fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
 
 /// The report's part on the tracing, from the ledger's counters.
 fn tracing(header: &Header) -> Tracing {
+    let active = header.state.load(Ordering::Acquire) == state::ACTIVE;
     Tracing {
-        active: header.state.load(Ordering::Acquire) == state::ACTIVE,
+        active,
         allocations: header.allocations.load(Ordering::Relaxed),
         frees: header.frees.load(Ordering::Relaxed),
         peak_bytes: header.peak_bytes.load(Ordering::Relaxed),
-        complete: header.trouble.load(Ordering::Relaxed) == 0,
+        complete: active && header.trouble.load(Ordering::Relaxed) == 0,
     }
 }
 
