@@ -127,7 +127,7 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
 
 /// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one
 /// that said nothing.
-fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
+pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
     let unchecked = |reason: String| Err(Problem::NotChecked(reason));
     let version = header.child_version.load(Ordering::Acquire);
     match header.state.load(Ordering::Acquire) {
@@ -172,12 +172,13 @@ fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
 
 /// The report's part on the tracing, from the ledger's counters.
 fn tracing(header: &Header) -> Tracing {
+    let active = header.state.load(Ordering::Acquire) == state::ACTIVE;
     Tracing {
-        active: header.state.load(Ordering::Acquire) == state::ACTIVE,
+        active,
         allocations: header.allocations.load(Ordering::Relaxed),
         frees: header.frees.load(Ordering::Relaxed),
         peak_bytes: header.peak_bytes.load(Ordering::Relaxed),
-        complete: header.trouble.load(Ordering::Relaxed) == 0,
+        complete: active && header.trouble.load(Ordering::Relaxed) == 0,
     }
 }
 

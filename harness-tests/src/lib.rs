@@ -1,1 +1,11 @@
-//! Everything together: the harness on the fixtures.
+//! Everything together: the harness and the command on the fixtures.
+//!
+//! ```text
+//!   command   the `leaksnap` command, built once, and runs of it
+//!   program   fixtures/programs, compiled; programs of the system
+//!   run       a bounded run of a program: status and output
+//! ```
+
+pub mod command;
+pub mod program;
+pub mod run;
