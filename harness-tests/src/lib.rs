@@ -1,1 +1,5 @@
-//! Everything together: the harness on the fixtures.
+//! Everything together: the harness and the command on the fixtures.
+
+mod workplace;
+
+pub use workplace::{Ended, Workplace};
