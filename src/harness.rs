@@ -63,9 +63,12 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
+    let closures = (setup.closures)();
     let files = match (&arguments.filter, arguments.exact && !arguments.list) {
         // One test by its name: there is no need to look at the others.
         (Some(name), true) => vec![root.join(format!("{name}.toml"))],
+        // A test of closures alone needs no folder.
+        _ if !closures.is_empty() && !root.exists() => Vec::new(),
         _ => scenario::find_all(&root).map_err(|error| error.to_string())?,
     };
     let mut sources: Vec<(String, Source)> = Vec::new();
@@ -74,7 +77,6 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
         let shown = shown(&manifest, &file);
         sources.push((scenario::name_of(&root, &file), Source::File { file, shown }));
     }
-    let closures = (setup.closures)();
     sources.extend(closures.iter().map(|closure| (closure.name().to_owned(), Source::Closure)));
     let mut names = BTreeSet::new();
     let mut trials = Vec::new();
