@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
 use crate::ledger::header::{Header, VERSION, state, trouble};
+use crate::report::table::Memory;
 use crate::report::{Report, Tracing};
 use crate::scenario::{Scenario, Work};
 use crate::suppression::suppress;
@@ -30,8 +31,8 @@ use crate::suppression::suppress;
 /// `memory`: the memory table is wanted.
 pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: bool) -> Outcome {
     let mut outcome = match &scenario.work {
-        Work::Host { plugins, steps } => {
-            iterations::check(scenario, file, name, plugins, steps, memory)
+        Work::Host { .. } | Work::Closure(_) => {
+            iterations::check(&iterations::Job { scenario, file, name, memory })
         }
         Work::Program(words) => program::check(&program::Program {
             words: program::words(&words.value, file),
@@ -65,7 +66,7 @@ pub(crate) struct Outcome {
     /// What the child wrote, where it was captured.
     pub(crate) output: String,
     /// The live allocations, for the memory table.
-    pub(crate) memory: tally::Memory,
+    pub(crate) memory: Memory,
 }
 
 /// What keeps a check from being one.
@@ -126,7 +127,7 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
 
 /// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one
 /// that said nothing.
-fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
+pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
     let unchecked = |reason: String| Err(Problem::NotChecked(reason));
     let version = header.child_version.load(Ordering::Acquire);
     match header.state.load(Ordering::Acquire) {
@@ -171,12 +172,13 @@ fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
 
 /// The report's part on the tracing, from the ledger's counters.
 fn tracing(header: &Header) -> Tracing {
+    let active = header.state.load(Ordering::Acquire) == state::ACTIVE;
     Tracing {
-        active: header.state.load(Ordering::Acquire) == state::ACTIVE,
+        active,
         allocations: header.allocations.load(Ordering::Relaxed),
         frees: header.frees.load(Ordering::Relaxed),
         peak_bytes: header.peak_bytes.load(Ordering::Relaxed),
-        complete: header.trouble.load(Ordering::Relaxed) == 0,
+        complete: active && header.trouble.load(Ordering::Relaxed) == 0,
     }
 }
 

@@ -8,6 +8,10 @@
 //!   preload_file  the shared object that it is given
 //! ```
 
+#[cfg(test)]
+mod book_tests;
+#[cfg(test)]
+mod handshake_tests;
 pub(crate) mod ledger_file;
 pub(crate) mod memory;
 pub(crate) mod preload_file;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::run::{Run, without_foreign};
+use crate::outcome::{Outcome, without_foreign};
 
 /// The cargo-insta that accepts snapshots in tests.
 const INSTA_VERSION: &str = "1.49.0";
@@ -53,7 +53,7 @@ pub fn cargo(folder: &Path, target: &Path) -> Command {
 #[must_use]
 pub fn nextest(folder: &Path, target: &Path) -> Command {
     let mut version = cargo(folder, target);
-    let found = Run::of(version.args(["nextest", "--version"])).code == Some(0);
+    let found = Outcome::of(version.args(["nextest", "--version"])).code == Some(0);
     assert!(found, "cargo-nextest is missing: `cargo install cargo-nextest --locked`");
     let mut command = cargo(folder, target);
     command.arg("nextest");
@@ -86,7 +86,7 @@ fn install_insta() -> PathBuf {
         let mut install = cargo(repository(), &root.join("build"));
         install.env_remove("CARGO_NET_OFFLINE").args(["install", "cargo-insta", "--locked"]);
         install.args(["--force", "--version", INSTA_VERSION, "--root"]).arg(&root);
-        let _ = Run::of(&mut install).ends_with(0);
+        let _ = Outcome::of(&mut install).ends_with(0);
     }
     program
 }

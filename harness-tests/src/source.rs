@@ -21,7 +21,7 @@ impl Source {
     /// The code without the file's tests, which are its last module or the whole file.
     #[must_use]
     pub fn shipped(&self) -> &str {
-        let whole = self.path.ends_with("/tests.rs");
+        let whole = self.path.ends_with("tests.rs");
         let tests = if whole { Some(0) } else { self.code.find("\nmod tests") };
         &self.code[..tests.unwrap_or(self.code.len())]
     }

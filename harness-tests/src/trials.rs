@@ -11,7 +11,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::run::{Run, without_foreign};
+use crate::outcome::{Outcome, without_foreign};
 
 /// A folder of scenarios, and the program that has them as trials.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Trials {
     }
 
     /// Runs the program with `arguments` and `variables`.
-    pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Outcome {
         let mut command = Command::new(&self.program);
         without_foreign(&mut command);
         command
@@ -118,7 +118,7 @@ impl Trials {
             .env("INSTA_WORKSPACE_ROOT", self.folder())
             .envs(variables.iter().copied())
             .current_dir(self.folder());
-        Run::of(&mut command)
+        Outcome::of(&mut command)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness_tests::cargo;
-use harness_tests::run::Run;
+use harness_tests::outcome::Outcome;
 use harness_tests::trials::{body, read};
 use tempfile::TempDir;
 
@@ -52,16 +52,16 @@ impl Downstream {
         self.folder.path()
     }
 
-    fn cargo(&self, arguments: &[&str]) -> Run {
-        Run::of(cargo::cargo(self.folder(), &target("build")).args(arguments))
+    fn cargo(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(cargo::cargo(self.folder(), &target("build")).args(arguments))
     }
 
-    fn insta(&self, arguments: &[&str]) -> Run {
-        Run::of(cargo::insta(self.folder(), &target("build")).args(arguments))
+    fn insta(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(cargo::insta(self.folder(), &target("build")).args(arguments))
     }
 
-    fn nextest(&self, arguments: &[&str]) -> Run {
-        Run::of(cargo::nextest(self.folder(), &target("build")).args(arguments))
+    fn nextest(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(cargo::nextest(self.folder(), &target("build")).args(arguments))
     }
 
     fn accepted(&self) -> PathBuf {
@@ -94,7 +94,7 @@ fn target(name: &str) -> PathBuf {
 fn packaged() -> PathBuf {
     let mut package = cargo::cargo(cargo::repository(), &target("package"));
     package.args(["package", "-p", "leaksnap", "--allow-dirty", "--no-verify"]);
-    let _ = Run::of(&mut package).ends_with(0);
+    let _ = Outcome::of(&mut package).ends_with(0);
     let name = concat!("leaksnap-", env!("CARGO_PKG_VERSION"));
     let new = fs::read(target(&format!("package/package/{name}.crate"))).expect("packaged");
     let (folder, of) = (target("unpacked"), target("unpacked.crate"));
@@ -106,7 +106,7 @@ fn packaged() -> PathBuf {
         // `-m`: files of a package are all of one time, by which cargo would build nothing again.
         let mut tar = Command::new("tar");
         tar.arg("-xzmf").arg(target(&format!("package/package/{name}.crate")));
-        let _ = Run::of(tar.arg("-C").arg(&folder)).ends_with(0);
+        let _ = Outcome::of(tar.arg("-C").arg(&folder)).ends_with(0);
         fs::write(of, new).expect("written");
     }
     folder.join(name)
@@ -165,7 +165,8 @@ fn nextest_lists_and_runs_the_trials() {
 #[test]
 fn the_test_executable_has_libc_s_malloc() {
     let executable = Downstream::new().executable();
-    let symbols = Run::of(Command::new("nm").arg("--defined-only").arg(executable)).ends_with(0);
+    let symbols =
+        Outcome::of(Command::new("nm").arg("--defined-only").arg(executable)).ends_with(0);
     let names: Vec<_> = symbols.out.lines().filter_map(|line| line.split(' ').nth(2)).collect();
     assert!(names.contains(&"main"), "nm lists what is defined: {names:?}");
     for name in ["malloc", "free", "calloc", "realloc", "aligned_alloc", "posix_memalign"] {

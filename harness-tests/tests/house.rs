@@ -148,6 +148,8 @@ fn files_are_named_for_nouns_start_with_their_purpose_and_end_in_time() {
 
 #[test]
 fn each_snapshot_belongs_to_a_scenario() {
+    let tests = repository().join("harness-tests/tests");
+    let closures = read(&tests.join("closures.rs"));
     let snapshots = files("snapshots");
     assert!(!snapshots.is_empty());
     for path in snapshots {
@@ -155,8 +157,11 @@ fn each_snapshot_belongs_to_a_scenario() {
         let name = path.strip_suffix(".snap.new").or_else(|| path.strip_suffix(".snap"));
         let name = name.unwrap_or_else(|| panic!("{path} is no snapshot"));
         let name = name.trim_start_matches("snapshots/");
-        let scenario = repository().join(format!("harness-tests/tests/leaks/{name}.toml"));
-        assert!(scenario.is_file(), "{path} has no scenario {}", scenario.display());
+        let found = match name.strip_prefix("closures/") {
+            Some(closure) => closures.contains(&format!("scenario({closure:?},")),
+            None => tests.join(format!("leaks/{name}.toml")).is_file(),
+        };
+        assert!(found, "{path} has no scenario");
     }
 }
 

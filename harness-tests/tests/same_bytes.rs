@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness_tests::cargo::{cargo, repository, target};
-use harness_tests::run::Run;
+use harness_tests::outcome::Outcome;
 use harness_tests::trials::{Trials, body, read};
 
 const PLUGIN: &str = "crypto_openssl_forgets_hmac_key";
@@ -67,6 +67,6 @@ fn other_profile() -> PathBuf {
     if profile == "release" {
         build.arg("--release");
     }
-    let _ = Run::of(&mut build).ends_with(0);
+    let _ = Outcome::of(&mut build).ends_with(0);
     folder.join(profile).join("trials")
 }

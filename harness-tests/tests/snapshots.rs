@@ -4,27 +4,27 @@ use std::fs;
 use std::sync::OnceLock;
 
 use harness_tests::cargo;
-use harness_tests::run::Run;
+use harness_tests::outcome::Outcome;
 use harness_tests::trials::{Trials, body, read};
 
 /// The scenario's name in each test here.
-const NAME: &str = "forgets_key";
+const NAME: &str = "forgets";
 
 /// A group of another program.
 const VANISHED: &str = "leak: 1 block, 8 bytes per iteration\n    gone  libgone.so  gone.c\n";
 
-/// VPP's leak in `generate_digest`, in few iterations.
-fn leaky() -> Trials {
-    let text = "plugins = [\"crypto_openssl_forgets_hmac_key\"]\n\
-                steps = [\"test crypto\"]\nwarmup = 1\nrepeat = 2\n";
-    Trials::new(env!("CARGO_BIN_EXE_trials")).scenario(NAME, text)
+fn trials(plugins: &str, steps: &str) -> Trials {
+    let text = format!("plugins = [{plugins}]\nsteps = [{steps}]\n");
+    Trials::new(env!("CARGO_BIN_EXE_trials")).scenario(NAME, &text)
 }
 
-/// The same plugin without the leak.
+/// A leak of 48 bytes in each iteration, and a growth.
+fn leaky() -> Trials {
+    trials(r#""leaks_per_call", "grows_per_call""#, r#""forget", "grow""#)
+}
+
 fn clean() -> Trials {
-    let text =
-        "plugins = [\"crypto_openssl\"]\nsteps = [\"test crypto\"]\nwarmup = 1\nrepeat = 2\n";
-    Trials::new(env!("CARGO_BIN_EXE_trials")).scenario(NAME, text)
+    trials(r#""crypto_openssl""#, r#""test crypto""#)
 }
 
 /// The body of the snapshot that the leak has.
@@ -40,7 +40,7 @@ fn found() -> &'static str {
 
 /// What was found with one amount in place of another.
 fn with_amount(amount: &str) -> String {
-    const AMOUNT: &str = "1 block, 32 bytes per iteration";
+    const AMOUNT: &str = "1 block, 48 bytes per iteration";
     assert_eq!(found().matches(AMOUNT).count(), 1, "{}", found());
     found().replace(AMOUNT, amount)
 }
@@ -54,34 +54,31 @@ struct Edit {
 }
 
 fn edits() -> [Edit; 4] {
-    let without_first = found().split_once("\n\n").expect("there are several groups").1;
+    let growth = found().split_once("\n\n").expect("there are two groups").0;
     [
         Edit {
-            body: without_first.to_owned(),
-            text: &[
-                "1 traceback in forgets_key is not accepted (1 new)",
-                "\nnew leak: 1 block, 32",
-            ],
+            body: format!("{growth}\n"),
+            text: &["1 traceback in forgets is not accepted (1 new)", "\nnew leak: 1 block, 48"],
             fails: true,
         },
         Edit {
             body: with_amount("1 block, 24 bytes per iteration"),
             text: &[
-                "1 traceback in forgets_key is not accepted (1 grown)",
-                "\ngrown leak: 1 block, 32 bytes per iteration",
+                "1 traceback in forgets is not accepted (1 grown)",
+                "\ngrown leak: 1 block, 48 bytes per iteration",
                 "\naccepted leak: 1 block, 24 bytes per iteration",
             ],
             fails: true,
         },
         Edit {
             body: with_amount("2 blocks, 64 bytes per iteration"),
-            text: &["the accepted snapshot of forgets_key is out of date (1 shrunk)"],
+            text: &["the accepted snapshot of forgets is out of date (1 shrunk)"],
             fails: false,
         },
         Edit {
             body: format!("{}\n{VANISHED}", found()),
             text: &[
-                "the accepted snapshot of forgets_key is out of date (1 vanished)",
+                "the accepted snapshot of forgets is out of date (1 vanished)",
                 "\nvanished leak: 1 block, 8 bytes per iteration\n    gone  libgone.so  gone.c",
             ],
             fails: false,
@@ -92,7 +89,7 @@ fn edits() -> [Edit; 4] {
 /// Runs each edit with `variables`; the accepted snapshot stays as it is, and there is a pending
 /// one, with what was found, where `pending` says so.
 #[track_caller]
-fn each_edit(variables: &[(&str, &str)], pending: bool, check: impl Fn(&Edit, Run)) {
+fn each_edit(variables: &[(&str, &str)], pending: bool, check: impl Fn(&Edit, Outcome)) {
     for edit in edits() {
         let trials = leaky();
         let accepted = trials.accept(NAME, &edit.body);
@@ -106,11 +103,11 @@ fn each_edit(variables: &[(&str, &str)], pending: bool, check: impl Fn(&Edit, Ru
 }
 
 /// A failure shows the edit; a pass says that the snapshot could be smaller.
-fn as_usual(edit: &Edit, run: Run) {
+fn as_usual(edit: &Edit, run: Outcome) {
     if edit.fails {
         let _ = run.ends_with(101).says(edit.text).says(&["--- accepted", "cargo insta review"]);
     } else {
-        let note = "note: 1 of the accepted tracebacks of forgets_key leak less or no longer";
+        let note = "note: 1 of the accepted tracebacks of forgets leak less or no longer";
         let _ = run.ends_with(0).says(&[note]);
     }
 }
@@ -122,7 +119,7 @@ fn new_and_grown_fail_and_less_passes_with_a_note() {
 
 #[test]
 fn strict_fails_less_as_well() {
-    let strict = |edit: &Edit, run: Run| _ = run.ends_with(101).says(edit.text);
+    let strict = |edit: &Edit, run: Outcome| _ = run.ends_with(101).says(edit.text);
     each_edit(&[("LEAKSNAP_STRICT", "1")], true, strict);
     each_edit(&[("LEAKSNAP_STRICT", "1"), ("CI", "1")], false, strict);
 }
@@ -135,15 +132,17 @@ fn nothing_is_written_where_nobody_could_review_it() {
 
 #[test]
 fn under_cargo_insta_test_everything_is_pending_and_passes() {
-    let passes = |_: &Edit, run: Run| _ = run.ends_with(0);
+    let passes = |_: &Edit, run: Outcome| _ = run.ends_with(0);
     each_edit(&[("INSTA_FORCE_PASS", "1")], true, passes);
     each_edit(&[("INSTA_FORCE_PASS", "1"), ("LEAKSNAP_STRICT", "1")], true, passes);
 }
 
+/// VPP's leak in `generate_digest`: an HMAC's key.
 #[test]
 fn a_leak_that_nobody_accepted_fails_until_it_is() {
-    let trials = leaky().package();
+    let trials = trials(r#""crypto_openssl_forgets_hmac_key""#, r#""test crypto""#).package();
     let _ = trials.run(&[], &[]).ends_with(101).says(&[
+        "7 tracebacks in forgets are not accepted (7 new)",
         "1 block, 32 bytes per iteration",
         "CRYPTO_zalloc",
         "HMAC_Init_ex",
@@ -152,17 +151,17 @@ fn a_leak_that_nobody_accepted_fails_until_it_is() {
         "nothing was accepted before",
         "cargo insta accept",
     ]);
-    assert_eq!(trials.snapshots(), ["forgets_key.snap.new"]);
+    assert_eq!(trials.snapshots(), ["forgets.snap.new"]);
+    let pending = read(&trials.pending(NAME));
 
-    let target = cargo::target();
-    let mut accept = cargo::insta(trials.folder(), &target);
-    let _ = Run::of(accept.arg("accept")).ends_with(0).says(&["forgets_key"]);
-    assert_eq!(trials.snapshots(), ["forgets_key.snap"]);
+    let mut accept = cargo::insta(trials.folder(), &cargo::target());
+    let _ = Outcome::of(accept.arg("accept")).ends_with(0).says(&["forgets"]);
+    assert_eq!(trials.snapshots(), ["forgets.snap"]);
     let accepted = read(&trials.accepted(NAME));
-    assert_eq!(body(&accepted), found());
+    assert_eq!(body(&accepted), body(&pending));
 
     let _ = trials.run(&[], &[]).ends_with(0).is_silent_about("note");
-    assert_eq!(trials.snapshots(), ["forgets_key.snap"]);
+    assert_eq!(trials.snapshots(), ["forgets.snap"]);
     assert_eq!(read(&trials.accepted(NAME)), accepted);
 
     fs::remove_file(trials.accepted(NAME)).expect("it is there");
@@ -189,7 +188,7 @@ fn a_pending_snapshot_goes_when_nothing_is_pending() {
     let accepted = trials.accept(NAME, found());
     fs::write(trials.pending(NAME), "stale").expect("a file");
     let _ = trials.run(&[], &[]).ends_with(0);
-    assert_eq!(trials.snapshots(), ["forgets_key.snap"]);
+    assert_eq!(trials.snapshots(), ["forgets.snap"]);
     assert_eq!(read(&trials.accepted(NAME)), accepted);
 }
 
@@ -197,10 +196,10 @@ fn a_pending_snapshot_goes_when_nothing_is_pending() {
 fn a_scenario_that_became_clean_asks_for_its_snapshot_to_go() {
     let trials = clean();
     let accepted = trials.accept(NAME, VANISHED);
-    let gone = ["nothing leaks in forgets_key any longer: remove ", "forgets_key.snap"];
+    let gone = ["nothing leaks in forgets any longer: remove ", "forgets.snap"];
     let _ = trials.run(&[], &[]).ends_with(0).says(&["note: "]).says(&gone);
     let _ = trials.run(&[], &[("LEAKSNAP_STRICT", "1")]).ends_with(101).says(&gone);
-    assert_eq!(trials.snapshots(), ["forgets_key.snap"]);
+    assert_eq!(trials.snapshots(), ["forgets.snap"]);
     assert_eq!(read(&trials.accepted(NAME)), accepted);
 }
 
@@ -210,7 +209,7 @@ fn what_is_not_checked_fails_and_touches_nothing() {
     let accepted = trials.accept(NAME, VANISHED);
     fs::write(trials.pending(NAME), "older").expect("a file");
     for force in ["0", "1"] {
-        let variables = [("LEAKSNAP_FRAMES", "50"), ("INSTA_FORCE_PASS", force)];
+        let variables = [("LEAKSNAP_FRAMES", "4"), ("INSTA_FORCE_PASS", force)];
         let _ =
             trials.run(&[], &variables).ends_with(101).says(&["not checked: the ledger was full"]);
     }
@@ -221,9 +220,9 @@ fn what_is_not_checked_fails_and_touches_nothing() {
 #[test]
 fn a_damaged_snapshot_is_an_error_with_its_place_and_stays() {
     let damages = [
-        ("leak: many\n", "forgets_key.snap:4: "),
-        ("leak: 1 block, 8 bytes per iteration\n    f  m\n\n    g  m\n", "forgets_key.snap:7: "),
-        ("leak: 1 block, 8 bytes per iteration\n", "forgets_key.snap:4: "),
+        ("leak: many\n", "forgets.snap:4: "),
+        ("leak: 1 block, 8 bytes per iteration\n    f  m\n\n    g  m\n", "forgets.snap:7: "),
+        ("leak: 1 block, 8 bytes per iteration\n", "forgets.snap:4: "),
     ];
     for (body, place) in damages {
         let trials = leaky();
@@ -232,14 +231,13 @@ fn a_damaged_snapshot_is_an_error_with_its_place_and_stays() {
             let run = trials.run(&[], &[("INSTA_FORCE_PASS", force)]);
             let _ = run.ends_with(101).says(&[place]);
         }
-        assert_eq!(trials.snapshots(), ["forgets_key.snap"]);
+        assert_eq!(trials.snapshots(), ["forgets.snap"]);
         assert_eq!(read(&trials.accepted(NAME)), accepted);
     }
     let trials = leaky();
     let _ = trials.accept(NAME, "");
     fs::write(trials.accepted(NAME), "no header\n").expect("a file");
-    let _ =
-        trials.run(&[], &[]).ends_with(101).says(&["forgets_key.snap:1: it has no insta header"]);
+    let _ = trials.run(&[], &[]).ends_with(101).says(&["forgets.snap:1: it has no insta header"]);
     assert_eq!(read(&trials.accepted(NAME)), "no header\n");
-    assert_eq!(trials.snapshots(), ["forgets_key.snap"]);
+    assert_eq!(trials.snapshots(), ["forgets.snap"]);
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Bytes that are kept of a child's output; the end matters most, so the start goes.
-const KEPT: usize = 256 << 10;
+const KEPT: usize = 1 << 20;
 
 /// The output of one child, from all its pipes, in the order it came.
 #[derive(Debug, Default)]
@@ -52,7 +52,12 @@ impl Capture {
         let start = kept.bytes.len().saturating_sub(KEPT);
         let dropped = kept.dropped + start;
         let text = String::from_utf8_lossy(&kept.bytes[start..]);
-        if dropped == 0 { text.into_owned() } else { format!("[{dropped} bytes cut]\n{text}") }
+        if dropped == 0 {
+            return text.into_owned();
+        }
+        // The first line that is left may be half of one.
+        let (half, rest) = text.split_once('\n').unwrap_or(("", &text));
+        format!("[{} bytes cut]\n{rest}", dropped + half.len())
     }
 }
 
@@ -64,7 +69,7 @@ mod tests {
     fn the_end_is_kept() {
         let mut capture = Capture::default();
         let mut long = vec![b'a'; 3 * KEPT];
-        long.extend_from_slice(b"the end");
+        long.extend_from_slice(b"\nthe end");
         capture.read(std::io::Cursor::new(long));
         let text = capture.text();
         assert!(text.ends_with("the end"));

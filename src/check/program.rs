@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::capture::Capture;
-use super::tally::{Memory, Reached, Tally};
+use super::tally::{Reached, Tally};
 use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Process, StartError, why_silent};
 use crate::child::view;
+use crate::report::table::Memory;
 use crate::report::{Exit, Report};
 use crate::symbols::DebugFiles;
 
@@ -107,6 +108,8 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let seen = seen?;
     outcome.report.exit = seen.exit;
     outcome.report.tracing = tracing(child.ledger().header());
+    // Nobody knows what was live at an end that the heap did not see.
+    outcome.report.tracing.complete &= seen.at_exit.is_some();
     outcome.report.notes = notes(child.ledger().header());
     judge(program, &child, &seen, outcome)
 }
@@ -169,7 +172,7 @@ fn judge(
         let groups = tally.by_reachability(live, reached.as_ref());
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {
-            outcome.memory = tally.memory(live).map_err(damaged)?;
+            outcome.memory = tally.memory(live, 0).map_err(damaged)?;
         }
     }
     if seen.timed_out {

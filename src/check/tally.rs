@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::ledger::site::{Node, flag};
-use crate::report::table::TableRow;
+use crate::report::table::{Memory, TableRow};
 use crate::report::{Frame, Group, Reachability, Verdict};
 use crate::symbols::{CodeAddress, DebugFiles, Symbolizer};
 use crate::traceback;
@@ -21,21 +21,6 @@ pub(crate) struct Tally<'a> {
     ledger: &'a LedgerFile,
     symbolizer: Symbolizer,
     host: Option<&'a str>,
-}
-
-/// The live allocations of a child as its memory table shows them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Memory {
-    /// Where the heap lies.
-    pub(crate) base: u64,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// Requested bytes that are live.
-    pub(crate) live_bytes: u64,
-    /// The most requested bytes that were live at a time.
-    pub(crate) peak_bytes: u64,
-    /// A row for each backtrace.
-    pub(crate) rows: Vec<TableRow>,
 }
 
 impl<'a> Tally<'a> {
@@ -136,13 +121,14 @@ impl<'a> Tally<'a> {
         Ok(sorted(judged.collect()))
     }
 
-    /// The live allocations as a table.
+    /// The heap, and a table of what is live from epoch `from` on.
     ///
     /// # Errors
     /// Where the ledger can't be read.
-    pub(crate) fn memory(&mut self, live: &[Live]) -> Result<Memory, LedgerError> {
+    pub(crate) fn memory(&mut self, live: &[Live], from: u32) -> Result<Memory, LedgerError> {
         let mut totals: BTreeMap<u32, (Total, &Live)> = BTreeMap::new();
-        for block in live.iter().filter(|block| !block.is_paused()) {
+        let measured = |block: &&Live| !block.is_paused() && block.entry.epoch >= from;
+        for block in live.iter().filter(measured) {
             let (total, sample) =
                 totals.entry(block.entry.site).or_insert((Total::default(), block));
             *total += one(block);

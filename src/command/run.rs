@@ -14,7 +14,7 @@ use crate::scenario::{self, Scenario};
 pub(super) struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// Print the table of the heap's live allocations after each scenario
+    /// Print the heap and the table of what the measured iterations left on it
     #[arg(long)]
     memory: bool,
     /// Print what each scenario's child wrote
@@ -51,7 +51,8 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
         print!("{}", outcome.output);
     }
     if arguments.memory && outcome.problem.is_none() {
-        print!("{}", table::write(&outcome.memory.rows, usize::MAX));
+        let memory = &outcome.memory;
+        print!("{}\n{}", table::heap(memory), table::write(&memory.rows, usize::MAX));
     }
     finish(&outcome, output)
 }

@@ -148,6 +148,11 @@ entry_points! {
 mod hooks {
     extern "C" fn construct() {
         super::start::construct();
+        super::system::at_quick_exit(quick_exit);
+    }
+
+    extern "C" fn quick_exit(_: *mut core::ffi::c_void) {
+        super::start::exit();
     }
 
     extern "C" fn destruct() {

@@ -69,6 +69,8 @@ unsafe extern "C" {
     fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     fn __errno_location() -> *mut c_int;
+    #[cfg(leaksnap_preload)]
+    fn __cxa_at_quick_exit(call: extern "C" fn(*mut c_void), object: *mut c_void) -> c_int;
     #[link_name = "abort"]
     fn libc_abort() -> !;
 }
@@ -122,6 +124,13 @@ pub(crate) fn exit(status: c_int) -> ! {
         // SAFETY: exit_group has no preconditions.
         unsafe { syscall(number::EXIT_GROUP, status) };
     }
+}
+
+/// Has `call` called by `quick_exit`, after what the program registers later.
+#[cfg(leaksnap_preload)]
+pub(crate) fn at_quick_exit(call: extern "C" fn(*mut c_void)) {
+    // SAFETY: the preload heap is never unloaded. What glibc has no room for is not called.
+    unsafe { __cxa_at_quick_exit(call, ptr::null_mut()) };
 }
 
 /// The value of environment variable `name`; `None` too where libc has no environment yet.

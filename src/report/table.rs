@@ -23,6 +23,31 @@ pub(crate) struct TableRow {
     pub(crate) frames: Vec<Frame>,
 }
 
+/// The live allocations of a child as its memory table shows them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Memory {
+    /// Where the heap lies.
+    pub(crate) base: u64,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// Requested bytes that are live.
+    pub(crate) live_bytes: u64,
+    /// The most requested bytes that were live at a time.
+    pub(crate) peak_bytes: u64,
+    /// A row for each backtrace.
+    pub(crate) rows: Vec<TableRow>,
+}
+
+/// The lines on the heap itself, in front of the table.
+pub(crate) fn heap(memory: &Memory) -> String {
+    let Memory { base, size, live_bytes, peak_bytes, .. } = memory;
+    format!(
+        "  base {base:#x}, size {}m, traced, name 'main heap'\n    \
+         live: {live_bytes} bytes, most at a time: {peak_bytes} bytes\n",
+        size >> 20
+    )
+}
+
 /// The table of the `most` largest of `rows`; the closing line counts them all.
 pub(crate) fn write(rows: &[TableRow], most: usize) -> String {
     let mut sorted: Vec<&TableRow> = rows.iter().collect();

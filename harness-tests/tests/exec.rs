@@ -1,0 +1,12 @@
+//! `leaksnap exec` on whole programs, as people call it.
+
+#[path = "exec/command_line.rs"]
+mod command_line;
+#[path = "exec/exits.rs"]
+mod exits;
+#[path = "exec/not_checked.rs"]
+mod not_checked;
+#[path = "exec/transparency.rs"]
+mod transparency;
+#[path = "exec/verdicts.rs"]
+mod verdicts;

@@ -1,0 +1,79 @@
+//! What can't be checked is status 3 with the reason, and never looks clean; and memory that the
+//! heap never saw is passed on.
+
+use harness_tests::command::Exec;
+use harness_tests::program::Program;
+
+/// The program works as ever, and the command says `reason`.
+#[track_caller]
+fn is_not_checked(exec: &Exec, reason: &str) {
+    let checked = exec.check();
+    checked.expect(3, Some(0));
+    assert!(checked.run.stderr.starts_with("leaksnap: not checked: "), "{}", checked.run.stderr);
+    assert!(checked.run.stderr.contains(reason), "{}", checked.run.stderr);
+    let tracing = &checked.report["tracing"];
+    assert_eq!(tracing["complete"], false, "nobody may take it for clean: {tracing}");
+    assert!(!exec.text().stderr.contains("no leaks"), "{}", exec.text().stderr);
+}
+
+#[test]
+fn a_static_program() {
+    let program = Program::compile_with("loses_a_block.c", &["-static"]);
+    is_not_checked(&Exec::of(program.with([])), "it is statically linked");
+}
+
+#[test]
+fn a_program_with_a_malloc_of_its_own() {
+    let program = Program::compile_with("has_its_own_malloc.c", &["-rdynamic"]);
+    let exec = Exec::of(program.with([]));
+    is_not_checked(&exec, "another malloc is in front of the preload heap's");
+    assert_eq!(exec.text().text(), "works\n");
+}
+
+#[test]
+fn a_ledger_without_room_for_the_frames() {
+    let program = Program::compile("allocates_deep.c");
+    let exec = Exec::of(program.with([])).variable("LEAKSNAP_FRAMES", "64");
+    is_not_checked(&exec, "more than 64 distinct frames; raise LEAKSNAP_FRAMES");
+    Exec::of(program.with([])).check().expect(0, Some(0));
+}
+
+#[test]
+fn a_heap_without_room_for_the_blocks() {
+    let program = Program::compile("touches_64_mib.c");
+    let exec = Exec::of(program.with([])).option(&["--heap", "32m"]);
+    is_not_checked(&exec, "the heap of 32 MiB was full");
+    assert_eq!(exec.text().text(), "some\n", "malloc failed and the program went on");
+    let enough = Exec::of(program.with([])).option(&["--heap", "256m"]);
+    let checked = enough.check();
+    checked.expect(0, Some(0));
+    assert_eq!(checked.run.text(), "all\n");
+}
+
+#[test]
+fn an_alignment_that_the_heap_has_not() {
+    let program = Program::compile("aligns_to_a_mebibyte.c");
+    is_not_checked(&Exec::of(program.with([])), "an alignment above 64 KiB");
+}
+
+#[test]
+fn what_libc_gave_before_the_heap_was_ready_is_noted_and_passed_on() {
+    let program = Program::compile_with("allocates_in_a_resolver.c", &["-Wl,-z,now"]);
+    let run = Exec::of(program.with([])).text();
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.text(), "42 early resized\n");
+    let note =
+        "note: libc allocation requested before the heap was ready, defaulting to libc (2 times)";
+    assert!(run.stderr.lines().any(|line| line == note), "{}", run.stderr);
+    let other = Exec::of(Program::compile("frees_all.c").with([])).text();
+    assert!(!other.stderr.contains("note:"), "{}", other.stderr);
+}
+
+#[test]
+fn what_libc_gave_past_the_heap_is_passed_on() {
+    let exec = Exec::of(Program::compile("takes_from_libc.c").with([]));
+    assert_eq!(exec.natively().text(), "works\n");
+    let checked = exec.check();
+    checked.expect(0, Some(0));
+    assert_eq!(checked.run.text(), "works\n");
+}

@@ -1,0 +1,118 @@
+//! What leaked, what did not, and where it was allocated.
+
+use harness_tests::command::{Checked, Exec};
+use harness_tests::program::Program;
+
+fn check(source: &str, arguments: &[&str]) -> Checked {
+    Exec::of(Program::compile(source).with(arguments.iter().copied())).check()
+}
+
+#[test]
+fn a_lost_block_is_a_leak() {
+    let checked = check("loses_a_block.c", &[]);
+    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 3, 300, "forget")]);
+    let frames = &checked.report["groups"][0]["frames"];
+    let outer = frames[1]["function"].as_str();
+    assert_eq!(outer, Some("main"), "the traceback goes on to its caller");
+    assert_eq!(frames.as_array().map(Vec::len), Some(2), "and ends there");
+    assert_eq!(frames[0]["line"].as_u64(), Some(7));
+}
+
+#[test]
+fn what_only_lost_blocks_lead_to_is_indirect() {
+    let checked = check("loses_a_list.c", &[]);
+    checked.expect(1, Some(0));
+    // Whether one call is inlined is the compiler's: the nodes may be of one traceback or two.
+    let groups = checked.groups();
+    let sum = |what: &str, function: &str| {
+        let of = groups.iter().filter(|group| group.what == what && group.function == function);
+        of.map(|group| (group.blocks, group.bytes)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+    };
+    assert_eq!(sum("leak/lost", "make_head"), (1, 24));
+    assert_eq!(sum("leak/indirect", "make_node"), (3, 144));
+    assert_eq!(checked.report["summary"]["leaked_bytes"].as_u64(), Some(168));
+}
+
+#[test]
+fn what_a_global_leads_to_is_no_leak() {
+    let program = Program::compile("keeps_everything.c");
+    let exec = Exec::of(program.with(["global"]));
+    exec.check().expect(0, Some(0)).expect_groups(&[]);
+    let all = Exec::of(program.with(["global"])).option(&["--all"]).check();
+    all.expect(0, Some(0)).expect_groups(&[("one-time/reachable", 3, 192, "keep_in_a_list")]);
+}
+
+#[test]
+fn a_pointer_into_the_middle_keeps_a_block() {
+    let exec = Exec::of(Program::compile("keeps_everything.c").with(["interior"]));
+    exec.check().expect(0, Some(0)).expect_groups(&[]);
+}
+
+/// The groups of `function`, where keeping it is up to a thread that still runs.
+fn kept_by_a_thread(how: &str, function: &str) -> Vec<(String, u64, u64)> {
+    let program = Program::compile("keeps_everything.c");
+    let checked = Exec::of(program.with([how])).option(&["--all"]).check();
+    checked.expect(0, Some(0));
+    let groups = checked.groups();
+    let of = groups.into_iter().filter(|group| group.function == function);
+    of.map(|group| (group.what, group.blocks, group.bytes)).collect()
+}
+
+#[test]
+fn the_stack_of_another_thread_keeps_blocks() {
+    let kept = kept_by_a_thread("stack", "keep_on_the_stack");
+    assert_eq!(kept, [("one-time/reachable".to_owned(), 4, 800)]);
+}
+
+#[test]
+fn a_thread_local_of_another_thread_keeps_a_block() {
+    let kept = kept_by_a_thread("tls", "keep_in_a_thread_local");
+    assert_eq!(kept, [("one-time/reachable".to_owned(), 1, 300)]);
+}
+
+#[test]
+fn the_frame_that_calls_exit_keeps_a_block() {
+    let exec = Exec::of(Program::compile("keeps_everything.c").with(["frame"]));
+    exec.check().expect(0, Some(0)).expect_groups(&[]);
+}
+
+#[test]
+fn what_was_freed_is_nowhere() {
+    let exec = Exec::of(Program::compile("frees_all.c").with([])).option(&["--all"]);
+    let checked = exec.check();
+    checked.expect(0, Some(0)).expect_groups(&[]);
+    let tracing = &checked.report["tracing"];
+    // Eight blocks, and one that realloc moved; each was freed.
+    assert!(tracing["allocations"].as_u64() >= Some(9), "{tracing}");
+    assert_eq!(tracing["allocations"], tracing["frees"]);
+}
+
+#[test]
+fn a_stale_pointer_in_a_dead_frame_keeps_nothing() {
+    let checked = check("leaves_stale_pointers.c", &[]);
+    checked
+        .expect(1, Some(0))
+        .expect_groups(&[("leak/lost", 32, 2304, "main"), ("leak/lost", 1, 90, "fill_a_frame")]);
+}
+
+#[test]
+fn a_thread_that_ended_leaks() {
+    let checked = check("leaks_in_a_thread.c", &[]);
+    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 80, "forget_in_thread")]);
+}
+
+#[test]
+fn what_new_gave_leaks_by_the_function_that_asked() {
+    let checked = check("leaks_an_array.cpp", &[]);
+    checked.expect(1, Some(0));
+    let groups = checked.groups();
+    let lost: Vec<_> = groups.iter().filter(|group| group.what == "leak/lost").collect();
+    assert_eq!(lost.len(), 1, "{groups:?}");
+    assert!(lost[0].function.starts_with("forget_pairs"), "{groups:?}");
+    // The array of pairs and the string's own object; the string's text is indirect.
+    let string = 32;
+    let sum: u64 = lost.iter().map(|group| group.bytes).sum();
+    assert!([160, 160 + string].contains(&sum), "{groups:?}");
+    assert_eq!(checked.report["summary"]["leaked_blocks"].as_u64(), Some(3));
+    assert_eq!(checked.report["summary"]["leaked_bytes"].as_u64(), Some(160 + string + 46));
+}
