@@ -83,8 +83,10 @@ fn install_insta() -> PathBuf {
     let version = Command::new(&program).arg("--version").output();
     let wanted = format!("cargo-insta {INSTA_VERSION}\n");
     if !version.is_ok_and(|output| output.stdout == wanted.as_bytes()) {
-        let mut install = cargo(repository(), &root.join("build"));
-        install.env_remove("CARGO_NET_OFFLINE").args(["install", "cargo-insta", "--locked"]);
+        let mut install = cargo(repository(), &root);
+        // It builds in a temporary folder then.
+        install.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_NET_OFFLINE");
+        install.args(["install", "cargo-insta", "--locked"]);
         install.args(["--force", "--version", INSTA_VERSION, "--root"]).arg(&root);
         let _ = Outcome::of(&mut install).ends_with(0);
     }
