@@ -81,6 +81,10 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
     let mut names = BTreeSet::new();
     let mut trials = Vec::new();
     for (name, source) in sources {
+        // insta writes `__` for it, and would find the snapshot of another scenario.
+        if name.contains('\\') {
+            return Err(format!("rename the scenario `{name}`: a name can't have a backslash"));
+        }
         if !names.insert(name.clone()) {
             return Err(format!(
                 "there are two scenarios `{name}`; each needs a snapshot of its own"

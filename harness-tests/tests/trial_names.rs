@@ -86,3 +86,13 @@ fn scenarios_in_folders_share_no_snapshot() {
     let _ = run.says(&["2 passed; 1 failed", "in sub__a is not"]).is_silent_about("in sub/a");
     assert_eq!(trials.snapshots(), ["sub/a.snap", "sub__a.snap.new"]);
 }
+
+#[test]
+fn a_name_that_would_share_a_snapshot_is_refused() {
+    let trials = Trials::new(env!("CARGO_BIN_EXE_trials"))
+        .scenario("sub\\a", LEAKY)
+        .scenario("sub__a", LEAKY);
+    let run = trials.run(&[], &[]).ends_with(2);
+    let _ = run.says(&["rename the scenario `sub\\a`: a name can't have a backslash"]);
+    assert_eq!(trials.snapshots(), [""; 0]);
+}
