@@ -62,6 +62,8 @@ fn compile_preload_heap(out: &Path, object: &Path) {
         .args(["-C", "opt-level=3", "-C", "panic=abort", "-C", "codegen-units=1"])
         .args(["-C", "debuginfo=0", "-C", "strip=symbols", "-C", "force-unwind-tables=yes"])
         .args(["--cfg", "leaksnap_preload", "--target", &variable("TARGET")])
+        // A symbol that is missing is to fail here, not in somebody's program.
+        .args(["-C", "link-arg=-Wl,-z,defs"])
         .args(["-C", "link-arg=-Wl,-z,now", "-C", "link-arg=-Wl,-z,nodelete"])
         .args(["-l", "static=leaksnap_mimalloc", "-l", "static:-bundle=gcc_eh", "-l", "c"])
         .arg("-L")

@@ -76,21 +76,19 @@ struct leaksnap_plugin {
     void (*stop)(void);
 };
 
-#ifdef __cplusplus
-#define LEAKSNAP_PLUGIN_LINKAGE extern "C"
-#else
-#define LEAKSNAP_PLUGIN_LINKAGE
-#endif
-
 #if defined(__GNUC__)
-#define LEAKSNAP_PLUGIN_EXPORT __attribute__((visibility("default"), used))
+#define LEAKSNAP_PLUGIN_EXPORT __attribute__((visibility("default")))
 #else
 #define LEAKSNAP_PLUGIN_EXPORT
 #endif
 
+/*
+ * The entry; LEAKSNAP_PLUGIN defines it. Declared here it has C's name, and is
+ * exported, in C++ and under -fvisibility=hidden too.
+ */
+LEAKSNAP_PLUGIN_EXPORT extern const struct leaksnap_plugin leaksnap_plugin;
+
 #define LEAKSNAP_PLUGIN(NAME, START, STOP)                                         \
-    LEAKSNAP_PLUGIN_LINKAGE LEAKSNAP_PLUGIN_EXPORT extern const struct leaksnap_plugin \
-        leaksnap_plugin;                                                           \
     const struct leaksnap_plugin leaksnap_plugin = {LEAKSNAP_PLUGIN_ABI, 0u, NAME, START, STOP}
 
 #ifdef __cplusplus

@@ -6,6 +6,16 @@
 mod ledger;
 mod preload;
 
+// The prebuilt core has unwind tables that name it, though nothing here unwinds. Hidden: were it
+// exported, a program that links Rust's std dynamically would find this one first.
+core::arch::global_asm!(
+    ".globl rust_eh_personality",
+    ".hidden rust_eh_personality",
+    ".type rust_eh_personality, %function",
+    "rust_eh_personality:",
+    ".long 0",
+);
+
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     preload::system::abort()

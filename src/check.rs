@@ -31,8 +31,8 @@ use crate::suppression::suppress;
 /// `memory`: the memory table is wanted.
 pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: bool) -> Outcome {
     let mut outcome = match &scenario.work {
-        Work::Host { plugins, steps } => {
-            iterations::check(scenario, file, name, plugins, steps, memory)
+        Work::Host { .. } | Work::Closure(_) => {
+            iterations::check(&iterations::Job { scenario, file, name, memory })
         }
         Work::Program(words) => program::check(&program::Program {
             words: program::words(&words.value, file),

@@ -38,7 +38,7 @@ enum Verb {
 /// ```
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    if let Some(code) = crate::host::run_if_asked() {
+    if let Some(code) = crate::host::run_if_asked(&[]) {
         return code;
     }
     let status = match Arguments::try_parse_from(arguments) {

@@ -16,9 +16,10 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::host::closure::ClosureScenario;
 use crate::scenario;
 use golden::Assert;
-use trial::Case;
+use trial::{Case, Source};
 
 /// What [`main!`](crate::main!) hands over.
 #[doc(hidden)]
@@ -30,6 +31,8 @@ pub struct Setup {
     pub scenarios: &'static str,
     /// Where the snapshots are, from there; beside the scenarios where nobody says.
     pub snapshots: Option<&'static str>,
+    /// The scenarios that the executable holds itself.
+    pub closures: fn() -> Vec<ClosureScenario>,
     /// insta's assertion, expanded in the user's crate: the snapshot names that as its source.
     pub assert: Assert,
 }
@@ -38,7 +41,7 @@ pub struct Setup {
 #[doc(hidden)]
 #[must_use]
 pub fn run(setup: Setup) -> ExitCode {
-    if let Some(code) = crate::host::run_if_asked() {
+    if let Some(code) = crate::host::run_if_asked(&(setup.closures)()) {
         return code;
     }
     golden::quiet();
@@ -65,21 +68,24 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
         (Some(name), true) => vec![root.join(format!("{name}.toml"))],
         _ => scenario::find_all(&root).map_err(|error| error.to_string())?,
     };
+    let mut sources: Vec<(String, Source)> = Vec::new();
+    for file in files.into_iter().filter(|file| file.is_file()) {
+        // Errors and snapshots name the file as the author knows it.
+        let shown = shown(&manifest, &file);
+        sources.push((scenario::name_of(&root, &file), Source::File { file, shown }));
+    }
+    let closures = (setup.closures)();
+    sources.extend(closures.iter().map(|closure| (closure.name().to_owned(), Source::Closure)));
     let mut names = BTreeSet::new();
     let mut trials = Vec::new();
-    for file in files.into_iter().filter(|file| file.is_file()) {
-        let name = scenario::name_of(&root, &file);
+    for (name, source) in sources {
         if !names.insert(name.clone()) {
-            return Err(format!("{}: there are two scenarios `{name}`", file.display()));
+            return Err(format!(
+                "there are two scenarios `{name}`; each needs a snapshot of its own"
+            ));
         }
-        let case = Case {
-            snapshots: snapshots.clone(),
-            // Errors and snapshots name the file as the author knows it.
-            shown: shown(&manifest, &file),
-            file,
-            name: name.clone(),
-            assert: setup.assert,
-        };
+        let case =
+            Case { snapshots: snapshots.clone(), source, name: name.clone(), assert: setup.assert };
         trials.push(Trial::test(name, move || case.run().map_err(Failed::from)));
     }
     Ok(trials)
@@ -103,17 +109,27 @@ fn shown(manifest: &Path, file: &Path) -> PathBuf {
 /// ```no_run
 /// leaksnap::main!("tests/leaks", snapshots: "snapshots");
 /// ```
+///
+/// Scenarios can be closures too, each in a child process of its own; see
+/// [`scenario`](crate::scenario):
+///
+/// ```no_run
+/// leaksnap::main!("tests/leaks", scenarios: [
+///     leaksnap::scenario("parse", |run| run.repeat(8, || "17".parse::<u32>())),
+/// ]);
+/// ```
 #[macro_export]
 macro_rules! main {
-    ($scenarios:expr $(, snapshots: $snapshots:expr)? $(,)?) => {
+    ($folder:expr $(, snapshots: $snapshots:expr)? $(, scenarios: [$($scenario:expr),* $(,)?])? $(,)?) => {
         fn main() -> ::std::process::ExitCode {
             #[allow(unused_mut, unused_assignments, reason = "without the option it stays")]
             let mut snapshots: ::core::option::Option<&'static str> = ::core::option::Option::None;
             $(snapshots = ::core::option::Option::Some($snapshots);)?
             $crate::harness::run($crate::harness::Setup {
                 manifest: ::core::env!("CARGO_MANIFEST_DIR"),
-                scenarios: $scenarios,
+                scenarios: $folder,
                 snapshots,
+                closures: || ::std::vec![$($($scenario),*)?],
                 assert: |name, body| $crate::insta::assert_snapshot!(name, body),
             })
         }

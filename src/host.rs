@@ -4,10 +4,12 @@
 //!   host      hears requests, answers
 //!   plugins   opens shared objects             (the one file that opens plugins)
 //!   commands  the commands by their words
+//!   closure   a scenario's closure, iteration by iteration
 //!   tracing   pauses and resumes the preload heap for this thread
 //! ```
 //! The host's own work is paused: only what a plugin does, from its opening on, is traced.
 
+pub(crate) mod closure;
 mod commands;
 mod plugins;
 mod tracing;
@@ -16,17 +18,19 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use crate::protocol::{Channel, HOST_VARIABLE, Reply, Request};
+use closure::ClosureScenario;
 use commands::Commands;
 use plugins::Plugins;
 use tracing::Tracing;
 
-/// Runs the host where this process was started as one; `None` where it was not.
+/// Runs the host where this process was started as one; `None` where it was not. `closures` are
+/// the scenarios that the executable holds.
 ///
 /// The first thing that a harness's `main` calls.
 #[must_use]
-pub(crate) fn run_if_asked() -> Option<ExitCode> {
+pub(crate) fn run_if_asked(closures: &[ClosureScenario]) -> Option<ExitCode> {
     std::env::var_os(HOST_VARIABLE)?;
-    Some(match serve() {
+    Some(match serve(closures) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("leaksnap: the host can't talk to its parent: {error}");
@@ -35,7 +39,7 @@ pub(crate) fn run_if_asked() -> Option<ExitCode> {
     })
 }
 
-fn serve() -> std::io::Result<()> {
+fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
     let tracing = Tracing::find();
     if let Ok(tracing) = &tracing {
         tracing.pause();
@@ -63,6 +67,15 @@ fn serve() -> std::io::Result<()> {
                 }
             }
             (Ok(tracing), Request::Step(words)) => step(&commands, &words, tracing),
+            (Ok(tracing), Request::Closure(name)) => {
+                match closures.iter().find(|closure| closure.name() == name) {
+                    Some(closure) => closure.run(&mut channel, tracing),
+                    None => Reply::Refused(format!("no scenario `{name}`")),
+                }
+            }
+            (Ok(_), Request::Iterate | Request::GoOn) => {
+                Reply::Refused("no closure runs".to_owned())
+            }
         };
         channel.send(&reply)?;
     }

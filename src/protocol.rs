@@ -27,6 +27,12 @@ pub(crate) enum Request {
     Open(String),
     /// Run this command.
     Step(String),
+    /// Start the closure of this name, up to its first iteration.
+    Closure(String),
+    /// Run one iteration of the closure.
+    Iterate,
+    /// Let the closure go on behind its iterations, to its end.
+    GoOn,
     /// End.
     Quit,
 }
@@ -36,6 +42,8 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     /// It is done.
     Done,
+    /// The closure wants to be iterated so often.
+    Repeat { warmup: u32, repeat: u32 },
     /// The control block lies here.
     Allocated(u64),
     /// The preload heap is not in this process.

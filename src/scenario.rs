@@ -20,6 +20,9 @@ pub(crate) const MAX_ITERATIONS: u32 = 16_000;
 /// Bytes of the heap where nobody asks for more: it is address space until it is touched.
 pub(crate) const DEFAULT_HEAP: u64 = 4 << 30;
 
+/// How long a child may take where nobody says.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
 pub(crate) use quantity::heap as heap_size;
 
 /// A value and the line of the scenario file that it stands on.
@@ -38,6 +41,8 @@ pub(crate) enum Work {
     Host { plugins: Vec<Located<String>>, steps: Vec<Located<String>> },
     /// A program and its arguments; its whole run is the one iteration.
     Program(Located<Vec<String>>),
+    /// The closure of this name in the test executable, which says itself how often it runs.
+    Closure(String),
 }
 
 /// A scenario.
@@ -65,6 +70,20 @@ impl Scenario {
     /// The scenario that `text` describes; `path` is what errors call it.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
         reader::read(path, text)
+    }
+
+    /// The scenario of the closure `name`; errors call it by that.
+    pub(crate) fn of_closure(name: &str) -> Self {
+        Self {
+            path: name.into(),
+            work: Work::Closure(name.to_owned()),
+            warmup: 0,
+            repeat: 1,
+            ignore: Vec::new(),
+            timeout: DEFAULT_TIMEOUT,
+            heap: DEFAULT_HEAP,
+            strict: false,
+        }
     }
 
     /// Reads the scenario file at `path`.

@@ -23,12 +23,13 @@ struct Rule {
     excess: fn(&[Frame], host: Option<&str>) -> (usize, usize),
 }
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 6] = [
     Rule { name: "allocation-plumbing", excess: allocation_plumbing },
     Rule { name: "host", excess: host_frames },
     Rule { name: "start-up", excess: start_up },
     Rule { name: "rust-main", excess: rust_main },
     Rule { name: "rust-runtime", excess: rust_runtime },
+    Rule { name: "libc-start", excess: libc_start },
 ];
 
 /// The traceback of `frames`, innermost first. `host` is the base name of the executable whose
@@ -61,11 +62,25 @@ pub(crate) fn line(frame: &Frame) -> String {
     match (&frame.function, &frame.module) {
         (Some(function), module) => {
             let file = frame.file.as_deref().map(base_name);
-            let rest = [module.as_deref(), file].into_iter().flatten();
+            let module = module.as_deref().map(without_cargo_hash);
+            let rest = [module, file].into_iter().flatten();
             rest.fold(function.clone(), |line, part| line + "  " + part)
         }
-        (None, Some(module)) => format!("{module}+{:#x}", frame.offset),
+        (None, Some(module)) => format!("{}+{:#x}", without_cargo_hash(module), frame.offset),
         (None, None) => "<generated code>".to_owned(),
+    }
+}
+
+/// Cargo puts a hash behind a test executable's name, another one in every profile.
+fn without_cargo_hash(module: &str) -> &str {
+    const DIGITS: usize = 16;
+    match module.rsplit_once('-') {
+        Some((name, hash))
+            if hash.len() == DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            name
+        }
+        _ => module,
     }
 }
 
@@ -88,7 +103,7 @@ fn starts_with_one_of(frame: &Frame, prefixes: &[&str]) -> bool {
 
 /// The preload heap, Rust's allocator shims, C++'s operators: how memory was asked for, not why.
 fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
-    const FUNCTIONS: [&str; 16] = [
+    const FUNCTIONS: [&str; 18] = [
         "__rust_alloc",
         "__rust_realloc",
         "__rustc::__rust_alloc",
@@ -99,6 +114,8 @@ fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
         "__rustc::__rdl_realloc",
         "alloc::alloc::",
         "<alloc::alloc::Global",
+        "alloc::boxed::",
+        "<alloc::boxed::",
         "alloc::raw_vec::",
         "<alloc::raw_vec::",
         "<std::alloc::System",
@@ -179,6 +196,17 @@ fn rust_runtime(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
         let function = frame.function.as_deref().unwrap_or_default();
         starts_with_one_of(frame, &FUNCTIONS) || function.contains(" as core::ops::function::Fn")
     })
+}
+
+/// What libc's start function called `main` from: in a stripped program its caller, `_start`, has
+/// no name that the start-up rule could know.
+fn libc_start(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+    const FUNCTIONS: [&str; 3] =
+        ["__libc_start_call_main", "__libc_start_main", "__libc_start_main_impl"];
+    let start = frames.iter().position(|frame| {
+        frame.function.as_deref().is_some_and(|function| FUNCTIONS.contains(&function))
+    });
+    (0, start.map_or(0, |start| frames.len() - start))
 }
 
 #[cfg(test)]

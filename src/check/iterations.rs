@@ -17,38 +17,53 @@ use crate::child::view;
 use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Report};
-use crate::scenario::{Located, Scenario};
+use crate::scenario::{Located, MAX_ITERATIONS, Scenario, Work};
 use crate::symbols::DebugFiles;
 
 /// How long a host may take to end once it was asked to.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A scenario for the host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job<'a> {
+    /// What to run: steps or a closure.
+    pub(crate) scenario: &'a Scenario,
+    /// Where the scenario file lies; plugins are found from there.
+    pub(crate) file: &'a Path,
+    /// The scenario's name.
+    pub(crate) name: &'a str,
+    /// The memory table is wanted.
+    pub(crate) memory: bool,
+}
+
 /// A host at work.
 #[derive(Debug)]
 struct Run<'a> {
-    scenario: &'a Scenario,
+    job: Job<'a>,
     child: Process,
     channel: Channel,
     deadline: Instant,
 }
 
-/// Runs the `plugins` and `steps` of `scenario`. `memory`: the memory table is wanted.
-pub(crate) fn check(
-    scenario: &Scenario,
-    file: &Path,
-    name: &str,
-    plugins: &[Located<String>],
-    steps: &[Located<String>],
-    memory: bool,
-) -> Outcome {
-    let words = plugins.iter().chain(steps).map(|word| word.value.clone()).collect();
+/// What the host is asked for, and the scenario's line that says so; 0 where no line does.
+type Asked = (Request, usize);
+
+/// Runs the scenario of `job`.
+pub(crate) fn check(job: &Job<'_>) -> Outcome {
+    let program = match &job.scenario.work {
+        Work::Host { plugins, steps } => {
+            plugins.iter().chain(steps).map(|word| word.value.clone()).collect()
+        }
+        Work::Closure(name) => vec![name.clone()],
+        Work::Program(words) => words.value.clone(),
+    };
     let mut outcome = Outcome {
         report: Report {
-            scenario: Some(name.to_owned()),
-            program: words,
+            scenario: Some(job.name.to_owned()),
+            program,
             exit: Exit::default(),
             tracing: crate::report::Tracing::default(),
-            iterations: scenario.repeat,
+            iterations: job.scenario.repeat,
             groups: Vec::new(),
             notes: Vec::new(),
         },
@@ -56,24 +71,13 @@ pub(crate) fn check(
         output: String::new(),
         memory: Memory::default(),
     };
-    outcome.problem = start(scenario, file, plugins, steps, memory, &mut outcome).err();
+    outcome.problem = start(job, &mut outcome).err();
     outcome
 }
 
-fn start(
-    scenario: &Scenario,
-    file: &Path,
-    plugins: &[Located<String>],
-    steps: &[Located<String>],
-    memory: bool,
-    outcome: &mut Outcome,
-) -> Result<(), Problem> {
-    let mut paths = Vec::new();
-    for plugin in plugins {
-        let found = plugin_path::find(&plugin.value, file);
-        let path = found.map_err(|reason| wrong(scenario, plugin.line, &reason))?;
-        paths.push(Located { value: path, line: plugin.line });
-    }
+fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
+    let scenario = job.scenario;
+    let plugins = plugins(job)?;
     let not_started = |error: io::Error| Problem::NotChecked(format!("start the host: {error}"));
     let ledger = new_ledger(scenario.heap)?;
     let (here, there) = UnixStream::pair().map_err(not_started)?;
@@ -87,8 +91,8 @@ fn start(
     child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
     let channel = Channel::new(here).map_err(not_started)?;
     let deadline = Instant::now() + scenario.timeout;
-    let mut run = Run { scenario, child, channel, deadline };
-    let result = run.all(&paths, steps, memory, &mut outcome.report, &mut outcome.memory);
+    let mut run = Run { job: *job, child, channel, deadline };
+    let result = run.all(plugins, &mut outcome.report, &mut outcome.memory);
     // A heap that was full explains whatever else went wrong.
     let full = completeness(run.child.ledger().header(), scenario.heap);
     let ended = run.end();
@@ -119,39 +123,80 @@ fn start(
 impl Run<'_> {
     fn all(
         &mut self,
-        plugins: &[Located<std::path::PathBuf>],
-        steps: &[Located<String>],
-        memory: bool,
+        plugins: Vec<Asked>,
         report: &mut Report,
         table: &mut Memory,
     ) -> Result<(), Problem> {
         self.control()?;
         for plugin in plugins {
-            let path = plugin.value.to_string_lossy().into_owned();
-            self.ask(&Request::Open(path), plugin.line)?;
+            self.ask(plugin)?;
         }
-        let Scenario { warmup, repeat, .. } = *self.scenario;
+        let (warmup, repeat, iteration) = self.iteration()?;
+        report.iterations = repeat;
         let mut marks = Vec::new();
         for epoch in 1..=warmup + repeat {
             self.child.ledger().set_epoch(epoch);
-            for step in steps {
-                self.ask(&Request::Step(step.value.clone()), step.line)?;
+            for asked in &iteration {
+                self.ask(asked.clone())?;
             }
             if epoch > warmup {
                 marks.push(self.live()?);
             }
         }
+        self.judge(&marks, warmup, report, table)?;
+        if let Work::Closure(_) = self.job.scenario.work {
+            self.ask((Request::GoOn, 0))?;
+        }
+        Ok(())
+    }
+
+    /// The warm-up, the measured iterations, and what each of them asks for.
+    fn iteration(&mut self) -> Result<(u32, u32, Vec<Asked>), Problem> {
+        let Scenario { warmup, repeat, .. } = *self.job.scenario;
+        let name = match &self.job.scenario.work {
+            Work::Closure(name) => name.clone(),
+            Work::Host { steps, .. } => {
+                let asked = |step: &Located<String>| (Request::Step(step.value.clone()), step.line);
+                return Ok((warmup, repeat, steps.iter().map(asked).collect()));
+            }
+            Work::Program(_) => return Ok((warmup, repeat, Vec::new())),
+        };
+        let asked = (Request::Closure(name.clone()), 0);
+        match self.hear(&asked.0, &name)? {
+            Reply::Repeat { warmup, repeat }
+                if u64::from(warmup) + u64::from(repeat) > u64::from(MAX_ITERATIONS) =>
+            {
+                let text =
+                    format!("{name}: more than {MAX_ITERATIONS} iterations, warm-up included");
+                Err(Problem::Wrong(text))
+            }
+            Reply::Repeat { warmup, repeat } => Ok((warmup, repeat, vec![(Request::Iterate, 0)])),
+            other => Err(self.refused(&asked, other)),
+        }
+    }
+
+    fn judge(
+        &mut self,
+        marks: &[Vec<Live>],
+        warmup: u32,
+        report: &mut Report,
+        table: &mut Memory,
+    ) -> Result<(), Problem> {
+        let memory = self.job.memory;
+        // A closure's own code is in the executable that hosts it.
+        let is_closure = matches!(self.job.scenario.work, Work::Closure(_));
         let host = std::env::current_exe().unwrap_or_default();
         let host = host.file_name().map(|name| name.to_string_lossy().into_owned());
+        let host = host.filter(|_| !is_closure);
         let ledger = self.child.ledger();
         let mut tally =
             Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
-        report.groups = tally.by_age(&marks, warmup, None).map_err(damaged)?;
+        report.groups = tally.by_age(marks, warmup, None).map_err(damaged)?;
         let last = marks.last().map(Vec::as_slice).unwrap_or_default();
         if report.groups.iter().any(|group| group.verdict.fails()) {
             // It explains, it does not decide: what can't be read stays unknown.
             if let Ok(reached) = view::reachability(&self.child, last) {
-                report.groups = tally.by_age(&marks, warmup, Some(&reached)).map_err(damaged)?;
+                report.groups = tally.by_age(marks, warmup, Some(&reached)).map_err(damaged)?;
             }
         }
         if memory {
@@ -191,22 +236,30 @@ impl Run<'_> {
         self.child.ledger().live().map_err(damaged)
     }
 
-    /// Asks for what the scenario says at `line`.
-    fn ask(&mut self, request: &Request, line: usize) -> Result<(), Problem> {
-        let place = place(&self.scenario.path, line);
-        let what = match request {
+    /// Asks for what the scenario says.
+    fn ask(&mut self, asked: Asked) -> Result<(), Problem> {
+        match self.hear(&asked.0, &self.what(&asked))? {
+            Reply::Done => Ok(()),
+            other => Err(self.refused(&asked, other)),
+        }
+    }
+
+    fn what(&self, (request, line): &Asked) -> String {
+        let place = place(&self.job.scenario.path, *line);
+        match request {
             Request::Step(words) => format!("{place}: step `{words}`"),
             Request::Open(path) => format!("{place}: plugin {path}"),
-            other => format!("{place}: {other:?}"),
-        };
-        match self.hear(request, &what)? {
-            Reply::Done => Ok(()),
-            Reply::Refused(reason) => Err(wrong(self.scenario, line, &reason)),
-            Reply::Failed(reason) => Err(Problem::Failed(format!("{what} failed: {reason}"))),
-            Reply::NoHeap(reason) => Err(Problem::NotChecked(reason)),
-            Reply::Allocated(_) => {
-                Err(Problem::Failed(format!("{what}: the host answered something else")))
-            }
+            _ => place,
+        }
+    }
+
+    fn refused(&self, asked: &Asked, reply: Reply) -> Problem {
+        let what = self.what(asked);
+        match reply {
+            Reply::Refused(reason) => wrong(self.job.scenario, asked.1, &reason),
+            Reply::Failed(reason) => Problem::Failed(format!("{what} failed: {reason}")),
+            Reply::NoHeap(reason) => Problem::NotChecked(reason),
+            other => Problem::Failed(format!("{what}: the host answered {other:?}")),
         }
     }
 
@@ -223,7 +276,7 @@ impl Run<'_> {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
             {
-                let limit = self.scenario.timeout;
+                let limit = self.job.scenario.timeout;
                 Err(Problem::TimedOut { what: what.to_owned(), limit })
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -255,12 +308,26 @@ impl Run<'_> {
     }
 }
 
+/// The scenario's plugins, found.
+fn plugins(job: &Job<'_>) -> Result<Vec<Asked>, Problem> {
+    let Work::Host { plugins, .. } = &job.scenario.work else { return Ok(Vec::new()) };
+    let find = |plugin: &Located<String>| {
+        let path = plugin_path::find(&plugin.value, job.file)
+            .map_err(|reason| wrong(job.scenario, plugin.line, &reason))?;
+        Ok((Request::Open(path.to_string_lossy().into_owned()), plugin.line))
+    };
+    plugins.iter().map(find).collect()
+}
+
 fn damaged(error: LedgerError) -> Problem {
     Problem::NotChecked(error.to_string())
 }
 
 fn place(path: &Path, line: usize) -> String {
-    format!("{}:{line}", path.display())
+    match line {
+        0 => path.display().to_string(),
+        _ => format!("{}:{line}", path.display()),
+    }
 }
 
 fn wrong(scenario: &Scenario, line: usize, reason: &str) -> Problem {

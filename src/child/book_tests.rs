@@ -77,7 +77,8 @@ impl BookKeeper {
     }
 
     fn read(&self) -> Reading {
-        let mut bytes = vec![0; self.book.metadata().expect("it is there").len() as usize];
+        let len = self.book.metadata().expect("it is there").len();
+        let mut bytes = vec![0; usize::try_from(len).expect("it fits")];
         self.book.read_exact_at(&mut bytes, 0).expect("the book is readable");
         let mut reading = Reading { blocks: BTreeMap::new(), claimed: 0 };
         for line in bytes[LINES..].chunks_exact(LINE) {

@@ -1,6 +1,6 @@
 //! One trial: a scenario is checked and its verdicts are compared with what was accepted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::golden::{Assert, Golden};
 use crate::check::{self, Outcome, Problem};
@@ -14,15 +14,22 @@ const STRICT_VARIABLE: &str = "LEAKSNAP_STRICT";
 /// Lines of a child's output that a failure shows.
 const OUTPUT_LINES: usize = 40;
 
-/// A scenario file as a trial.
+/// Where a scenario comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A file, and the path by which messages call it.
+    File { file: PathBuf, shown: PathBuf },
+    /// A closure of the executable.
+    Closure,
+}
+
+/// A scenario as a trial.
 #[derive(Debug)]
 pub(super) struct Case {
     /// The folder of all snapshots.
     pub(super) snapshots: PathBuf,
-    /// The scenario file.
-    pub(super) file: PathBuf,
-    /// The same, as messages call it.
-    pub(super) shown: PathBuf,
+    /// Where the scenario comes from.
+    pub(super) source: Source,
     /// The scenario's name.
     pub(super) name: String,
     /// insta's assertion.
@@ -32,20 +39,30 @@ pub(super) struct Case {
 impl Case {
     /// Runs the trial; why it failed.
     pub(super) fn run(&self) -> Result<(), String> {
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| format!("{}: {error}", self.shown.display()))?;
-        let mut scenario =
-            Scenario::parse(&self.shown, &text).map_err(|error| error.to_string())?;
-        scenario.path.clone_from(&self.shown);
-        let outcome = check::scenario(&scenario, &self.file, &self.name, false);
+        let scenario = match &self.source {
+            Source::Closure => Scenario::of_closure(&self.name),
+            Source::File { file, shown } => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| format!("{}: {error}", shown.display()))?;
+                Scenario::parse(shown, &text).map_err(|error| error.to_string())?
+            }
+        };
+        let outcome = check::scenario(&scenario, self.file(), &self.name, false);
         if let Some(problem) = &outcome.problem {
             return Err(failed(problem, &outcome));
         }
         self.compare(&scenario, &outcome)
     }
 
+    fn file(&self) -> &Path {
+        match &self.source {
+            Source::File { file, .. } => file,
+            Source::Closure => Path::new(""),
+        }
+    }
+
     fn compare(&self, scenario: &Scenario, outcome: &Outcome) -> Result<(), String> {
-        let golden = Golden::new(&self.snapshots, &self.name, &self.file);
+        let golden = Golden::new(&self.snapshots, &self.name, self.file());
         let report = &outcome.report;
         let one_time = report.groups.iter().any(|group| group.verdict == Verdict::OneTime);
         if scenario.strict && one_time {

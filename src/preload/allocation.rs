@@ -22,8 +22,8 @@ fn enter(block: *mut c_void, size: usize) {
     if let Some(granule) = heap::granule(block as usize)
         && let Some(book) = start::book()
     {
-        let site = current_site(&book);
-        enter_at(&book, granule, site, size);
+        let site = current_site(book);
+        enter_at(book, granule, site, size);
     }
 }
 
@@ -162,7 +162,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize) -> *mut c_void {
     let site = book.and_then(|book| match (book.site(granule)?, thread::is_traced()) {
         (PAUSED, _) => Some(PAUSED),
         (old, false) => Some(old),
-        (_, true) => Some(current_site(&book)),
+        (_, true) => Some(current_site(book)),
     });
     let old = book.and_then(|book| book.remove(granule));
     // SAFETY: the block is in our region, so it is this heap's.
@@ -176,7 +176,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize) -> *mut c_void {
     if let (Some(book), Some(site)) = (book, site)
         && let Some(granule) = heap::granule(moved as usize)
     {
-        enter_at(&book, granule, site, size);
+        enter_at(book, granule, site, size);
     }
     moved
 }

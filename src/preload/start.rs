@@ -31,9 +31,7 @@ pub(crate) enum State {
 static STATE: AtomicU8 = AtomicU8::new(State::Cold as u8);
 static BEFORE_READY: AtomicU64 = AtomicU64::new(0);
 static TRACING: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
-static BOOK_BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
-static HEAP_SIZE: AtomicU64 = AtomicU64::new(0);
-static NODES: AtomicU32 = AtomicU32::new(0);
+static BOOK: AtomicPtr<Book> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Where the process stands.
 pub(crate) fn state() -> State {
@@ -56,7 +54,7 @@ pub(crate) fn is_ready() -> bool {
 }
 
 /// The ledger, while this process may write it.
-pub(crate) fn book() -> Option<Book> {
+pub(crate) fn book() -> Option<&'static Book> {
     let tracing = TRACING.load(Ordering::Acquire);
     if tracing.is_null() {
         return None;
@@ -65,9 +63,8 @@ pub(crate) fn book() -> Option<Book> {
     if unsafe { (*tracing).load(Ordering::Relaxed) } == 0 {
         return None;
     }
-    let layout = Layout::new(HEAP_SIZE.load(Ordering::Relaxed), NODES.load(Ordering::Relaxed))?;
-    // SAFETY: `start` mapped a ledger of this layout before it set TRACING.
-    Some(unsafe { Book::new(BOOK_BASE.load(Ordering::Relaxed), layout) })
+    // SAFETY: `claim` wrote a book there before it set TRACING, and nobody ever moves it.
+    unsafe { BOOK.load(Ordering::Relaxed).as_ref() }
 }
 
 #[cold]
@@ -140,9 +137,12 @@ fn claim(file: &system::File) -> Option<()> {
     header.heap_base.store(heap_base as u64, Ordering::Relaxed);
     let _ = header.node_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
     let _ = header.module_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
-    HEAP_SIZE.store(size, Ordering::Relaxed);
-    NODES.store(nodes, Ordering::Relaxed);
-    BOOK_BASE.store(base, Ordering::Relaxed);
+    let place = system::reserve(size_of::<Book>(), align_of::<Book>())?.cast::<Book>();
+    // SAFETY: the whole ledger is mapped at `base`, for good.
+    let book = unsafe { Book::new(base, layout) };
+    // SAFETY: the place is fresh memory of this size and alignment.
+    unsafe { place.write(book) };
+    BOOK.store(place, Ordering::Relaxed);
     let tracing = tracing.cast::<AtomicU32>();
     // SAFETY: the page was just made.
     unsafe { (*tracing).store(1, Ordering::Relaxed) };

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DEFAULT_HEAP, Located, MAX_ITERATIONS, Scenario, ScenarioError, Work, quantity};
+use super::{
+    DEFAULT_HEAP, DEFAULT_TIMEOUT, Located, MAX_ITERATIONS, Scenario, ScenarioError, Work, quantity,
+};
 
 /// The keys of a scenario, in the order of the documentation.
 const KEYS: [&str; 11] = [
@@ -20,7 +21,6 @@ const ITERATION_KEYS: [&str; 2] = ["warmup", "repeat"];
 
 const DEFAULT_WARMUP: u32 = 2;
 const DEFAULT_REPEAT: u32 = 8;
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The scenario that `text` describes.
 pub(super) fn read(path: &Path, text: &str) -> Result<Scenario, ScenarioError> {

@@ -192,3 +192,22 @@ fn offsets_separate_only_frames_without_a_symbol() {
     assert_eq!(key(&frames(&["f@a.so+1"])), key(&frames(&["f@a.so+2"])));
     assert_ne!(key(&frames(&["@a.so+1"])), key(&frames(&["@a.so+2"])));
 }
+
+#[test]
+fn the_hash_of_a_test_executable_is_not_part_of_its_name() {
+    let list = ["parse@leaks-1c16eafa0684381e", "@leaks-1c16eafa0684381e+16", "f@a-b.so"];
+    assert_eq!(key(&frames(&list)), ["parse  leaks", "leaks+0x10", "f  a-b.so"]);
+}
+
+#[test]
+fn a_stripped_program_ends_where_libc_called_it() {
+    let list = [
+        "@tar+64",
+        "@tar+32",
+        "__libc_start_call_main@libc.so.6",
+        "__libc_start_main_impl@libc.so.6",
+        "@tar+16",
+    ];
+    assert_eq!(apply("libc-start", &list, None), ["tar+0x40", "tar+0x20"]);
+    assert_eq!(apply("libc-start", &["a@a", "b@a"], None), ["a  a", "b  a"]);
+}

@@ -1,5 +1,7 @@
 //! What a scenario file means, and the whole text of every error.
 
+use std::time::Duration;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Scenario, String> {

@@ -1,0 +1,103 @@
+//! A folder where a test writes scenarios and runs an executable on them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A temporary folder, and the executable that runs in it.
+#[derive(Debug)]
+pub struct Workplace {
+    folder: TempDir,
+    executable: PathBuf,
+}
+
+/// How an executable ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; none where a signal ended it.
+    pub status: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Workplace {
+    /// An empty folder for `executable`.
+    #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "a test that has no folder can't go on")]
+    pub fn new(executable: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, executable: executable.into() }
+    }
+
+    /// The way to `name` in the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes the file `name`.
+    #[allow(clippy::missing_panics_doc, reason = "a test without its file can't go on")]
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).expect("a folder in the temporary folder");
+        fs::write(path, text).expect("a file in the temporary folder");
+    }
+
+    /// Puts the plugin in C `name` into the folder, as `NAME.so`.
+    #[allow(clippy::missing_panics_doc, reason = "a test without its plugin can't go on")]
+    pub fn add_plugin(&self, name: &str) {
+        let object = Path::new(env!("PLUGINS_IN_C")).join(format!("lib{name}.so"));
+        let link = self.path(&format!("{name}.so"));
+        std::os::unix::fs::symlink(object, link).expect("a link in the temporary folder");
+    }
+
+    /// Puts the program that is linked statically into the folder, as `is_static`.
+    #[allow(clippy::missing_panics_doc, reason = "a test without its program can't go on")]
+    pub fn add_static_program(&self) {
+        let link = self.path("is_static");
+        std::os::unix::fs::symlink(env!("STATIC_PROGRAM"), link)
+            .expect("a link in the temporary folder");
+    }
+
+    /// The executable, about to run in the folder without what the test's own surroundings say
+    /// to leaksnap and insta.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(&self.executable);
+        command.args(arguments).current_dir(self.folder.path());
+        for variable in [
+            "CI",
+            "TF_BUILD",
+            "INSTA_FORCE_PASS",
+            "INSTA_OUTPUT",
+            "INSTA_PENDING_DIR",
+            "INSTA_UPDATE",
+            "INSTA_WORKSPACE_ROOT",
+            "LD_PRELOAD",
+            "LEAKSNAP_FRAMES",
+            "LEAKSNAP_STRICT",
+        ] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Runs `command` to its end; the folder's own name reads as `FOLDER`.
+    #[allow(clippy::missing_panics_doc, reason = "a test without its executable can't go on")]
+    pub fn end(&self, command: &mut Command) -> Ended {
+        let Output { status, stdout, stderr } = command.output().expect("the executable runs");
+        let folder = self.folder.path().to_string_lossy();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&*folder, "FOLDER");
+        Ended { status: status.code(), stdout: text(&stdout), stderr: text(&stderr) }
+    }
+
+    /// Runs the executable with `arguments`.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ended {
+        self.end(&mut self.command(arguments))
+    }
+}
