@@ -96,9 +96,18 @@ fn a_stale_pointer_in_a_dead_frame_keeps_nothing() {
 }
 
 #[test]
-fn a_thread_that_ended_leaks() {
+fn a_thread_that_ended_leaks_what_its_old_stack_leads_to() {
     let checked = check("leaks_in_a_thread.c", &[]);
-    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 80, "forget_in_thread")]);
+    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 64, 5120, "lose_in_thread")]);
+}
+
+#[test]
+fn threads_that_come_and_go_at_the_exit_leak_nothing() {
+    let program = Program::compile("starts_threads_for_ever.c");
+    for _ in 0..10 {
+        let checked = Exec::of(program.with([])).check();
+        checked.expect(0, Some(0)).expect_groups(&[]);
+    }
 }
 
 #[test]
