@@ -125,3 +125,20 @@ fn what_new_gave_leaks_by_the_function_that_asked() {
     assert_eq!(checked.report["summary"]["leaked_blocks"].as_u64(), Some(3));
     assert_eq!(checked.report["summary"]["leaked_bytes"].as_u64(), Some(160 + string + 46));
 }
+
+#[test]
+fn a_library_that_was_closed_keeps_its_name() {
+    let library = |name: &str, size: &str| {
+        let flags = [&format!("-DNAME={name}"), &format!("-DSIZE={size}"), "-shared", "-fPIC"];
+        Program::compile_with("loses_in_a_library.c", &flags)
+    };
+    // The loader puts the second where the first was.
+    let (first, second) = (library("lose_first", "123"), library("lose_second", "45"));
+    let paths = [&first, &second].map(|library| library.with([]).list.remove(0));
+    let program = Program::compile("closes_libraries.c");
+    let calls = [&paths[0], "lose_first", &paths[1], "lose_second", &paths[0], "lose_first"];
+    let checked = Exec::of(program.with(calls)).check();
+    checked
+        .expect(1, Some(0))
+        .expect_groups(&[("leak/lost", 2, 246, "lose_first"), ("leak/lost", 1, 45, "lose_second")]);
+}
