@@ -58,7 +58,7 @@ pub(crate) fn words(words: &[String], scenario: &Path) -> Vec<OsString> {
 #[derive(Debug, Default)]
 struct Seen {
     exit: Exit,
-    at_exit: Option<(Vec<Live>, Option<Reached>)>,
+    at_exit: Option<(Vec<Live>, Reached)>,
     timed_out: bool,
     unreadable: Option<String>,
 }
@@ -134,23 +134,13 @@ fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::
                 }
             }
             Event::AtExit => {
-                match look(child) {
+                match view::look(child) {
                     Ok(found) => seen.at_exit = Some(found),
                     Err(error) => seen.unreadable = Some(error.to_string()),
                 }
                 child.release();
             }
         }
-    }
-}
-
-fn look(child: &Process) -> Result<(Vec<Live>, Option<Reached>), LedgerError> {
-    let live = child.ledger().live()?;
-    let reached =
-        if live.is_empty() { Ok(Reached::new()) } else { view::reachability(child, &live) };
-    match reached {
-        Ok(reached) => Ok((live, Some(reached))),
-        Err(error) => Err(LedgerError::Read(error)),
     }
 }
 
@@ -169,7 +159,7 @@ fn judge(
         let debug_files =
             if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
         let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
-        let groups = tally.by_reachability(live, reached.as_ref());
+        let groups = tally.by_reachability(live, Some(reached));
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {
             outcome.memory = tally.memory(live, 0).map_err(damaged)?;
