@@ -39,6 +39,7 @@ pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: boo
             heap: scenario.heap,
             timeout: Some(scenario.timeout),
             captured: true,
+            place: Some(format!("{}:{}", scenario.path.display(), words.line)),
             scenario: Some(name),
             memory,
         }),
