@@ -85,7 +85,7 @@ fn start(
     let mut capture = Capture::default();
     child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
     child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
-    let channel = Channel::new(here).map_err(not_started)?;
+    let channel = Channel::new(here);
     let deadline = Instant::now() + scenario.timeout;
     let mut run = Run { scenario, child, channel, deadline };
     let result = run.all(&paths, steps, memory, &mut outcome.report, &mut outcome.memory);
@@ -95,7 +95,8 @@ fn start(
     outcome.report.tracing = tracing(run.child.ledger().header());
     outcome.report.notes = notes(run.child.ledger().header());
     outcome.output = capture.text();
-    outcome.report.exit = ended.map_err(not_started)?;
+    let (exit, by_itself) = ended.map_err(not_started)?;
+    outcome.report.exit = exit;
     match (result, full) {
         (Err(problem @ (Problem::Wrong(_) | Problem::TimedOut { .. })), _) => Err(problem),
         (Err(problem), Err(Problem::NotChecked(full))) => {
@@ -103,6 +104,13 @@ fn start(
         }
         (Err(problem), _) => Err(problem),
         (Ok(()), Err(full)) => Err(full),
+        (Ok(()), Ok(())) if !by_itself && Instant::now() < deadline => Err(Problem::Failed(
+            format!("the host did not end {LAST_PATIENCE:?} after its last step"),
+        )),
+        (Ok(()), Ok(())) if !by_itself => {
+            let what = "the host, at its exit,".into();
+            Err(Problem::TimedOut { what, limit: scenario.timeout })
+        }
         (Ok(()), Ok(())) => match outcome.report.exit {
             Exit { code: Some(0), .. } => Ok(()),
             Exit { signal: Some(signal), .. } => {
@@ -236,10 +244,11 @@ impl Run<'_> {
 
     fn gone(&mut self, what: &str) -> Problem {
         match self.child.finish(LAST_PATIENCE) {
-            Ok(Exit { signal: Some(signal), .. }) => {
+            Ok((_, false)) => Problem::Failed(format!("{what} cut the host off from its parent")),
+            Ok((Exit { signal: Some(signal), .. }, _)) => {
                 Problem::Killed { what: what.to_owned(), signal }
             }
-            Ok(Exit { code, .. }) => {
+            Ok((Exit { code, .. }, _)) => {
                 let code = code.unwrap_or_default();
                 Problem::Failed(format!("{what} ended the host with exit code {code}"))
             }
@@ -247,7 +256,8 @@ impl Run<'_> {
         }
     }
 
-    fn end(&mut self) -> io::Result<Exit> {
+    /// How the host ended, and whether by itself.
+    fn end(&mut self) -> io::Result<(Exit, bool)> {
         // A host that is gone has said why already.
         let _ = self.channel.send(&Request::Quit);
         let left = self.deadline.saturating_duration_since(Instant::now());
