@@ -140,7 +140,8 @@ fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
             "the preload heap has ledger version {version}, this leaksnap has {VERSION}; rebuild it"
         )),
         state::NO_REGION => unchecked(
-            "the heap's region could not be reserved; lower `heap`, or raise the address-space limit"
+            "the heap and its ledger could not be mapped; lower `heap`, or raise the address-space \
+             limit"
                 .into(),
         ),
         state::INTERPOSED => {

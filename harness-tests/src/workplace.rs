@@ -68,7 +68,16 @@ impl Workplace {
     /// The executable, about to run in the folder without what the test's own surroundings say
     /// to leaksnap and insta.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(&self.executable);
+        self.command_of(&self.executable, arguments)
+    }
+
+    /// Another program, in the same way.
+    pub fn command_of<A: AsRef<OsStr>>(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path());
         for variable in [
             "CI",
