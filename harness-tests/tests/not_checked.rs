@@ -8,7 +8,7 @@ fn workplace(text: &str) -> Workplace {
     let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
     work.add_plugin("frees_all");
     work.add_plugin("eats_heap");
-    work.add_static_program();
+    work.add_static_program("is_static");
     work.write("it.toml", text);
     work
 }
