@@ -1,5 +1,11 @@
 //! What can't be checked is never clean: status 3, and the reason.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::time::Duration;
+
 use harness_tests::{Ended, Workplace};
 
 const CLEAN: &str = "plugins = [\"frees_all.so\"]\nsteps = [\"churn\"]\n";
@@ -88,4 +94,25 @@ fn the_most_serious_status_decides() {
     assert_eq!(status(&["it.toml", "fails.toml"]), Some(4));
     assert_eq!(status(&["fails.toml", "wrong.toml", "it.toml"]), Some(2));
     assert_eq!(status(&["fails.toml", "static.toml", "wrong.toml"]), Some(3));
+}
+
+/// The real host, asked by this test in its parent's place.
+#[test]
+fn a_host_without_the_preload_heap() {
+    let work = workplace(CLEAN);
+    let (mut here, there) = UnixStream::pair().expect("sockets");
+    let mut command = work.command([""; 0]);
+    command.env("LEAKSNAP_HOST", "1").stdin(OwnedFd::from(there)).stdout(Stdio::null());
+    let mut host = command.spawn().expect("the host starts");
+    drop(command);
+    here.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    let mut replies = BufReader::new(here.try_clone().expect("a second descriptor")).lines();
+    for request in ["\"Allocate\"", "{\"Open\":\"frees_all.so\"}", "{\"Step\":\"churn\"}"] {
+        here.write_all(format!("{request}\n").as_bytes()).expect("the host listens");
+        let reply = replies.next().expect("an answer").expect("it is text");
+        let expected = "{\"NoHeap\":\"the preload heap's `leaksnap_pause` is not there\"}";
+        assert_eq!(reply, expected, "to {request}");
+    }
+    here.write_all(b"\"Quit\"\n").expect("the host listens");
+    assert_eq!(host.wait().expect("it ends").code(), Some(0));
 }

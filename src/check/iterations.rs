@@ -171,7 +171,7 @@ impl Run<'_> {
     /// Proves that this host's heap is traced: one known allocation counts as one, and is gone
     /// once it was freed.
     fn control(&mut self) -> Result<(), Problem> {
-        let reply = self.hear(&Request::Allocate, "the host")?;
+        let reply = self.prove(&Request::Allocate)?;
         let (header, pid) = (self.child.ledger().header(), self.child.pid());
         activity(header, pid, "the host's loader ignored LD_PRELOAD")?;
         let unproven = |what: &str| Problem::NotChecked(format!("the control allocation {what}"));
@@ -186,13 +186,22 @@ impl Run<'_> {
         if found != [address] {
             return Err(unproven(&format!("was counted {} times, not once", found.len())));
         }
-        if self.hear(&Request::Free, "the host")? != Reply::Done {
+        if self.prove(&Request::Free)? != Reply::Done {
             return Err(unproven("could not be freed"));
         }
         if self.live()?.iter().any(|live| live.address == address) {
             return Err(unproven("is still there after it was freed"));
         }
         Ok(())
+    }
+
+    /// Asks for a part of the proof: where the host fails at it no step has, but nothing can be
+    /// checked.
+    fn prove(&mut self, request: &Request) -> Result<Reply, Problem> {
+        self.hear(request, "the host's start").map_err(|problem| match problem {
+            Problem::Failed(_) | Problem::Killed { .. } => Problem::NotChecked(problem.to_string()),
+            other => other,
+        })
     }
 
     fn live(&self) -> Result<Vec<Live>, Problem> {
@@ -276,3 +285,6 @@ fn place(path: &Path, line: usize) -> String {
 fn wrong(scenario: &Scenario, line: usize, reason: &str) -> Problem {
     Problem::Wrong(format!("{}: {reason}", place(&scenario.path, line)))
 }
+
+#[cfg(test)]
+mod tests;
