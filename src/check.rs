@@ -39,6 +39,7 @@ pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: boo
             heap: scenario.heap,
             timeout: Some(scenario.timeout),
             captured: true,
+            place: Some(format!("{}:{}", scenario.path.display(), words.line)),
             scenario: Some(name),
             memory,
         }),
@@ -139,7 +140,8 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
             "the preload heap has ledger version {version}, this leaksnap has {VERSION}; rebuild it"
         )),
         state::NO_REGION => unchecked(
-            "the heap's region could not be reserved; lower `heap`, or raise the address-space limit"
+            "the heap and its ledger could not be mapped; lower `heap`, or raise the address-space \
+             limit"
                 .into(),
         ),
         state::INTERPOSED => {

@@ -50,25 +50,38 @@ impl Workplace {
     }
 
     /// Puts the plugin in C `name` into the folder, as `NAME.so`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its plugin can't go on")]
     pub fn add_plugin(&self, name: &str) {
-        let object = Path::new(env!("PLUGINS_IN_C")).join(format!("lib{name}.so"));
-        let link = self.path(&format!("{name}.so"));
-        std::os::unix::fs::symlink(object, link).expect("a link in the temporary folder");
+        self.add_plugin_as(name, &format!("{name}.so"));
     }
 
-    /// Puts the program that is linked statically into the folder, as `is_static`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its program can't go on")]
-    pub fn add_static_program(&self) {
-        let link = self.path("is_static");
-        std::os::unix::fs::symlink(env!("STATIC_PROGRAM"), link)
-            .expect("a link in the temporary folder");
+    /// Puts the plugin in C `name` at `path` in the folder.
+    pub fn add_plugin_as(&self, name: &str, path: &str) {
+        self.link(&Path::new(env!("PLUGINS_IN_C")).join(format!("lib{name}.so")), path);
+    }
+
+    /// Puts the program that is linked statically at `path` in the folder.
+    pub fn add_static_program(&self, path: &str) {
+        self.link(Path::new(env!("STATIC_PROGRAM")), path);
+    }
+
+    fn link(&self, file: &Path, path: &str) {
+        assert!(file.is_file(), "{} was not built", file.display());
+        std::os::unix::fs::symlink(file, self.path(path)).expect("a link in the folder");
     }
 
     /// The executable, about to run in the folder without what the test's own surroundings say
     /// to leaksnap and insta.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(&self.executable);
+        self.command_of(&self.executable, arguments)
+    }
+
+    /// Another program, in the same way.
+    pub fn command_of<A: AsRef<OsStr>>(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path());
         for variable in [
             "CI",

@@ -33,10 +33,18 @@ pub(crate) struct Program<'a> {
     pub(crate) timeout: Option<Duration>,
     /// Its output is kept for the outcome, and it gets no input; else both are the caller's.
     pub(crate) captured: bool,
+    /// Where it is named, for what is said about it.
+    pub(crate) place: Option<String>,
     /// The scenario that names it.
     pub(crate) scenario: Option<&'a str>,
     /// The memory table is wanted.
     pub(crate) memory: bool,
+}
+
+impl Program<'_> {
+    fn at_place(&self, text: &str) -> String {
+        self.place.iter().fold(text.to_owned(), |text, place| format!("{place}: {text}"))
+    }
 }
 
 /// The words of a scenario's program: one that is given by a relative path is looked for from
@@ -96,7 +104,9 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     }
     let signals = Signals::forward();
     let mut child = Process::start(command, ledger, true).map_err(|error| match error {
-        StartError::Missing { .. } | StartError::Spawn { .. } => Problem::Wrong(error.to_string()),
+        StartError::Missing { .. } | StartError::Spawn { .. } => {
+            Problem::Wrong(program.at_place(&error.to_string()))
+        }
         StartError::Preload(_) | StartError::Ledger(_) => Problem::NotChecked(error.to_string()),
     })?;
     let mut capture = Capture::default();
@@ -152,7 +162,7 @@ fn judge(
 ) -> Result<(), Problem> {
     let header = child.ledger().header();
     let name = program.words.first().map(Path::new).unwrap_or(Path::new(""));
-    let what = || name.display().to_string();
+    let what = || program.at_place(&name.display().to_string());
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
     if let Some((live, reached)) = &seen.at_exit {
         // What a snapshot may hold has to be the same on every machine.

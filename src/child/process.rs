@@ -196,18 +196,19 @@ impl Process {
         self.reap()
     }
 
-    /// Waits for the end of a child that is about to end by itself, at most `patience`.
+    /// Waits for the end of a child that is about to end by itself, at most `patience`: then it is
+    /// killed. How it ended, and whether by itself.
     ///
     /// # Errors
     /// Where the kernel can't wait for the child.
-    pub(crate) fn finish(&mut self, patience: Duration) -> io::Result<Exit> {
+    pub(crate) fn finish(&mut self, patience: Duration) -> io::Result<(Exit, bool)> {
         let deadline = Instant::now() + patience;
         loop {
             match self.wait(Some(deadline), None)? {
-                Event::Ended(exit) => return Ok(exit),
+                Event::Ended(exit) => return Ok((exit, true)),
                 Event::AtExit => self.release(),
                 Event::Interrupted => {}
-                Event::TimedOut => return self.end(),
+                Event::TimedOut => return Ok((self.end()?, false)),
             }
         }
     }

@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         heap: arguments.heap.unwrap_or(DEFAULT_HEAP),
         timeout: None,
         captured: false,
+        place: None,
         scenario: None,
         memory: false,
     });
