@@ -18,7 +18,8 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     command.args(&program[1..]).stdin(OwnedFd::from(there));
     let child = Process::start(command, ledger, false).expect("the program starts");
     let deadline = Instant::now() + scenario.timeout;
-    Run { scenario: &scenario, child, channel: Channel::new(here), deadline }.control()
+    let job = Job { scenario: &scenario, file: Path::new("it.toml"), name: "it", memory: false };
+    Run { job, child, channel: Channel::new(here), deadline }.control()
 }
 
 /// A shell that answers the first request with `reply`, and then waits for the end.
