@@ -1,15 +1,23 @@
 //! Everything together: the harness and the command on the fixtures.
 //!
 //! ```text
+//!   cargo     cargo, cargo-insta and nextest, on projects of a test's own
 //!   command   the `leaksnap` command, built once, and runs of it
+//!   outcome   what a tool or the harness said, and how it ended
 //!   program   fixtures/programs, compiled; programs of the system
 //!   run       a bounded run of a program: status and output
+//!   source    the repository's files in Rust, for the rules of the house
+//!   trials    the harness on scenarios of a test's own, and their snapshots
 //!   workplace a temporary folder with scenarios, and runs in it
 //! ```
 
+pub mod cargo;
 pub mod command;
+pub mod outcome;
 pub mod program;
 pub mod run;
+pub mod source;
+pub mod trials;
 mod workplace;
 
 pub use workplace::{Ended, Workplace};

@@ -53,7 +53,7 @@ const FAILING: [(&str, &str, &str); 14] = [
     (
         "no_entry",
         "plugins = ['has_no_entry.so']\nsteps = ['a']",
-        "1: FOLDER/scenarios/has_no_entry.so is not a plugin",
+        "1: FOLDER/tests/leaks/has_no_entry.so is not a plugin",
     ),
     ("no_program", "program = ['no_such_program']", "1: there is no program no_such_program"),
     (
@@ -64,7 +64,7 @@ const FAILING: [(&str, &str, &str); 14] = [
     (
         "other_abi",
         "plugins = ['has_other_abi.so']\nsteps = ['a']",
-        "1: plugin FOLDER/scenarios/has_other_abi.so has ABI 99, this leaksnap has ABI 1",
+        "1: plugin FOLDER/tests/leaks/has_other_abi.so has ABI 99, this leaksnap has ABI 1",
     ),
     (
         "static_program",
@@ -83,19 +83,19 @@ const FAILING: [(&str, &str, &str); 14] = [
 fn workplace(scenarios: &[(&str, &str)]) -> Workplace {
     let work = Workplace::new(env!("CARGO_BIN_EXE_trials"));
     for (name, text) in scenarios {
-        work.write(&format!("scenarios/{name}.toml"), &text.replace('\'', "\""));
-        work.write(&format!("snapshots/{name}.snap"), ACCEPTED);
-        work.write(&format!("snapshots/{name}.snap.new"), PENDING);
+        work.write(&format!("tests/leaks/{name}.toml"), &text.replace('\'', "\""));
+        work.write(&format!("tests/leaks/snapshots/{name}.snap"), ACCEPTED);
+        work.write(&format!("tests/leaks/snapshots/{name}.snap.new"), PENDING);
         if let Some(plugin) = text.split('\'').nth(1).and_then(|name| name.strip_suffix(".so"))
             && plugin != "gone"
         {
-            let link = format!("scenarios/{plugin}");
+            let link = format!("tests/leaks/{plugin}");
             if !work.path(&format!("{link}.so")).exists() {
                 work.add_plugin_as(plugin, &format!("{link}.so"));
             }
         }
     }
-    work.add_static_program("scenarios/is_static");
+    work.add_static_program("tests/leaks/is_static");
     work
 }
 
@@ -107,7 +107,8 @@ fn run(work: &Workplace, variables: &[(&str, &str)]) -> Ended {
 
 /// Every file of the snapshots, with what is in it and when it was written.
 fn snapshots(work: &Workplace) -> BTreeMap<String, (String, SystemTime)> {
-    let entries = fs::read_dir(work.path("snapshots")).expect("the folder of the snapshots");
+    let entries =
+        fs::read_dir(work.path("tests/leaks/snapshots")).expect("the folder of the snapshots");
     entries
         .map(|entry| {
             let entry = entry.expect("an entry");
@@ -130,7 +131,7 @@ fn by_trials_that_fail() {
         assert_eq!(snapshots(&work), before, "{update}");
         for (name, _, error) in FAILING {
             let place = if error.as_bytes()[0].is_ascii_digit() {
-                format!("scenarios/{name}.toml:{error}")
+                format!("tests/leaks/{name}.toml:{error}")
             } else {
                 error.to_owned()
             };

@@ -1,0 +1,181 @@
+//! The rules of the house: who may name whom, what stands in one file only, what files are called.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use harness_tests::cargo::repository;
+use harness_tests::source::{Source, files, sources};
+use harness_tests::trials::read;
+
+/// The folders with files in Rust.
+const RUST: [&str; 4] = ["build.rs", "src", "fixtures", "harness-tests"];
+
+/// The files outside `src/preload/` that are unsafe, and what they need it for.
+const UNSAFE: [(&str, &str); 6] = [
+    ("src/plugin.rs", "the plugin ABI: pointers from the host"),
+    ("src/host/commands.rs", "calls a plugin's commands, and is called back"),
+    ("src/host/plugins.rs", "opens plugins and reads their entry"),
+    ("src/host/tracing.rs", "calls the preload heap's own symbols"),
+    ("src/child/ledger_file.rs", "maps the ledger"),
+    ("src/harness/golden.rs", "sets a variable before there is a second thread"),
+];
+
+fn all() -> Vec<Source> {
+    RUST.into_iter().flat_map(sources).collect()
+}
+
+fn is_in(source: &Source, module: &str) -> bool {
+    source.path == format!("src/{module}.rs") || source.path.starts_with(&format!("src/{module}/"))
+}
+
+/// The files of the library whose shipped code holds one of `words`.
+fn with(words: &[&str]) -> Vec<String> {
+    let has = |source: &Source| words.iter().any(|word| source.shipped().contains(word));
+    sources("src").into_iter().filter(has).map(|source| source.path).collect()
+}
+
+#[test]
+fn the_ledger_imports_nothing_and_the_preload_heap_only_the_ledger() {
+    let mut seen = BTreeMap::from([("ledger", 0), ("preload", 0)]);
+    for (module, may) in [("ledger", &["ledger"][..]), ("preload", &["ledger", "preload"])] {
+        for source in sources("src").iter().filter(|source| is_in(source, module)) {
+            *seen.entry(module).or_default() += 1;
+            for import in source.imports() {
+                assert!(may.contains(&import), "{} imports crate::{import}", source.path);
+            }
+            // From a module's root file, `super` is the crate.
+            let up =
+                if source.path == format!("src/{module}.rs") { "super::" } else { "super::super" };
+            assert!(!source.shipped().contains(up), "{} goes up by {up}", source.path);
+            assert!(!source.shipped().contains("std::"), "{} needs std", source.path);
+        }
+    }
+    assert!(seen.values().all(|files| *files > 3), "{seen:?}");
+}
+
+#[test]
+fn nobody_imports_the_preload_heap() {
+    // Its two roots declare it.
+    let roots = ["src/lib.rs", "src/cdylib.rs"];
+    for source in sources("src").iter().filter(|source| !is_in(source, "preload")) {
+        let root = roots.contains(&source.path.as_str());
+        assert!(!source.imports().contains(&"preload"), "{} imports it", source.path);
+        assert!(root || !source.shipped().contains("mod preload;"), "{} declares it", source.path);
+        assert!(!source.shipped().contains("super::preload::"), "{} imports it", source.path);
+    }
+}
+
+#[test]
+fn fixtures_see_what_users_see() {
+    for source in sources("fixtures") {
+        for word in [
+            "leaksnap::ledger",
+            "leaksnap::preload",
+            "#[path",
+            "include!(",
+            "mod preload",
+            "mod ledger",
+        ] {
+            assert!(!source.code.contains(word), "{} has {word}", source.path);
+        }
+    }
+}
+
+#[test]
+fn one_file_opens_one_maps_one_symbolizes_one_spawns() {
+    let plugins_and_the_heap_s_symbols = ["src/host/plugins.rs", "src/host/tracing.rs"];
+    assert_eq!(with(&["libloading", "dlopen"]), plugins_and_the_heap_s_symbols);
+    let ledger_and_the_heap_s_own = ["src/child/ledger_file.rs", "src/preload/system.rs"];
+    assert_eq!(with(&["mmap(", "mmap_anonymous("]), ledger_and_the_heap_s_own);
+    assert_eq!(with(&["blazesym::"]), ["src/symbols.rs"]);
+    // A thread's `spawn` has arguments. `build.rs` is no part of the library.
+    assert_eq!(with(&[".spawn()", ".exec()"]), ["src/child/process.rs"]);
+    let commands = with(&["process::Command", "process::{Child, Command", "process::{Command"]);
+    assert!(commands.contains(&"src/child/process.rs".to_owned()), "{commands:?}");
+    for source in sources("src").iter().filter(|source| commands.contains(&source.path)) {
+        for starts in [".output()", "command.status()"] {
+            assert!(!source.shipped().contains(starts), "{} has {starts}", source.path);
+        }
+    }
+}
+
+#[test]
+fn unsafe_is_in_few_files() {
+    let is_unsafe = |source: &Source| {
+        let mut words =
+            source.code.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        words.any(|word| word == "unsafe")
+    };
+    let mut found = BTreeSet::new();
+    for source in sources("src").iter().chain(&sources("build.rs")) {
+        if is_unsafe(source) && !is_in(source, "preload") {
+            found.insert(source.path.clone());
+        }
+    }
+    let listed: BTreeSet<_> = UNSAFE.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(found, listed, "found, and listed in this test with the reason");
+}
+
+#[test]
+fn each_unsafe_block_says_why_it_is_sound() {
+    let mut blocks = 0;
+    for source in all() {
+        let lines: Vec<_> = source.text.lines().collect();
+        for (index, line) in source.code.lines().enumerate() {
+            if line.contains("unsafe {") {
+                blocks += 1;
+                let near = &lines[index.saturating_sub(3)..=index];
+                let said = near.iter().any(|line| line.contains("SAFETY:"));
+                assert!(said, "{}:{} has no SAFETY comment", source.path, index + 1);
+            }
+        }
+    }
+    assert!(blocks > 20, "{blocks}");
+}
+
+#[test]
+fn files_are_named_for_nouns_start_with_their_purpose_and_end_in_time() {
+    let vague = ["mod", "util", "utils", "helper", "helpers", "common", "misc", "imp"];
+    for source in all() {
+        for part in source.path.trim_end_matches(".rs").split('/') {
+            assert!(!vague.contains(&part), "{} is named `{part}`", source.path);
+        }
+        let starts = source.text.starts_with("//! ");
+        assert!(starts, "{} does not start with what it is for", source.path);
+        let lines = source.text.lines().count();
+        assert!(lines <= 500, "{} has {lines} lines", source.path);
+    }
+}
+
+#[test]
+fn each_snapshot_belongs_to_a_scenario() {
+    let tests = repository().join("harness-tests/tests");
+    let closures = read(&tests.join("closures.rs"));
+    let snapshots = files("snapshots");
+    assert!(!snapshots.is_empty());
+    for path in snapshots {
+        // One that waits for its review is not in the repository.
+        let name = path.strip_suffix(".snap.new").or_else(|| path.strip_suffix(".snap"));
+        let name = name.unwrap_or_else(|| panic!("{path} is no snapshot"));
+        let name = name.trim_start_matches("snapshots/");
+        let found = match name.strip_prefix("closures/") {
+            Some(closure) => closures.contains(&format!("scenario({closure:?},")),
+            None => tests.join(format!("leaks/{name}.toml")).is_file(),
+        };
+        assert!(found, "{path} has no scenario");
+    }
+}
+
+#[test]
+fn the_changelog_has_one_heading_for_each_version() {
+    let path = repository().join("CHANGELOG.md");
+    let text = if path.exists() { read(&path) } else { String::new() };
+    let mut seen = BTreeSet::new();
+    for heading in text.lines().filter_map(|line| line.strip_prefix("## ")) {
+        let version = heading.split_whitespace().next().unwrap_or_default();
+        assert!(seen.insert(version), "CHANGELOG.md has two headings {version}");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let named = seen.contains(format!("[{version}]").as_str()) || seen.contains(version);
+    let unreleased = seen.contains("[Unreleased]") || seen.contains("Unreleased");
+    assert!(text.is_empty() || named || unreleased, "CHANGELOG.md does not have {version}");
+}
