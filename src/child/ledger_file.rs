@@ -40,6 +40,9 @@ pub(crate) enum LedgerError {
     /// The file could not be read.
     #[error("read the ledger: {0}")]
     Read(#[from] std::io::Error),
+    /// The child's memory could not be read.
+    #[error("read the program's memory: {0}")]
+    Memory(#[source] std::io::Error),
     /// The child wrote what no preload heap writes.
     #[error("the program overwrote its ledger: {0}")]
     Damaged(String),

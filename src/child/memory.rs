@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// Bytes that are read at a time.
@@ -34,6 +35,8 @@ pub(crate) struct Thread {
     pub(crate) stack: u64,
     /// What it holds in registers.
     pub(crate) registers: Vec<u64>,
+    /// The signal that it has yet to get.
+    pending: Option<Signal>,
 }
 
 /// Threads that stand still, let go by the drop.
@@ -178,7 +181,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         for thread in &self.0 {
             // A thread that was killed meanwhile needs no letting go.
-            let _ = ptrace::detach(pid(thread.id), None);
+            let _ = ptrace::detach(pid(thread.id), thread.pending);
         }
     }
 }
@@ -201,9 +204,14 @@ fn stop(pid: u32, id: u32) -> io::Result<Option<Thread>> {
 fn seize(id: u32) -> io::Result<Thread> {
     ptrace::seize(self::pid(id), ptrace::Options::empty())?;
     ptrace::interrupt(self::pid(id))?;
-    waitpid(self::pid(id), Some(WaitPidFlag::__WALL))?;
+    let stopped = waitpid(self::pid(id), Some(WaitPidFlag::__WALL))?;
+    // It may have stopped for a signal instead, which is still to be delivered.
+    let pending = match stopped {
+        WaitStatus::Stopped(_, signal) => Some(signal),
+        _ => None,
+    };
     let (stack, registers) = registers(id)?;
-    Ok(Thread { id, stack, registers })
+    Ok(Thread { id, stack, registers, pending })
 }
 
 /// Whether thread `id` of `pid` is gone or a zombie (proc_pid_stat(5): the state follows the name,

@@ -22,9 +22,9 @@ pub(crate) fn look(
     if child.ledger().live()?.is_empty() {
         return Ok(Default::default());
     }
-    let stopped = stop(child)?;
+    let stopped = stop(child).map_err(LedgerError::Memory)?;
     let live = child.ledger().live()?;
-    let reached = reached(child, &stopped, &live)?;
+    let reached = reached(child, &stopped, &live).map_err(LedgerError::Memory)?;
     Ok((live, reached))
 }
 
