@@ -28,7 +28,6 @@ pub struct Ended {
 impl Workplace {
     /// An empty folder for `executable`.
     #[must_use]
-    #[allow(clippy::missing_panics_doc, reason = "a test that has no folder can't go on")]
     pub fn new(executable: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self { folder, executable: executable.into() }
@@ -41,7 +40,6 @@ impl Workplace {
     }
 
     /// Writes the file `name`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its file can't go on")]
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -101,7 +99,6 @@ impl Workplace {
     }
 
     /// Runs `command` to its end; the folder's own name reads as `FOLDER`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its executable can't go on")]
     pub fn end(&self, command: &mut Command) -> Ended {
         let Output { status, stdout, stderr } = command.output().expect("the executable runs");
         let folder = self.folder.path().to_string_lossy();
