@@ -1,5 +1,8 @@
 //! Trials by their names: listed, chosen, and with a snapshot of their own each.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use harness_tests::trials::{Trials, body, read};
 
 /// What a trial needs that is only listed or clean.
@@ -57,9 +60,12 @@ fn trials_are_chosen_as_libtest_does() {
 #[test]
 fn a_trial_by_its_exact_name_looks_at_no_other_scenario() {
     let trials = clean(&["a"]);
-    // What can't be read fails a search through the folder.
-    let folder = trials.folder().join("tests/leaks/link.toml");
-    std::os::unix::fs::symlink("missing", folder).expect("a link");
+    // Two names that read the same fail a search through the folder.
+    for name in [b"\xfe.toml", b"\xff.toml"] {
+        let path = trials.folder().join("tests/leaks").join(OsStr::from_bytes(name));
+        std::fs::write(path, CLEAN).expect("a file");
+    }
+    let _ = trials.run(&[], &[]).ends_with(2).says(&["there are two scenarios"]);
     let run = trials.run(&["a", "--exact", "--nocapture"], &[]).ends_with(0);
     assert_eq!(ran(&run.out), ["a"]);
 }
