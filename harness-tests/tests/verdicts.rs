@@ -160,3 +160,13 @@ fn a_look_at_the_threads_takes_no_signal_from_them() {
         assert_eq!((status, &report["exit"]["code"]), (Some(1), &json!(0)), "a signal was lost");
     }
 }
+
+#[test]
+fn a_strict_scenario_fails_what_is_live_once() {
+    let (status, report) = check("caches_on_first_use", "steps = [\"look up\"]\nstrict = true\n");
+    assert_eq!(status, Some(1));
+    assert_eq!(failing(&report), 0, "it is a cache all the same");
+    // What opening a plugin leaves was there before the first iteration.
+    let (status, report) = check("frees_all", "steps = [\"churn\"]\nstrict = true\n");
+    assert_eq!((status, &report["groups"]), (Some(0), &json!([])));
+}

@@ -69,6 +69,7 @@ pub(crate) fn check(job: &Job<'_>) -> Outcome {
         },
         problem: None,
         output: String::new(),
+        strict: job.scenario.strict,
         memory: Memory::default(),
     };
     outcome.problem = start(job, &mut outcome).err();

@@ -37,6 +37,8 @@ pub(crate) struct Program<'a> {
     pub(crate) place: Option<String>,
     /// The scenario that names it.
     pub(crate) scenario: Option<&'a str>,
+    /// One-time blocks fail.
+    pub(crate) strict: bool,
     /// The memory table is wanted.
     pub(crate) memory: bool,
 }
@@ -86,6 +88,7 @@ pub(crate) fn check(program: &Program<'_>) -> Outcome {
         },
         problem: None,
         output: String::new(),
+        strict: program.strict,
         memory: Memory::default(),
     };
     outcome.problem = run(program, &mut outcome).err();

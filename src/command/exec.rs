@@ -41,6 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         captured: false,
         place: None,
         scenario: None,
+        strict: false,
         memory: false,
     });
     if let Err(error) = output.write(&outcome) {
