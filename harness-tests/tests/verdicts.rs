@@ -163,9 +163,15 @@ fn a_look_at_the_threads_takes_no_signal_from_them() {
 
 #[test]
 fn a_strict_scenario_fails_what_is_live_once() {
-    let (status, report) = check("caches_on_first_use", "steps = [\"look up\"]\nstrict = true\n");
-    assert_eq!(status, Some(1));
-    assert_eq!(failing(&report), 0, "it is a cache all the same");
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    work.add_plugin("caches_on_first_use");
+    let plugin = "plugins = [\"caches_on_first_use.so\"]";
+    work.write("it.toml", &format!("{plugin}\nsteps = [\"look up\"]\nstrict = true\n"));
+    let ended = work.run(["run", "it.toml"]);
+    assert_eq!(ended.status, Some(1));
+    for part in ["one-time", "squares", "leaksnap: `strict = true` fails what is live once"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
     // What opening a plugin leaves was there before the first iteration.
     let (status, report) = check("frees_all", "steps = [\"churn\"]\nstrict = true\n");
     assert_eq!((status, &report["groups"]), (Some(0), &json!([])));
