@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
 use crate::ledger::header::{Header, VERSION, state, trouble};
 use crate::report::table::Memory;
-use crate::report::{Report, Tracing};
+use crate::report::{Group, Report, Tracing, Verdict};
 use crate::scenario::{Scenario, Work};
 use crate::suppression::suppress;
 
@@ -39,7 +39,9 @@ pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: boo
             heap: scenario.heap,
             timeout: Some(scenario.timeout),
             captured: true,
+            place: Some(format!("{}:{}", scenario.path.display(), words.line)),
             scenario: Some(name),
+            strict: scenario.strict,
             memory,
         }),
     };
@@ -56,6 +58,10 @@ pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: boo
 /// The variable that says how many distinct frames a ledger holds.
 pub(crate) const NODES_VARIABLE: &str = "LEAKSNAP_FRAMES";
 
+/// Why a strict scenario fails without a leak.
+pub(crate) const STRICT_TEXT: &str =
+    "`strict = true` fails what is live once: free it, raise `warmup`, or name it in `ignore`";
+
 /// What came of a check.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -65,6 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) problem: Option<Problem>,
     /// What the child wrote, where it was captured.
     pub(crate) output: String,
+    /// The scenario wants one-time blocks to fail.
+    pub(crate) strict: bool,
     /// The live allocations, for the memory table.
     pub(crate) memory: Memory,
 }
@@ -105,8 +113,17 @@ impl Outcome {
     pub(crate) fn status(&self) -> u8 {
         match &self.problem {
             Some(problem) => problem.status(),
-            None => u8::from(self.report.groups.iter().any(|group| group.verdict.fails())),
+            None => {
+                let fails = self.report.groups.iter().any(|group| group.verdict.fails());
+                u8::from(fails || self.fails_strictly())
+            }
         }
+    }
+
+    /// Whether the scenario is strict, and something is live once.
+    pub(crate) fn fails_strictly(&self) -> bool {
+        let one_time = |group: &Group| group.verdict == Verdict::OneTime;
+        self.strict && self.report.groups.iter().any(one_time)
     }
 }
 
@@ -139,7 +156,8 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
             "the preload heap has ledger version {version}, this leaksnap has {VERSION}; rebuild it"
         )),
         state::NO_REGION => unchecked(
-            "the heap's region could not be reserved; lower `heap`, or raise the address-space limit"
+            "the heap and its ledger could not be mapped; lower `heap`, or raise the address-space \
+             limit"
                 .into(),
         ),
         state::INTERPOSED => {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::check::{Outcome, Problem};
+use crate::check::{Outcome, Problem, STRICT_TEXT};
 
 /// Finds memory leaks in programs and in plugins, with the traceback that made them.
 #[derive(Debug, Parser)]
@@ -61,7 +61,9 @@ fn worse(one: u8, other: u8) -> u8 {
 
 /// What went wrong, for people; nothing where nothing did.
 fn problem_text(outcome: &Outcome) -> Option<String> {
-    let problem = outcome.problem.as_ref()?;
+    let Some(problem) = outcome.problem.as_ref() else {
+        return outcome.fails_strictly().then(|| format!("leaksnap: {STRICT_TEXT}\n"));
+    };
     let note = match problem {
         Problem::NotChecked(_) => "; what is not checked is not clean",
         _ => "",

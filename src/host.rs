@@ -48,7 +48,8 @@ fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 10)?;
     let nothing = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
-    let mut channel = Channel::new(UnixStream::from(socket))?;
+    drop(nothing);
+    let mut channel = Channel::new(UnixStream::from(socket));
     let mut commands = Commands::default();
     let mut plugins = Plugins::default();
     while let Some(request) = channel.receive()? {

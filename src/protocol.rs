@@ -57,17 +57,14 @@ pub(crate) enum Reply {
 /// One end of the socket.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
+    stream: BufReader<UnixStream>,
 }
 
 impl Channel {
-    /// An end that speaks over `stream`.
-    ///
-    /// # Errors
-    /// Where the kernel has no further descriptor.
-    pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(Self { writer: stream.try_clone()?, reader: BufReader::new(stream) })
+    /// An end that speaks over `stream`, on no other descriptor: the host keeps that one out of
+    /// the plugins' way.
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Says `message`.
@@ -77,7 +74,7 @@ impl Channel {
     pub(crate) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_string(message)?;
         line.push('\n');
-        self.writer.write_all(line.as_bytes())
+        self.stream.get_ref().write_all(line.as_bytes())
     }
 
     /// Hears the next message; `None` where the other end is gone.
@@ -88,7 +85,7 @@ impl Channel {
         /// A longer line is no message of ours.
         const LONGEST: u64 = 1 << 20;
         let mut line = String::new();
-        if io::Read::take(&mut self.reader, LONGEST).read_line(&mut line)? == 0 {
+        if io::Read::take(&mut self.stream, LONGEST).read_line(&mut line)? == 0 {
             return Ok(None);
         }
         Ok(Some(serde_json::from_str(&line)?))
@@ -100,7 +97,7 @@ impl Channel {
     /// Where the socket takes no timeout.
     pub(crate) fn set_timeout(&self, timeout: std::time::Duration) -> io::Result<()> {
         let least = std::time::Duration::from_millis(1);
-        self.writer.set_read_timeout(Some(timeout.max(least)))
+        self.stream.get_ref().set_read_timeout(Some(timeout.max(least)))
     }
 }
 
@@ -111,8 +108,7 @@ mod tests {
     #[test]
     fn messages_survive_and_an_end_is_seen() {
         let (here, there) = UnixStream::pair().expect("sockets");
-        let (mut parent, mut host) =
-            (Channel::new(here).expect("a channel"), Channel::new(there).expect("a channel"));
+        let (mut parent, mut host) = (Channel::new(here), Channel::new(there));
         let request = Request::Step("say \"hello\"\nworld".into());
         parent.send(&request).expect("sent");
         parent.send(&Request::Quit).expect("sent");
@@ -125,7 +121,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_an_error() {
         let (mut here, there) = UnixStream::pair().expect("sockets");
-        let mut host = Channel::new(there).expect("a channel");
+        let mut host = Channel::new(there);
         here.write_all(b"{\"Format\": \"disk\"}\n").expect("sent");
         assert!(host.receive::<Request>().is_err());
     }

@@ -28,7 +28,6 @@ pub struct Ended {
 impl Workplace {
     /// An empty folder for `executable`.
     #[must_use]
-    #[allow(clippy::missing_panics_doc, reason = "a test that has no folder can't go on")]
     pub fn new(executable: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self { folder, executable: executable.into() }
@@ -41,7 +40,6 @@ impl Workplace {
     }
 
     /// Writes the file `name`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its file can't go on")]
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -50,25 +48,38 @@ impl Workplace {
     }
 
     /// Puts the plugin in C `name` into the folder, as `NAME.so`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its plugin can't go on")]
     pub fn add_plugin(&self, name: &str) {
-        let object = Path::new(env!("PLUGINS_IN_C")).join(format!("lib{name}.so"));
-        let link = self.path(&format!("{name}.so"));
-        std::os::unix::fs::symlink(object, link).expect("a link in the temporary folder");
+        self.add_plugin_as(name, &format!("{name}.so"));
     }
 
-    /// Puts the program that is linked statically into the folder, as `is_static`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its program can't go on")]
-    pub fn add_static_program(&self) {
-        let link = self.path("is_static");
-        std::os::unix::fs::symlink(env!("STATIC_PROGRAM"), link)
-            .expect("a link in the temporary folder");
+    /// Puts the plugin in C `name` at `path` in the folder.
+    pub fn add_plugin_as(&self, name: &str, path: &str) {
+        self.link(&Path::new(env!("PLUGINS_IN_C")).join(format!("lib{name}.so")), path);
+    }
+
+    /// Puts the program that is linked statically at `path` in the folder.
+    pub fn add_static_program(&self, path: &str) {
+        self.link(Path::new(env!("STATIC_PROGRAM")), path);
+    }
+
+    fn link(&self, file: &Path, path: &str) {
+        assert!(file.is_file(), "{} was not built", file.display());
+        std::os::unix::fs::symlink(file, self.path(path)).expect("a link in the folder");
     }
 
     /// The executable, about to run in the folder without what the test's own surroundings say
     /// to leaksnap and insta.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(&self.executable);
+        self.command_of(&self.executable, arguments)
+    }
+
+    /// Another program, in the same way.
+    pub fn command_of<A: AsRef<OsStr>>(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path());
         for variable in [
             "CI",
@@ -88,7 +99,6 @@ impl Workplace {
     }
 
     /// Runs `command` to its end; the folder's own name reads as `FOLDER`.
-    #[allow(clippy::missing_panics_doc, reason = "a test without its executable can't go on")]
     pub fn end(&self, command: &mut Command) -> Ended {
         let Output { status, stdout, stderr } = command.output().expect("the executable runs");
         let folder = self.folder.path().to_string_lossy();

@@ -69,6 +69,7 @@ pub(crate) fn check(job: &Job<'_>) -> Outcome {
         },
         problem: None,
         output: String::new(),
+        strict: job.scenario.strict,
         memory: Memory::default(),
     };
     outcome.problem = start(job, &mut outcome).err();
@@ -89,7 +90,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let mut capture = Capture::default();
     child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
     child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
-    let channel = Channel::new(here).map_err(not_started)?;
+    let channel = Channel::new(here);
     let deadline = Instant::now() + scenario.timeout;
     let mut run = Run { job: *job, child, channel, deadline };
     let result = run.all(plugins, &mut outcome.report, &mut outcome.memory);
@@ -99,7 +100,8 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     outcome.report.tracing = tracing(run.child.ledger().header());
     outcome.report.notes = notes(run.child.ledger().header());
     outcome.output = capture.text();
-    outcome.report.exit = ended.map_err(not_started)?;
+    let (exit, by_itself) = ended.map_err(not_started)?;
+    outcome.report.exit = exit;
     match (result, full) {
         (Err(problem @ (Problem::Wrong(_) | Problem::TimedOut { .. })), _) => Err(problem),
         (Err(problem), Err(Problem::NotChecked(full))) => {
@@ -107,6 +109,13 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
         }
         (Err(problem), _) => Err(problem),
         (Ok(()), Err(full)) => Err(full),
+        (Ok(()), Ok(())) if !by_itself && Instant::now() < deadline => Err(Problem::Failed(
+            format!("the host did not end {LAST_PATIENCE:?} after its last step"),
+        )),
+        (Ok(()), Ok(())) if !by_itself => {
+            let what = "the host, at its exit,".into();
+            Err(Problem::TimedOut { what, limit: scenario.timeout })
+        }
         (Ok(()), Ok(())) => match outcome.report.exit {
             Exit { code: Some(0), .. } => Ok(()),
             Exit { signal: Some(signal), .. } => {
@@ -208,7 +217,7 @@ impl Run<'_> {
     /// Proves that this host's heap is traced: one known allocation counts as one, and is gone
     /// once it was freed.
     fn control(&mut self) -> Result<(), Problem> {
-        let reply = self.hear(&Request::Allocate, "the host")?;
+        let reply = self.prove(&Request::Allocate)?;
         let (header, pid) = (self.child.ledger().header(), self.child.pid());
         activity(header, pid, "the host's loader ignored LD_PRELOAD")?;
         let unproven = |what: &str| Problem::NotChecked(format!("the control allocation {what}"));
@@ -223,13 +232,22 @@ impl Run<'_> {
         if found != [address] {
             return Err(unproven(&format!("was counted {} times, not once", found.len())));
         }
-        if self.hear(&Request::Free, "the host")? != Reply::Done {
+        if self.prove(&Request::Free)? != Reply::Done {
             return Err(unproven("could not be freed"));
         }
         if self.live()?.iter().any(|live| live.address == address) {
             return Err(unproven("is still there after it was freed"));
         }
         Ok(())
+    }
+
+    /// Asks for a part of the proof: where the host fails at it no step has, but nothing can be
+    /// checked.
+    fn prove(&mut self, request: &Request) -> Result<Reply, Problem> {
+        self.hear(request, "the host's start").map_err(|problem| match problem {
+            Problem::Failed(_) | Problem::Killed { .. } => Problem::NotChecked(problem.to_string()),
+            other => other,
+        })
     }
 
     fn live(&self) -> Result<Vec<Live>, Problem> {
@@ -289,10 +307,11 @@ impl Run<'_> {
 
     fn gone(&mut self, what: &str) -> Problem {
         match self.child.finish(LAST_PATIENCE) {
-            Ok(Exit { signal: Some(signal), .. }) => {
+            Ok((_, false)) => Problem::Failed(format!("{what} cut the host off from its parent")),
+            Ok((Exit { signal: Some(signal), .. }, _)) => {
                 Problem::Killed { what: what.to_owned(), signal }
             }
-            Ok(Exit { code, .. }) => {
+            Ok((Exit { code, .. }, _)) => {
                 let code = code.unwrap_or_default();
                 Problem::Failed(format!("{what} ended the host with exit code {code}"))
             }
@@ -300,7 +319,8 @@ impl Run<'_> {
         }
     }
 
-    fn end(&mut self) -> io::Result<Exit> {
+    /// How the host ended, and whether by itself.
+    fn end(&mut self) -> io::Result<(Exit, bool)> {
         // A host that is gone has said why already.
         let _ = self.channel.send(&Request::Quit);
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -333,3 +353,6 @@ fn place(path: &Path, line: usize) -> String {
 fn wrong(scenario: &Scenario, line: usize, reason: &str) -> Problem {
     Problem::Wrong(format!("{}: {reason}", place(&scenario.path, line)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,10 +33,20 @@ pub(crate) struct Program<'a> {
     pub(crate) timeout: Option<Duration>,
     /// Its output is kept for the outcome, and it gets no input; else both are the caller's.
     pub(crate) captured: bool,
+    /// Where it is named, for what is said about it.
+    pub(crate) place: Option<String>,
     /// The scenario that names it.
     pub(crate) scenario: Option<&'a str>,
+    /// One-time blocks fail.
+    pub(crate) strict: bool,
     /// The memory table is wanted.
     pub(crate) memory: bool,
+}
+
+impl Program<'_> {
+    fn at_place(&self, text: &str) -> String {
+        self.place.iter().fold(text.to_owned(), |text, place| format!("{place}: {text}"))
+    }
 }
 
 /// The words of a scenario's program: one that is given by a relative path is looked for from
@@ -58,7 +68,7 @@ pub(crate) fn words(words: &[String], scenario: &Path) -> Vec<OsString> {
 #[derive(Debug, Default)]
 struct Seen {
     exit: Exit,
-    at_exit: Option<(Vec<Live>, Option<Reached>)>,
+    at_exit: Option<(Vec<Live>, Reached)>,
     timed_out: bool,
     unreadable: Option<String>,
 }
@@ -78,6 +88,7 @@ pub(crate) fn check(program: &Program<'_>) -> Outcome {
         },
         problem: None,
         output: String::new(),
+        strict: program.strict,
         memory: Memory::default(),
     };
     outcome.problem = run(program, &mut outcome).err();
@@ -94,9 +105,12 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     if program.captured {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
-    let signals = Signals::forward();
+    // In a test it is the harness that the terminal's signals are for.
+    let signals = if program.captured { Signals::default() } else { Signals::forward() };
     let mut child = Process::start(command, ledger, true).map_err(|error| match error {
-        StartError::Missing { .. } | StartError::Spawn { .. } => Problem::Wrong(error.to_string()),
+        StartError::Missing { .. } | StartError::Spawn { .. } => {
+            Problem::Wrong(program.at_place(&error.to_string()))
+        }
         StartError::Preload(_) | StartError::Ledger(_) => Problem::NotChecked(error.to_string()),
     })?;
     let mut capture = Capture::default();
@@ -134,23 +148,13 @@ fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::
                 }
             }
             Event::AtExit => {
-                match look(child) {
+                match view::look(child) {
                     Ok(found) => seen.at_exit = Some(found),
                     Err(error) => seen.unreadable = Some(error.to_string()),
                 }
                 child.release();
             }
         }
-    }
-}
-
-fn look(child: &Process) -> Result<(Vec<Live>, Option<Reached>), LedgerError> {
-    let live = child.ledger().live()?;
-    let reached =
-        if live.is_empty() { Ok(Reached::new()) } else { view::reachability(child, &live) };
-    match reached {
-        Ok(reached) => Ok((live, Some(reached))),
-        Err(error) => Err(LedgerError::Read(error)),
     }
 }
 
@@ -162,14 +166,14 @@ fn judge(
 ) -> Result<(), Problem> {
     let header = child.ledger().header();
     let name = program.words.first().map(Path::new).unwrap_or(Path::new(""));
-    let what = || name.display().to_string();
+    let what = || program.at_place(&name.display().to_string());
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
     if let Some((live, reached)) = &seen.at_exit {
         // What a snapshot may hold has to be the same on every machine.
         let debug_files =
             if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
         let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
-        let groups = tally.by_reachability(live, reached.as_ref());
+        let groups = tally.by_reachability(live, Some(reached));
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {
             outcome.memory = tally.memory(live, 0).map_err(damaged)?;
@@ -201,7 +205,7 @@ fn judge(
 
 /// Signals that would end this process, kept for the child: the terminal sends some of them to
 /// both, and the report is still to be written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Signals {
     came: Arc<AtomicUsize>,
     woken: Option<UnixStream>,
@@ -212,9 +216,7 @@ impl Signals {
     /// What can't be registered ends this process, as any other.
     fn forward() -> Self {
         let came = Arc::new(AtomicUsize::new(0));
-        let Ok((woken, waker)) = UnixStream::pair() else {
-            return Self { came, woken: None, registered: Vec::new() };
-        };
+        let Ok((woken, waker)) = UnixStream::pair() else { return Self::default() };
         let mut registered = Vec::new();
         for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP] {
             let number = signal as i32;

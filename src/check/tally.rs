@@ -191,7 +191,9 @@ fn histories(marks: &[Vec<Live>], warmup: u32) -> BTreeMap<u32, History> {
     let mut histories: BTreeMap<u32, History> = BTreeMap::new();
     for (index, mark) in marks.iter().enumerate() {
         let is_last = index + 1 == marks.len();
-        for block in mark.iter().filter(|block| !block.is_paused()) {
+        // What was made before the first iteration, by opening plugins, is no iteration's.
+        let counted = |block: &&Live| !block.is_paused() && block.entry.epoch > 0;
+        for block in mark.iter().filter(counted) {
             let history =
                 histories.entry(block.entry.site).or_insert_with(|| History::empty(marks.len()));
             history.marks[index] += one(block);
@@ -253,8 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_allocated_in_a_pause_has_no_history() {
+    fn what_was_allocated_in_a_pause_or_before_the_first_iteration_has_no_history() {
         assert!(histories(&[vec![block(16, PAUSED, 3, 10)]], 2).is_empty());
+        assert!(histories(&[vec![block(16, 5, 0, 10)]], 2).is_empty());
     }
 
     #[test]

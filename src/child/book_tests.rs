@@ -176,7 +176,7 @@ fn agrees_at_the_exit(threads: usize) {
     assert!(reading.blocks.len() > 1000, "the book is not empty: {}", reading.blocks.len());
     keeper.compare(&reading, &format!("seed {seed}, {threads} threads"));
     keeper.child.release();
-    let exit = keeper.child.finish(PATIENCE).expect("it ends");
+    let (exit, _) = keeper.child.finish(PATIENCE).expect("it ends");
     assert_eq!(exit, Exit { code: Some(0), signal: None });
 }
 
@@ -193,7 +193,7 @@ fn agrees_after_a_kill(threads: usize) {
         keeper.go();
         std::thread::sleep(moment);
         keeper.child.signal(Signal::SIGKILL);
-        let exit = keeper.child.finish(PATIENCE).expect("it ends");
+        let (exit, _) = keeper.child.finish(PATIENCE).expect("it ends");
         assert_eq!(exit.signal, Some(Signal::SIGKILL as i32));
         let reading = keeper.read();
         keeper.compare(

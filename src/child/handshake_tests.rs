@@ -18,7 +18,7 @@ fn run(ledger: LedgerFile) -> Process {
     let mut command = Command::new("sort");
     command.arg("/dev/null").stdout(Stdio::null());
     let mut child = Process::start(command, ledger, true).expect("it starts");
-    let exit = child.finish(PATIENCE).expect("it ends");
+    let (exit, _) = child.finish(PATIENCE).expect("it ends");
     assert_eq!(exit, Exit { code: Some(0), signal: None });
     child
 }

@@ -40,6 +40,9 @@ pub(crate) enum LedgerError {
     /// The file could not be read.
     #[error("read the ledger: {0}")]
     Read(#[from] std::io::Error),
+    /// The child's memory could not be read.
+    #[error("read the program's memory: {0}")]
+    Memory(#[source] std::io::Error),
     /// The child wrote what no preload heap writes.
     #[error("the program overwrote its ledger: {0}")]
     Damaged(String),
@@ -158,7 +161,7 @@ impl LedgerFile {
         if base.checked_add(self.layout.heap_size).is_none() {
             return Err(LedgerError::Damaged("the heap's base is not an address".into()));
         }
-        let nodes = self.node_count();
+        let mut nodes = self.node_count();
         let mut live = Vec::new();
         let mut buffer = vec![0_u8; CHUNK + WORD];
         let mut next_free = 0;
@@ -182,6 +185,10 @@ impl LedgerFile {
                     let Some(entry) = Entry::decode(word, || following) else { continue };
                     let granules = entry.size.div_ceil(GRANULE).max(1);
                     let fits = granules <= self.layout.granules().saturating_sub(granule);
+                    if entry.site >= nodes {
+                        // A thread of the child may have made it since.
+                        nodes = self.node_count();
+                    }
                     let known = entry.site != ROOT && entry.site < nodes || entry.site == PAUSED;
                     if !fits || !known {
                         let what = format!("entry {granule} has site {} of {nodes}", entry.site);

@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// Bytes that are read at a time.
@@ -19,7 +20,7 @@ const WORD: usize = 8;
 /// A child whose threads stand still.
 #[derive(Debug)]
 pub(crate) struct Stopped {
-    threads: Vec<Thread>,
+    threads: Threads,
     mappings: Vec<Mapping>,
     memory: File,
     pages: File,
@@ -34,7 +35,13 @@ pub(crate) struct Thread {
     pub(crate) stack: u64,
     /// What it holds in registers.
     pub(crate) registers: Vec<u64>,
+    /// The signal that it has yet to get.
+    pending: Option<Signal>,
 }
+
+/// Threads that stand still, let go by the drop.
+#[derive(Debug)]
+struct Threads(Vec<Thread>);
 
 /// A line of `/proc/PID/maps` (proc_pid_maps(5)) that may hold pointers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,37 +56,23 @@ impl Stopped {
     /// # Errors
     /// Where the kernel refuses: the child ended, or may not be traced.
     pub(crate) fn new(pid: u32) -> io::Result<Self> {
-        let proc = |name: &str| format!("/proc/{pid}/{name}");
-        let mut stopped = Self {
-            threads: Vec::new(),
-            mappings: Vec::new(),
+        let threads = Threads::stop(pid)?;
+        // The first thread may have ended before the others (pthread_exit in main), and its
+        // number leads to no memory any more.
+        let id = threads.0.first().map_or(pid, |thread| thread.id);
+        let proc = |name: &str| format!("/proc/{pid}/task/{id}/{name}");
+        let maps = std::fs::read_to_string(proc("maps"))?;
+        Ok(Self {
             memory: File::open(proc("mem"))?,
             pages: File::open(proc("pagemap"))?,
-        };
-        // A thread may start another before it is stopped: look until nobody is new.
-        loop {
-            let known = stopped.threads.len();
-            for entry in std::fs::read_dir(proc("task"))? {
-                let id = entry?.file_name().to_str().and_then(|name| name.parse().ok());
-                let Some(id) = id else { continue };
-                if stopped.threads.iter().all(|thread| thread.id != id)
-                    && let Some(thread) = stop(id)?
-                {
-                    stopped.threads.push(thread);
-                }
-            }
-            if stopped.threads.len() == known {
-                break;
-            }
-        }
-        let maps = std::fs::read_to_string(proc("maps"))?;
-        stopped.mappings = maps.lines().filter_map(mapping).collect();
-        Ok(stopped)
+            mappings: maps.lines().filter_map(mapping).collect(),
+            threads,
+        })
     }
 
     /// The threads.
     pub(crate) fn threads_mut(&mut self) -> &mut [Thread] {
-        &mut self.threads
+        &mut self.threads.0
     }
 
     /// Every word that may be a root: registers, the live part of stacks, and all writable
@@ -91,6 +84,7 @@ impl Stopped {
         let in_heap = |word: &u64| *word >= heap.0 && *word < heap.1;
         let mut roots: Vec<u64> = self
             .threads
+            .0
             .iter()
             .flat_map(|thread| &thread.registers)
             .copied()
@@ -99,7 +93,7 @@ impl Stopped {
         let mut buffer = vec![0; CHUNK];
         for mapping in &self.mappings {
             for (start, end) in without(mapping, heap) {
-                let stacks = self.threads.iter().map(|thread| thread.stack);
+                let stacks = self.threads.0.iter().map(|thread| thread.stack);
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
                 for (start, end) in self.present(start, end)? {
@@ -161,11 +155,33 @@ impl Stopped {
     }
 }
 
-impl Drop for Stopped {
+impl Threads {
+    fn stop(pid: u32) -> io::Result<Self> {
+        let mut threads = Self(Vec::new());
+        // A thread may start another before it is stopped: look until nobody is new.
+        loop {
+            let known = threads.0.len();
+            for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+                let id = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+                let Some(id) = id else { continue };
+                if threads.0.iter().all(|thread| thread.id != id)
+                    && let Some(thread) = stop(pid, id)?
+                {
+                    threads.0.push(thread);
+                }
+            }
+            if threads.0.len() == known {
+                return Ok(threads);
+            }
+        }
+    }
+}
+
+impl Drop for Threads {
     fn drop(&mut self) {
-        for thread in &self.threads {
+        for thread in &self.0 {
             // A thread that was killed meanwhile needs no letting go.
-            let _ = ptrace::detach(pid(thread.id), None);
+            let _ = ptrace::detach(pid(thread.id), thread.pending);
         }
     }
 }
@@ -174,17 +190,37 @@ fn pid(id: u32) -> Pid {
     Pid::from_raw(id.cast_signed())
 }
 
-/// Stops thread `id`; `None` where it ended before.
-fn stop(id: u32) -> io::Result<Option<Thread>> {
-    match ptrace::seize(pid(id), ptrace::Options::empty()) {
-        Ok(()) => {}
-        Err(nix::errno::Errno::ESRCH) => return Ok(None),
-        Err(error) => return Err(error.into()),
+/// Stops thread `id` of `pid`; `None` where it ended, before or meanwhile.
+fn stop(pid: u32, id: u32) -> io::Result<Option<Thread>> {
+    match seize(id) {
+        Ok(thread) => Ok(Some(thread)),
+        // The kernel says EPERM of a thread that ended and is not reaped: the first one, while
+        // others run.
+        Err(_) if has_ended(pid, id) => Ok(None),
+        Err(error) => Err(error),
     }
-    ptrace::interrupt(pid(id))?;
-    waitpid(pid(id), Some(WaitPidFlag::__WALL))?;
+}
+
+fn seize(id: u32) -> io::Result<Thread> {
+    ptrace::seize(self::pid(id), ptrace::Options::empty())?;
+    ptrace::interrupt(self::pid(id))?;
+    let stopped = waitpid(self::pid(id), Some(WaitPidFlag::__WALL))?;
+    // It may have stopped for a signal instead, which is still to be delivered.
+    let pending = match stopped {
+        WaitStatus::Stopped(_, signal) => Some(signal),
+        _ => None,
+    };
     let (stack, registers) = registers(id)?;
-    Ok(Some(Thread { id, stack, registers }))
+    Ok(Thread { id, stack, registers, pending })
+}
+
+/// Whether thread `id` of `pid` is gone or a zombie (proc_pid_stat(5): the state follows the name,
+/// which may have parentheses itself).
+fn has_ended(pid: u32, id: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/task/{id}/stat")) else {
+        return true;
+    };
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 #[cfg(target_arch = "x86_64")]

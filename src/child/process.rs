@@ -20,6 +20,9 @@ use super::preload_file::{self, PreloadError};
 use crate::ledger::header::{LEDGER_VARIABLE, mark};
 use crate::report::Exit;
 
+/// The variable that glibc takes its tunables from.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
 /// Why a child could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -84,6 +87,7 @@ impl Process {
             preload.push(others);
         }
         command.env("LD_PRELOAD", preload).env(LEDGER_VARIABLE, ledger.path());
+        command.env(TUNABLES, tunables(std::env::var_os(TUNABLES)));
         ledger.header().stop_at_exit.store(u32::from(stop_at_exit), Ordering::Release);
         let program = PathBuf::from(command.get_program());
         let child = command.spawn().map_err(|source| match source.kind() {
@@ -192,18 +196,19 @@ impl Process {
         self.reap()
     }
 
-    /// Waits for the end of a child that is about to end by itself, at most `patience`.
+    /// Waits for the end of a child that is about to end by itself, at most `patience`: then it is
+    /// killed. How it ended, and whether by itself.
     ///
     /// # Errors
     /// Where the kernel can't wait for the child.
-    pub(crate) fn finish(&mut self, patience: Duration) -> io::Result<Exit> {
+    pub(crate) fn finish(&mut self, patience: Duration) -> io::Result<(Exit, bool)> {
         let deadline = Instant::now() + patience;
         loop {
             match self.wait(Some(deadline), None)? {
-                Event::Ended(exit) => return Ok(exit),
+                Event::Ended(exit) => return Ok((exit, true)),
                 Event::AtExit => self.release(),
                 Event::Interrupted => {}
-                Event::TimedOut => return self.end(),
+                Event::TimedOut => return Ok((self.end()?, false)),
             }
         }
     }
@@ -237,6 +242,17 @@ impl Drop for Process {
         // Nothing can be done about a child that can't be reaped.
         let _ = self.end();
     }
+}
+
+/// `given` and one more: glibc (from 2.34) shall not keep the stacks of threads that ended, whose
+/// pointers would look like the program's.
+fn tunables(given: Option<OsString>) -> OsString {
+    let mut tunables = given.unwrap_or_default();
+    if !tunables.is_empty() {
+        tunables.push(":");
+    }
+    tunables.push("glibc.pthread.stack_cache_size=0");
+    tunables
 }
 
 fn watch(ledger: &Arc<LedgerFile>) -> Result<Watch, rustix::io::Errno> {

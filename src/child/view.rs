@@ -4,14 +4,31 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::ledger_file::Live;
+use super::ledger_file::{LedgerError, Live};
 use super::memory::Stopped;
 use super::process::Process;
 use super::reach::{Block, Blocks};
 use crate::ledger::header::mark;
 use crate::report::Reachability;
 
-/// What each of `live` is, by address; `child` stands at its exit or waits for a request.
+/// The live blocks of a child that stands at its exit, and what each is, by address. Other
+/// threads run until they are stopped: the ledger that counts is the one after that.
+///
+/// # Errors
+/// Where the ledger or the child's memory can't be read.
+pub(crate) fn look(
+    child: &Process,
+) -> Result<(Vec<Live>, HashMap<u64, Reachability>), LedgerError> {
+    if child.ledger().live()?.is_empty() {
+        return Ok(Default::default());
+    }
+    let stopped = stop(child).map_err(LedgerError::Memory)?;
+    let live = child.ledger().live()?;
+    let reached = reached(child, &stopped, &live).map_err(LedgerError::Memory)?;
+    Ok((live, reached))
+}
+
+/// What each of `live` is, by address; `child` waits for a request, and its threads with it.
 ///
 /// # Errors
 /// Where the child's memory can't be read.
@@ -19,6 +36,10 @@ pub(crate) fn reachability(
     child: &Process,
     live: &[Live],
 ) -> io::Result<HashMap<u64, Reachability>> {
+    reached(child, &stop(child)?, live)
+}
+
+fn stop(child: &Process) -> io::Result<Stopped> {
     let mut stopped = Stopped::new(child.pid())?;
     let header = child.ledger().header();
     if header.mark.load(Ordering::Acquire) == mark::AT_EXIT {
@@ -30,6 +51,15 @@ pub(crate) fn reachability(
             thread.registers = registers.collect();
         }
     }
+    Ok(stopped)
+}
+
+fn reached(
+    child: &Process,
+    stopped: &Stopped,
+    live: &[Live],
+) -> io::Result<HashMap<u64, Reachability>> {
+    let header = child.ledger().header();
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
     let roots = stopped.roots((base, end))?;

@@ -39,7 +39,9 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         heap: arguments.heap.unwrap_or(DEFAULT_HEAP),
         timeout: None,
         captured: false,
+        place: None,
         scenario: None,
+        strict: false,
         memory: false,
     });
     if let Err(error) = output.write(&outcome) {

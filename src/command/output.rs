@@ -57,12 +57,14 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where it can't be written.
     pub(super) fn write(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let checked = outcome.problem.is_none() || !outcome.report.groups.is_empty();
+        let leaks = outcome.report.groups.iter().any(|group| group.verdict.fails());
+        // What fails is shown.
+        let all = self.options.all || outcome.fails_strictly();
         let report = match self.options.format {
-            Format::Json => json::write(&outcome.report, self.options.all),
-            // Nothing may look like a clean report where nothing was checked.
-            Format::Text if !checked => String::new(),
-            Format::Text => text::write(&outcome.report, self.options.all),
+            Format::Json => json::write(&outcome.report, all),
+            // Nothing may look like a clean report where not everything was checked.
+            Format::Text if outcome.problem.is_some() && !leaks => String::new(),
+            Format::Text => text::write(&outcome.report, all),
         };
         self.text(&report)
     }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::golden::{Assert, Golden};
-use crate::check::{self, Outcome, Problem};
-use crate::report::{Verdict, text};
+use crate::check::{self, Outcome, Problem, STRICT_TEXT};
+use crate::report::text;
 use crate::scenario::Scenario;
 use crate::snapshot;
 
@@ -51,7 +51,7 @@ impl Case {
         if let Some(problem) = &outcome.problem {
             return Err(failed(problem, &outcome));
         }
-        self.compare(&scenario, &outcome)
+        self.compare(&outcome)
     }
 
     fn file(&self) -> &Path {
@@ -61,14 +61,11 @@ impl Case {
         }
     }
 
-    fn compare(&self, scenario: &Scenario, outcome: &Outcome) -> Result<(), String> {
+    fn compare(&self, outcome: &Outcome) -> Result<(), String> {
         let golden = Golden::new(&self.snapshots, &self.name, self.file());
         let report = &outcome.report;
-        let one_time = report.groups.iter().any(|group| group.verdict == Verdict::OneTime);
-        if scenario.strict && one_time {
-            let why = "`strict = true` fails what is live once: free it, raise `warmup`, or name \
-                       it in `ignore`";
-            return Err(format!("{why}\n\n{}", text::write(report, true)));
+        if outcome.fails_strictly() {
+            return Err(format!("{STRICT_TEXT}\n\n{}", text::write(report, true)));
         }
         let found = snapshot::found(&report.groups);
         let body = snapshot::body(&report.groups);

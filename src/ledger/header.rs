@@ -19,7 +19,7 @@ pub(crate) mod state {
     pub(crate) const ACTIVE: u32 = 1;
     /// The preload heap is of another version.
     pub(crate) const OTHER_VERSION: u32 = 2;
-    /// The heap's region could not be reserved.
+    /// The heap's region could not be reserved, or the ledger not mapped.
     pub(crate) const NO_REGION: u32 = 3;
     /// Another `malloc` is in front of the preload heap's.
     pub(crate) const INTERPOSED: u32 = 4;

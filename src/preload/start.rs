@@ -126,10 +126,9 @@ fn claim(file: &system::File) -> Option<()> {
         clear(file, header, &layout);
     }
     header.images.fetch_add(1, Ordering::Relaxed);
-    let base = file.map(layout.len)?;
-    let tracing = system::wiped_on_fork();
-    let (Some(tracing), Some(heap_base)) =
-        (tracing, usize::try_from(size).ok().and_then(heap::reserve))
+    let (base, tracing) = (file.map(layout.len), system::wiped_on_fork());
+    let (Some(base), Some(tracing), Some(heap_base)) =
+        (base, tracing, usize::try_from(size).ok().and_then(heap::reserve))
     else {
         header.state.store(state::NO_REGION, Ordering::Release);
         return None;

@@ -37,6 +37,26 @@ fn quick_exit_is_seen() {
 }
 
 #[test]
+fn an_exit_in_another_thread_is_seen() {
+    let program = Program::compile("exits_in_a_thread.c");
+    let lost = [("leak/lost", 1, 70, "lose_in_thread")];
+    let check = |how| Exec::of(program.with([how])).check();
+    check("exit").expect(1, Some(0)).expect_groups(&lost);
+    // The first thread is gone by then.
+    check("pthread_exit").expect(1, Some(0)).expect_groups(&lost);
+}
+
+#[test]
+fn a_signal_to_the_command_goes_to_the_program() {
+    let start = Instant::now();
+    let line = "kill -TERM $PPID; sleep 20 & wait";
+    let checked = Exec::of(["sh", "-c", line].into_iter().collect()).check();
+    checked.expect(4, None);
+    assert_eq!(checked.report["exit"]["signal"].as_i64(), Some(15));
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[test]
 fn an_exit_code_is_the_program_s_failure() {
     let checked = ends_by("code");
     checked.expect(4, Some(7)).expect_groups(&[("leak/lost", 1, 77, "lose")]);
@@ -86,6 +106,16 @@ fn an_exec_into_a_program_that_is_not_preloaded_is_not_checked() {
     let checked = Exec::of(words).check();
     checked.expect(3, Some(0)).expect_groups(&[]);
     assert_eq!(checked.report["tracing"]["complete"], false, "nobody may take it for clean");
+}
+
+#[test]
+fn an_exec_without_the_environment_is_not_checked() {
+    let inner = Program::compile("loses_a_block.c");
+    let inner = &inner.with([]).list[0];
+    for words in [["env", "-i", inner].as_slice(), &["env", "-u", "LEAKSNAP_LEDGER", inner]] {
+        let checked = Exec::of(words.iter().copied().collect()).check();
+        checked.expect(3, Some(0)).expect_groups(&[]);
+    }
 }
 
 /// The program loses 55 bytes; what its children lose is not its own.

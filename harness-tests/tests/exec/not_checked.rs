@@ -51,6 +51,27 @@ fn a_heap_without_room_for_the_blocks() {
 }
 
 #[test]
+fn a_heap_without_room_for_a_block_to_grow() {
+    let program = Program::compile("outgrows_its_heap.c");
+    let exec = Exec::of(program.with([])).option(&["--heap", "32m"]);
+    is_not_checked(&exec, "the heap of 32 MiB was full");
+    assert_eq!(exec.text().text(), "some\n", "realloc failed and the block stayed");
+    let checked = Exec::of(program.with([])).option(&["--heap", "256m"]).check();
+    checked.expect(0, Some(0));
+    assert_eq!(checked.run.text(), "all\n");
+}
+
+#[test]
+fn an_address_space_without_room_for_the_heap() {
+    let program = Program::compile("frees_all.c");
+    for kib in ["100000", "300000", "1000000"] {
+        let line = format!("ulimit -v {kib}; exec {}", program.with([]).list[0]);
+        let exec = Exec::of(["sh", "-c", &line].into_iter().collect());
+        is_not_checked(&exec, "raise the address-space limit");
+    }
+}
+
+#[test]
 fn an_alignment_that_the_heap_has_not() {
     let program = Program::compile("aligns_to_a_mebibyte.c");
     is_not_checked(&Exec::of(program.with([])), "an alignment above 64 KiB");

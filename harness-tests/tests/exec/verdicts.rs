@@ -96,9 +96,18 @@ fn a_stale_pointer_in_a_dead_frame_keeps_nothing() {
 }
 
 #[test]
-fn a_thread_that_ended_leaks() {
+fn a_thread_that_ended_leaks_what_its_old_stack_leads_to() {
     let checked = check("leaks_in_a_thread.c", &[]);
-    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 80, "forget_in_thread")]);
+    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 64, 5120, "lose_in_thread")]);
+}
+
+#[test]
+fn threads_that_come_and_go_at_the_exit_leak_nothing() {
+    let program = Program::compile("starts_threads_for_ever.c");
+    for _ in 0..10 {
+        let checked = Exec::of(program.with([])).check();
+        checked.expect(0, Some(0)).expect_groups(&[]);
+    }
 }
 
 #[test]
@@ -115,4 +124,21 @@ fn what_new_gave_leaks_by_the_function_that_asked() {
     assert!([160, 160 + string].contains(&sum), "{groups:?}");
     assert_eq!(checked.report["summary"]["leaked_blocks"].as_u64(), Some(3));
     assert_eq!(checked.report["summary"]["leaked_bytes"].as_u64(), Some(160 + string + 46));
+}
+
+#[test]
+fn a_library_that_was_closed_keeps_its_name() {
+    let library = |name: &str, size: &str| {
+        let flags = [&format!("-DNAME={name}"), &format!("-DSIZE={size}"), "-shared", "-fPIC"];
+        Program::compile_with("loses_in_a_library.c", &flags)
+    };
+    // The loader puts the second where the first was.
+    let (first, second) = (library("lose_first", "123"), library("lose_second", "45"));
+    let paths = [&first, &second].map(|library| library.with([]).list.remove(0));
+    let program = Program::compile("closes_libraries.c");
+    let calls = [&paths[0], "lose_first", &paths[1], "lose_second", &paths[0], "lose_first"];
+    let checked = Exec::of(program.with(calls)).check();
+    checked
+        .expect(1, Some(0))
+        .expect_groups(&[("leak/lost", 2, 246, "lose_first"), ("leak/lost", 1, 45, "lose_second")]);
 }

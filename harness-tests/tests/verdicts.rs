@@ -1,0 +1,178 @@
+//! The verdict on each plugin in C, as `leaksnap run` reports it.
+
+use harness_tests::Workplace;
+use serde_json::{Value, json};
+
+/// The report of a scenario of `plugin`, and the command's exit status.
+fn check(plugin: &str, scenario: &str) -> (Option<i32>, Value) {
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    work.add_plugin(plugin);
+    work.write("it.toml", &format!("plugins = [\"{plugin}.so\"]\n{scenario}"));
+    let ended =
+        work.run(["run", "--format", "json", "--all", "--output", "report.json", "it.toml"]);
+    assert_eq!(ended.stderr, "", "with status {:?}", ended.status);
+    let report = std::fs::read_to_string(work.path("report.json")).expect("there is a report");
+    (ended.status, serde_json::from_str(&report).expect("it is JSON"))
+}
+
+/// The group whose innermost frame is `function`, as far as this test knows it.
+fn group(report: &Value, function: &str) -> Value {
+    let groups = report["groups"].as_array().expect("a list of groups");
+    let group = groups.iter().find(|group| group["frames"][0]["function"] == function);
+    let mut group = group.unwrap_or_else(|| panic!("no {function} in {report:#}")).clone();
+    let frames = group.as_object_mut().and_then(|group| group.remove("frames"));
+    let frames = frames.expect("a group has frames");
+    let callers = frames.as_array().expect("a list of frames").iter().map(|frame| {
+        // Its own and its callers' modules are the plugin.
+        assert!(frame["module"].as_str().is_some_and(|name| name.ends_with(".so")), "{frame}");
+        frame["function"].clone()
+    });
+    group["functions"] = callers.collect();
+    group
+}
+
+fn failing(report: &Value) -> usize {
+    let groups = report["groups"].as_array().expect("a list of groups");
+    groups
+        .iter()
+        .filter(|group| ["leak", "growth"].iter().any(|it| group["verdict"] == *it))
+        .count()
+}
+
+#[test]
+fn a_block_of_each_call_is_a_leak() {
+    let (status, report) = check("leaks_per_call", "steps = [\"forget\"]\n");
+    assert_eq!(status, Some(1));
+    let leak = json!({
+        "verdict": "leak", "reachability": "lost", "blocks": 8, "bytes": 384,
+        "blocks_per_iteration": 1.0, "bytes_per_iteration": 48.0,
+        "functions": ["forget_block", "forget"],
+    });
+    assert_eq!(group(&report, "forget_block"), leak);
+    assert_eq!(report["summary"], json!({ "leaked_blocks": 8, "leaked_bytes": 384, "groups": 1 }));
+    assert_eq!(report["iterations"], 8);
+    assert_eq!(report["program"], json!(["leaks_per_call.so", "forget"]));
+    assert_eq!(report["exit"], json!({ "code": 0, "signal": null }));
+    assert_eq!(report["tracing"]["active"], true);
+    assert_eq!(report["tracing"]["complete"], true);
+}
+
+#[test]
+fn two_steps_of_one_command_are_one_traceback() {
+    let scenario = "steps = [\"forget\", \"forget\"]\nrepeat = 3\nwarmup = 0\n";
+    let (status, report) = check("leaks_per_call", scenario);
+    assert_eq!((status, failing(&report)), (Some(1), 1));
+    let leak = group(&report, "forget_block");
+    assert_eq!((&leak["blocks"], &leak["blocks_per_iteration"]), (&json!(6), &json!(2.0)));
+}
+
+#[test]
+fn a_vector_that_doubles_is_a_growth() {
+    let (status, report) = check("grows_per_call", "steps = [\"grow\"]\n");
+    assert_eq!(status, Some(1));
+    // From the third call to the tenth: from 4 elements of 8 bytes to 16, over 7 steps.
+    let growth = json!({
+        "verdict": "growth", "reachability": "reachable", "blocks": 0, "bytes": 96,
+        "blocks_per_iteration": 0.0, "bytes_per_iteration": 96.0 / 7.0,
+        "functions": ["append", "grow"],
+    });
+    assert_eq!(group(&report, "append"), growth);
+    assert_eq!(failing(&report), 1);
+}
+
+#[test]
+fn a_cache_is_there_once() {
+    let (status, report) = check("caches_on_first_use", "steps = [\"look up\"]\n");
+    assert_eq!((status, failing(&report)), (Some(0), 0));
+    let cache = group(&report, "squares");
+    assert_eq!((&cache["verdict"], &cache["bytes"]), (&json!("one-time"), &json!(1024)));
+    assert_eq!(cache["functions"], json!(["squares", "look_up"]));
+}
+
+#[test]
+fn a_cache_that_is_filled_in_the_window_is_there_once() {
+    let scenario = "steps = [\"look up\"]\nwarmup = 0\n";
+    let (status, report) = check("caches_on_first_use", scenario);
+    assert_eq!(status, Some(0));
+    assert_eq!(group(&report, "squares")["verdict"], "one-time");
+}
+
+#[test]
+fn a_context_made_anew_is_replaced() {
+    let (status, report) = check("makes_context_anew", "steps = [\"begin\"]\n");
+    assert_eq!((status, failing(&report)), (Some(0), 0));
+    let context = group(&report, "make_context");
+    assert_eq!((&context["verdict"], &context["blocks"]), (&json!("replaced"), &json!(1)));
+    assert_eq!(context["bytes"], 96);
+}
+
+#[test]
+fn what_is_freed_is_no_group() {
+    let scenario = "steps = [\"churn\", \"say hello\"]\n";
+    let (status, report) = check("frees_all", scenario);
+    assert_eq!((status, failing(&report)), (Some(0), 0));
+    let own = |frame: &Value| frame["function"] == "churn" || frame["function"] == "say_hello";
+    let groups = report["groups"].as_array().expect("a list of groups");
+    let frames = groups.iter().filter_map(|group| group["frames"].as_array()).flatten();
+    assert_eq!(frames.filter(|frame| own(frame)).count(), 0, "{report:#}");
+    // Ten runs of 64 blocks: none of it went past the heap.
+    let count = |key: &str| report["tracing"][key].as_u64().unwrap_or_default();
+    assert!(count("allocations") >= 640 && count("frees") >= 640, "{}", report["tracing"]);
+}
+
+#[test]
+fn a_thread_that_frees_between_the_steps_is_clean() {
+    let (status, report) = check("starts_thread", "steps = [\"look\"]\nrepeat = 60\n");
+    assert_eq!((status, failing(&report)), (Some(0), 0), "{report:#}");
+}
+
+#[test]
+fn a_thread_may_allocate_while_the_ledger_is_read() {
+    let (status, report) = check("calls_by_new_ways", "steps = [\"look\"]\nrepeat = 30\n");
+    assert_eq!((status, failing(&report)), (Some(0), 0), "{report:#}");
+}
+
+#[test]
+fn a_leak_of_a_thread_is_a_leak() {
+    let (status, report) = check("starts_thread", "steps = [\"forget\"]\n");
+    assert_eq!(status, Some(1));
+    let leak = json!({
+        "verdict": "leak", "reachability": "lost", "blocks": 8, "bytes": 320,
+        "blocks_per_iteration": 1.0, "bytes_per_iteration": 40.0,
+        "functions": ["forget_in_thread", "worker"],
+    });
+    assert_eq!(group(&report, "forget_in_thread"), leak);
+    assert_eq!(failing(&report), 1);
+}
+
+#[test]
+fn an_ignored_leak_does_not_fail() {
+    let scenario = "steps = [\"forget\"]\nignore = [\"forget_block\"]\n";
+    let (status, report) = check("leaks_per_call", scenario);
+    assert_eq!((status, failing(&report)), (Some(0), 0));
+}
+
+#[test]
+fn a_look_at_the_threads_takes_no_signal_from_them() {
+    // Which of its system calls a thread is in when it is stopped is a matter of chance.
+    for _ in 0..10 {
+        let (status, report) = check("raises_signals", "steps = [\"forget\"]\nrepeat = 2\n");
+        assert_eq!((status, &report["exit"]["code"]), (Some(1), &json!(0)), "a signal was lost");
+    }
+}
+
+#[test]
+fn a_strict_scenario_fails_what_is_live_once() {
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    work.add_plugin("caches_on_first_use");
+    let plugin = "plugins = [\"caches_on_first_use.so\"]";
+    work.write("it.toml", &format!("{plugin}\nsteps = [\"look up\"]\nstrict = true\n"));
+    let ended = work.run(["run", "it.toml"]);
+    assert_eq!(ended.status, Some(1));
+    for part in ["one-time", "squares", "leaksnap: `strict = true` fails what is live once"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    // What opening a plugin leaves was there before the first iteration.
+    let (status, report) = check("frees_all", "steps = [\"churn\"]\nstrict = true\n");
+    assert_eq!((status, &report["groups"]), (Some(0), &json!([])));
+}
