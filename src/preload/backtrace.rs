@@ -1,14 +1,20 @@
 //! Capturing the backtrace of an allocation.
 //!
-//! [`capture`] is the one function that knows how: it asks libgcc's unwinder, which is linked in
-//! statically and neither allocates nor locks where glibc has `_dl_find_object`.
+//! [`capture`] is the one function that knows how: it walks the thread's frames with
+//! [`unwind`](super::unwind). libgcc's unwinder, linked in statically, says where the program
+//! stands at its exit, and in the check mode whether a walk was right.
 
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::book::Book;
 use super::modules::{self, Object};
-use super::system;
+use super::unwind::arch::{Registers, with_registers};
+use super::unwind::frame_table::{self, Function};
+use super::unwind::stack::Live;
+use super::unwind::walk::{Code, End, Visit, walk};
+use super::{start, system};
 use crate::ledger::module::NO_MODULE;
 use crate::ledger::site::{Node, ROOT, flag};
 
@@ -48,42 +54,107 @@ pub(crate) struct Backtrace {
 }
 
 impl Backtrace {
+    const fn empty() -> Self {
+        Self { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false }
+    }
+
     /// The frames, innermost first.
     pub(crate) fn frames(&self) -> &[Frame] {
         let kept = self.frames.get(..self.len).unwrap_or_default();
         // SAFETY: the first `len` frames were written.
         unsafe { &*(core::ptr::from_ref(kept) as *const [Frame]) }
     }
+
+    /// Keeps the next frame outwards, unless it is the preload heap's; `None` where it is full.
+    fn keep(&mut self, frame: Frame) -> Option<()> {
+        if self.len == 0 && modules::is_own(frame.address) && !cfg!(test) {
+            return Some(());
+        }
+        self.frames.get_mut(self.len)?.write(frame);
+        self.len = self.len.wrapping_add(1);
+        Some(())
+    }
 }
 
 /// The calling thread's backtrace, from the caller of the entry point outwards.
 #[inline(never)]
 pub(crate) fn capture() -> Backtrace {
-    let mut backtrace =
-        Backtrace { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false };
-    // SAFETY: `keep` gets the backtrace as its argument and nothing else uses it meanwhile.
-    unsafe { _Unwind_Backtrace(keep, (&raw mut backtrace).cast()) };
+    let mut backtrace = Backtrace::empty();
+    // SAFETY: `walk_from` gets the backtrace as its argument and nothing else uses it meanwhile.
+    unsafe { with_registers(&raw mut backtrace, walk_from) };
+    if CHECKED.load(Ordering::Relaxed) {
+        check(&backtrace);
+    }
     backtrace
+}
+
+unsafe extern "C" fn walk_from(backtrace: *mut Backtrace, registers: &Registers) {
+    // SAFETY: `capture` gave the argument and lent it for the call.
+    let backtrace = unsafe { &mut *backtrace };
+    let end = walk(registers, &mut Loaded(None), || Live::current(registers.sp()), backtrace);
+    backtrace.truncated = end == End::Cut;
+}
+
+impl Visit for Backtrace {
+    #[inline]
+    fn frame(&mut self, address: usize, exact: bool) -> Option<()> {
+        self.keep(Frame { address, exact })
+    }
+
+    fn again(&mut self) {
+        self.len = 0;
+    }
+}
+
+/// The unwind data of the loaded objects, the last of which is remembered.
+struct Loaded(Option<Object>);
+
+impl Code for Loaded {
+    fn function<T>(&mut self, address: usize, f: impl FnOnce(&Function<'_>) -> T) -> Option<T> {
+        if !self.0.is_some_and(|object| object.contains(address)) {
+            self.0 = Object::find(address);
+        }
+        let object = self.0.as_ref()?;
+        let function = frame_table::find(object.unwind_data()?, object.eh_frame_header, address)?;
+        Some(f(&function))
+    }
+}
+
+/// The variable that makes every backtrace be compared with libgcc's, when it is `1`.
+const CHECK_VARIABLE: &str = "LEAKSNAP_CHECK_UNWINDER";
+
+static CHECKED: AtomicBool = AtomicBool::new(false);
+
+/// Reads the environment: whether each backtrace is compared with libgcc's.
+pub(crate) fn configure() {
+    let asked = system::variable(CHECK_VARIABLE).is_some_and(|value| value.to_bytes() == b"1");
+    CHECKED.store(asked, Ordering::Relaxed);
+}
+
+/// Compares `backtrace` with libgcc's, and counts.
+#[cold]
+#[inline(never)]
+fn check(backtrace: &Backtrace) {
+    let Some(book) = start::book() else { return };
+    let mut reference = Backtrace::empty();
+    // SAFETY: `keep` gets the backtrace as its argument and nothing else uses it meanwhile.
+    unsafe { _Unwind_Backtrace(keep, (&raw mut reference).cast()) };
+    let header = book.header();
+    header.unwinds_checked.fetch_add(1, Ordering::Relaxed);
+    if backtrace.frames() != reference.frames() {
+        header.unwinds_wrong.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 unsafe extern "C" fn keep(context: *mut c_void, argument: *mut c_void) -> c_int {
     let mut exact = 0;
     // SAFETY: the unwinder gave the context.
     let address = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
-    // SAFETY: `capture` gave the argument and lent it for the call.
+    // SAFETY: `check` gave the argument and lent it for the call.
     let backtrace = unsafe { &mut *argument.cast::<Backtrace>() };
-    if address == 0 {
+    if address == 0 || backtrace.keep(Frame { address, exact: exact != 0 }).is_none() {
         return STOP;
     }
-    if backtrace.len == 0 && modules::is_own(address) && !cfg!(test) {
-        return GO_ON;
-    }
-    let Some(frame) = backtrace.frames.get_mut(backtrace.len) else {
-        backtrace.truncated = true;
-        return STOP;
-    };
-    frame.write(Frame { address, exact: exact != 0 });
-    backtrace.len = backtrace.len.wrapping_add(1);
     GO_ON
 }
 

@@ -126,6 +126,7 @@ entry_points! {
 
     /// dlclose(3): not of the malloc family; the modules have to know.
     fn dlclose(handle: *mut c_void) -> c_int {
+        modules::closing();
         // SAFETY: the program's promise.
         let status = unsafe { next::close(handle) };
         modules::closed();

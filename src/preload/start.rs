@@ -143,6 +143,7 @@ fn claim(file: &system::File) -> Option<()> {
     HEAP_SIZE.store(size, Ordering::Relaxed);
     NODES.store(nodes, Ordering::Relaxed);
     BOOK_BASE.store(base, Ordering::Relaxed);
+    backtrace::configure();
     let tracing = tracing.cast::<AtomicU32>();
     // SAFETY: the page was just made.
     unsafe { (*tracing).store(1, Ordering::Relaxed) };
@@ -167,6 +168,8 @@ fn clear(file: &system::File, header: &Header, layout: &Layout) {
         &header.live_bytes,
         &header.peak_bytes,
         &header.before_ready,
+        &header.unwinds_checked,
+        &header.unwinds_wrong,
     ] {
         word.store(0, Ordering::Relaxed);
     }
