@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::book::Book;
 use super::modules::{self, Object};
 use super::unwind::arch::{Registers, with_registers};
+use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
 use super::unwind::stack::Live;
 use super::unwind::walk::{Code, End, Visit, walk};
@@ -36,9 +37,9 @@ unsafe extern "C" {
     fn _Unwind_GetIPInfo(context: *mut c_void, before_instruction: *mut c_int) -> usize;
 }
 
-/// One frame: where the callee returns to, or where a signal interrupted.
+/// A place in the code: where a callee returns to, or where a signal interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Frame {
+pub(crate) struct Place {
     /// The address.
     pub(crate) address: usize,
     /// The address is of the interrupted instruction itself.
@@ -48,7 +49,7 @@ pub(crate) struct Frame {
 /// The raw backtrace of one allocation, without frames of the preload heap.
 #[derive(Debug)]
 pub(crate) struct Backtrace {
-    frames: [MaybeUninit<Frame>; MAX_FRAMES],
+    frames: [MaybeUninit<Place>; MAX_FRAMES],
     len: usize,
     truncated: bool,
 }
@@ -58,51 +59,57 @@ impl Backtrace {
         Self { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false }
     }
 
-    /// The frames, innermost first.
-    pub(crate) fn frames(&self) -> &[Frame] {
+    /// The places, innermost first.
+    pub(crate) fn frames(&self) -> &[Place] {
         let kept = self.frames.get(..self.len).unwrap_or_default();
         // SAFETY: the first `len` frames were written.
-        unsafe { &*(core::ptr::from_ref(kept) as *const [Frame]) }
+        unsafe { &*(core::ptr::from_ref(kept) as *const [Place]) }
     }
 
     /// Keeps the next frame outwards, unless it is the preload heap's; `None` where it is full.
-    fn keep(&mut self, frame: Frame) -> Option<()> {
-        if self.len == 0 && modules::is_own(frame.address) && !cfg!(test) {
+    fn keep(&mut self, place: Place) -> Option<()> {
+        if self.len == 0 && modules::is_own(place.address) && !cfg!(test) {
             return Some(());
         }
-        self.frames.get_mut(self.len)?.write(frame);
+        self.frames.get_mut(self.len)?.write(place);
         self.len = self.len.wrapping_add(1);
         Some(())
     }
 }
 
-/// The calling thread's backtrace, from the caller of the entry point outwards.
+/// The calling thread's backtrace, `caller` being the frame that called the entry point.
 #[inline(never)]
-pub(crate) fn capture() -> Backtrace {
+pub(crate) fn capture(caller: Fast) -> Backtrace {
     let mut backtrace = Backtrace::empty();
-    // SAFETY: `walk_from` gets the backtrace as its argument and nothing else uses it meanwhile.
-    unsafe { with_registers(&raw mut backtrace, walk_from) };
+    let mut stack = Live::current(caller.sp);
+    match walk(Frame::of(caller), &mut Loaded(None), &mut stack, &mut backtrace, true) {
+        Some(end) => backtrace.truncated = end == End::Cut,
+        None => {
+            backtrace.len = 0;
+            // SAFETY: `walk_rows` gets the backtrace as its argument and nothing else uses it
+            // meanwhile.
+            unsafe { with_registers(&raw mut backtrace, walk_rows) };
+        }
+    }
     if CHECKED.load(Ordering::Relaxed) {
         check(&backtrace);
     }
     backtrace
 }
 
-unsafe extern "C" fn walk_from(backtrace: *mut Backtrace, registers: &Registers) {
+/// Walks from the heap's own frames outwards, with every register that a function has to keep.
+unsafe extern "C" fn walk_rows(backtrace: *mut Backtrace, registers: &Registers) {
     // SAFETY: `capture` gave the argument and lent it for the call.
     let backtrace = unsafe { &mut *backtrace };
-    let end = walk(registers, &mut Loaded(None), || Live::current(registers.sp()), backtrace);
-    backtrace.truncated = end == End::Cut;
+    let mut stack = Live::current(registers.sp());
+    let end = walk(Frame::new(registers), &mut Loaded(None), &mut stack, backtrace, false);
+    backtrace.truncated = end != Some(End::Outermost);
 }
 
 impl Visit for Backtrace {
     #[inline]
     fn frame(&mut self, address: usize, exact: bool) -> Option<()> {
-        self.keep(Frame { address, exact })
-    }
-
-    fn again(&mut self) {
-        self.len = 0;
+        self.keep(Place { address, exact })
     }
 }
 
@@ -152,7 +159,7 @@ unsafe extern "C" fn keep(context: *mut c_void, argument: *mut c_void) -> c_int 
     let address = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
     // SAFETY: `check` gave the argument and lent it for the call.
     let backtrace = unsafe { &mut *argument.cast::<Backtrace>() };
-    if address == 0 || backtrace.keep(Frame { address, exact: exact != 0 }).is_none() {
+    if address == 0 || backtrace.keep(Place { address, exact: exact != 0 }).is_none() {
         return STOP;
     }
     GO_ON
@@ -247,13 +254,27 @@ pub(crate) fn intern(book: &Book, backtrace: &Backtrace) -> Option<u32> {
 mod tests {
     use super::*;
 
+    unsafe extern "C" fn capture_from(backtrace: *mut Backtrace, registers: &Registers) {
+        let caller = Frame::new(registers).fast().expect("they are known");
+        // SAFETY: `capture_here` lent the backtrace for the call.
+        unsafe { *backtrace = capture(caller) };
+    }
+
+    #[inline(never)]
+    fn capture_here() -> Backtrace {
+        let mut backtrace = Backtrace::empty();
+        // SAFETY: `capture_from` gets the backtrace and nothing else uses it meanwhile.
+        unsafe { with_registers(&raw mut backtrace, capture_from) };
+        backtrace
+    }
+
     #[inline(never)]
     fn depth(n: usize) -> (Vec<usize>, Vec<usize>) {
         if n > 0 {
             let result = depth(n - 1);
             return (result.0, std::hint::black_box(result.1));
         }
-        let ours = capture().frames().iter().map(|frame| frame.address).collect();
+        let ours = capture_here().frames().iter().map(|frame| frame.address).collect();
         let mut theirs = Vec::new();
         backtrace::trace(|frame| {
             theirs.push(frame.ip() as usize);
@@ -274,7 +295,7 @@ mod tests {
     fn a_deep_stack_is_cut_at_the_outer_end() {
         #[inline(never)]
         fn deep(n: usize) -> Backtrace {
-            if n > 0 { std::hint::black_box(deep(n - 1)) } else { capture() }
+            if n > 0 { std::hint::black_box(deep(n - 1)) } else { capture_here() }
         }
         let backtrace = deep(MAX_FRAMES * 2);
         assert!(backtrace.truncated);

@@ -38,6 +38,32 @@ impl Registers {
     }
 }
 
+/// The body of a naked function of as many arguments as the first number says: it adds the
+/// caller's stack pointer, x29 and the return address, and branches to the second.
+macro_rules! go_on_with_caller {
+    (1, $to:path) => {
+        go_on_with_caller!("x1", "x2", "x3", $to)
+    };
+    (2, $to:path) => {
+        go_on_with_caller!("x2", "x3", "x4", $to)
+    };
+    (3, $to:path) => {
+        go_on_with_caller!("x3", "x4", "x5", $to)
+    };
+    ($sp:literal, $fp:literal, $pc:literal, $to:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            concat!("mov ", $sp, ", sp"),
+            concat!("mov ", $fp, ", x29"),
+            concat!("mov ", $pc, ", x30"),
+            "b {to}",
+            ".cfi_endproc",
+            to = sym $to,
+        )
+    };
+}
+pub(crate) use go_on_with_caller;
+
 /// Calls `visit(argument, registers)` with the registers that the caller has.
 ///
 /// # Safety

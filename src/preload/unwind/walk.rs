@@ -2,9 +2,9 @@
 //!
 //! Known return addresses are followed by their rules, which need three registers; any other
 //! frame by its row of the unwind table. A row that needs a register which rules don't follow
-//! makes the walk start again by rows alone: nothing is guessed.
+//! ends the walk without a result, and the caller starts again by rows alone: nothing is guessed.
 
-use super::arch::{Registers, Rule};
+use super::arch::Rule;
 use super::frame::{Frame, Step};
 use super::frame_table::Function;
 use super::row::Row;
@@ -30,29 +30,11 @@ pub(crate) trait Code {
 pub(crate) trait Visit {
     /// The next frame outwards: its address, and whether it is exact. `None` to stop.
     fn frame(&mut self, address: usize, exact: bool) -> Option<()>;
-    /// Everything starts again.
-    fn again(&mut self);
 }
 
-/// Walks from the frame of `registers` outwards.
-pub(crate) fn walk<S: Stack>(
-    registers: &Registers,
-    code: &mut impl Code,
-    stack: impl Fn() -> S,
-    visit: &mut impl Visit,
-) -> End {
-    for rules in [true, false] {
-        let end = steps(Frame::new(registers), code, &mut stack(), visit, rules);
-        if let Some(end) = end {
-            return end;
-        }
-        visit.again();
-    }
-    End::Cut
-}
-
-/// `None` where a register is needed that the rules, which `rules` allows, did not follow.
-fn steps(
+/// Walks from `frame` outwards. `None` where a register is needed that the rules, which `rules`
+/// allows, did not follow.
+pub(crate) fn walk(
     mut frame: Frame,
     code: &mut impl Code,
     stack: &mut impl Stack,

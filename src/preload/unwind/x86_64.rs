@@ -36,6 +36,32 @@ impl Registers {
     }
 }
 
+/// The body of a naked function of as many arguments as the first number says: it adds the
+/// caller's stack pointer after the return, rbp and the return address, and jumps to the second.
+macro_rules! go_on_with_caller {
+    (1, $to:path) => {
+        go_on_with_caller!("rsi", "rdx", "rcx", $to)
+    };
+    (2, $to:path) => {
+        go_on_with_caller!("rdx", "rcx", "r8", $to)
+    };
+    (3, $to:path) => {
+        go_on_with_caller!("rcx", "r8", "r9", $to)
+    };
+    ($sp:literal, $fp:literal, $pc:literal, $to:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            concat!("lea ", $sp, ", [rsp + 8]"),
+            concat!("mov ", $fp, ", rbp"),
+            concat!("mov ", $pc, ", [rsp]"),
+            "jmp {to}",
+            ".cfi_endproc",
+            to = sym $to,
+        )
+    };
+}
+pub(crate) use go_on_with_caller;
+
 /// Calls `visit(argument, registers)` with the registers that the caller has.
 ///
 /// # Safety
