@@ -27,3 +27,6 @@ pub(crate) mod arch;
 #[cfg(target_arch = "x86_64")]
 #[path = "unwind/x86_64.rs"]
 pub(crate) mod arch;
+
+#[cfg(test)]
+mod tests;
