@@ -31,7 +31,7 @@ struct Words<'a>(&'a [usize]);
 impl Stack for Words<'_> {
     fn word(&self, address: usize) -> Option<usize> {
         let index = address.checked_sub(STACK)? / 8;
-        (address % 8 == 0).then(|| self.0.get(index).copied())?
+        address.is_multiple_of(8).then(|| self.0.get(index).copied())?
     }
 
     fn holds(&self, pointer: usize) -> bool {
