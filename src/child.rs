@@ -18,3 +18,6 @@ pub(crate) mod preload_file;
 pub(crate) mod process;
 pub(crate) mod reach;
 pub(crate) mod view;
+
+#[cfg(test)]
+mod unwinder_tests;

@@ -3,6 +3,7 @@
 //! ```text
 //!   entry_points -> allocation -> heap (mimalloc in a bounded region)
 //!                              -> backtrace -> modules -> book (the ledger, written)
+//!                                           -> unwind (frames)
 //!                              -> next (other allocators, by address)
 //!   start: the state machine, the handshake; thread: two words per thread; system: the kernel
 //! ```
@@ -29,3 +30,4 @@ pub(crate) mod next;
 pub(crate) mod start;
 pub(crate) mod system;
 pub(crate) mod thread;
+pub(crate) mod unwind;

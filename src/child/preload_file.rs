@@ -112,7 +112,7 @@ mod tests {
         let text = String::from_utf8(output.stdout).expect("nm prints text");
         let mut exported: Vec<_> =
             text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
-        let mut listed = crate::preload::entry_points::NAMES.to_vec();
+        let mut listed = crate::preload::entry_points::names();
         exported.sort_unstable();
         listed.sort_unstable();
         assert_eq!(exported, listed);

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -99,4 +99,8 @@ pub(crate) struct Header {
     pub(crate) exit_stack: AtomicU64,
     /// The callee-saved registers of that frame.
     pub(crate) exit_registers: [AtomicU64; 12],
+    /// Backtraces that were compared with libgcc's, where the environment asks for it.
+    pub(crate) unwinds_checked: AtomicU64,
+    /// Those of them that were not the same.
+    pub(crate) unwinds_wrong: AtomicU64,
 }

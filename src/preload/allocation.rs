@@ -9,31 +9,34 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::book::Book;
+use super::unwind::frame::Fast;
 use super::{backtrace, heap, next, start, system, thread};
 use crate::ledger::entry::Entry;
 use crate::ledger::header::trouble;
 use crate::ledger::site::PAUSED;
 
+// `caller` is the frame that called the entry point: where the allocation's backtrace starts.
+
 /// The largest request: beyond it, differences of pointers overflow (C17 7.22.3, glibc).
 const MAX_REQUEST: usize = isize::MAX.cast_unsigned();
 
 /// Enters a fresh block; `size` is what the program asked for.
-fn enter(block: *mut c_void, size: usize) {
+fn enter(block: *mut c_void, size: usize, caller: Fast) {
     if let Some(granule) = heap::granule(block as usize)
         && let Some(book) = start::book()
     {
-        let site = current_site(book);
+        let site = current_site(book, caller);
         enter_at(book, granule, site, size);
     }
 }
 
 /// The site of an allocation that happens now.
-fn current_site(book: &Book) -> u32 {
+fn current_site(book: &Book, caller: Fast) -> u32 {
     if !thread::is_traced() {
         return PAUSED;
     }
     // Where the ledger is full it says so; the block is kept for the pointers through it.
-    backtrace::intern(book, &backtrace::capture()).unwrap_or(PAUSED)
+    backtrace::intern(book, &backtrace::capture(caller)).unwrap_or(PAUSED)
 }
 
 fn enter_at(book: &Book, granule: u64, site: u32, size: usize) {
@@ -57,16 +60,16 @@ fn refuse(size: usize) -> *mut c_void {
 }
 
 /// A block that the heap gave for a request of `size` bytes, entered, or refused.
-fn served(block: *mut c_void, size: usize) -> *mut c_void {
+fn served(block: *mut c_void, size: usize, caller: Fast) -> *mut c_void {
     if block.is_null() {
         return refuse(size);
     }
-    enter(block, size);
+    enter(block, size, caller);
     block
 }
 
 /// `malloc`.
-pub(crate) fn allocate(size: usize) -> *mut c_void {
+pub(crate) fn allocate(size: usize, caller: Fast) -> *mut c_void {
     if !start::is_ready() {
         return next::allocate(size);
     }
@@ -74,16 +77,16 @@ pub(crate) fn allocate(size: usize) -> *mut c_void {
         system::set_errno(system::ENOMEM);
         return ptr::null_mut();
     }
-    served(heap::allocate(size), size)
+    served(heap::allocate(size), size, caller)
 }
 
 /// `calloc`.
-pub(crate) fn allocate_zeroed(count: usize, size: usize) -> *mut c_void {
+pub(crate) fn allocate_zeroed(count: usize, size: usize, caller: Fast) -> *mut c_void {
     if !start::is_ready() {
         return next::allocate_zeroed(count, size);
     }
     match count.checked_mul(size) {
-        Some(size) if size <= MAX_REQUEST => served(heap::allocate_zeroed(size), size),
+        Some(size) if size <= MAX_REQUEST => served(heap::allocate_zeroed(size), size, caller),
         _ => {
             system::set_errno(system::ENOMEM);
             ptr::null_mut()
@@ -92,7 +95,7 @@ pub(crate) fn allocate_zeroed(count: usize, size: usize) -> *mut c_void {
 }
 
 /// `memalign` and its relatives; `align` is a power of two.
-pub(crate) fn allocate_aligned(size: usize, align: usize) -> *mut c_void {
+pub(crate) fn allocate_aligned(size: usize, align: usize, caller: Fast) -> *mut c_void {
     if !start::is_ready() {
         return next::allocate_aligned(size, align);
     }
@@ -110,7 +113,7 @@ pub(crate) fn allocate_aligned(size: usize, align: usize) -> *mut c_void {
         }
         return block;
     }
-    served(heap::allocate_aligned(size, align), size)
+    served(heap::allocate_aligned(size, align), size, caller)
 }
 
 /// `free`.
@@ -140,9 +143,9 @@ pub(crate) unsafe fn free(block: *mut c_void) {
 ///
 /// # Safety
 /// `block` is null or live.
-pub(crate) unsafe fn resize(block: *mut c_void, size: usize) -> *mut c_void {
+pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *mut c_void {
     if block.is_null() {
-        return allocate(size);
+        return allocate(size, caller);
     }
     let Some(granule) = heap::granule(block as usize) else {
         // SAFETY: the block is not ours, so it came from the allocator behind us.
@@ -162,7 +165,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize) -> *mut c_void {
     let site = book.and_then(|book| match (book.site(granule)?, thread::is_traced()) {
         (PAUSED, _) => Some(PAUSED),
         (old, false) => Some(old),
-        (_, true) => Some(current_site(book)),
+        (_, true) => Some(current_site(book, caller)),
     });
     let old = book.and_then(|book| book.remove(granule));
     // SAFETY: the block is in our region, so it is this heap's.
@@ -202,12 +205,17 @@ pub(crate) unsafe fn usable_size(block: *mut c_void) -> usize {
 ///
 /// # Safety
 /// `to` is writable.
-pub(crate) unsafe fn allocate_posix(to: *mut *mut c_void, align: usize, size: usize) -> c_int {
+pub(crate) unsafe fn allocate_posix(
+    to: *mut *mut c_void,
+    align: usize,
+    size: usize,
+    caller: Fast,
+) -> c_int {
     if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
         return system::EINVAL;
     }
     let errno = system::errno();
-    let block = allocate_aligned(size, align);
+    let block = allocate_aligned(size, align, caller);
     system::set_errno(errno);
     if block.is_null() {
         return system::ENOMEM;
@@ -219,9 +227,9 @@ pub(crate) unsafe fn allocate_posix(to: *mut *mut c_void, align: usize, size: us
 
 /// `memalign` and `aligned_alloc` as glibc 2.36 has them: any alignment, rounded up to a power of
 /// two; one that can't be rounded is invalid.
-pub(crate) fn allocate_rounded(align: usize, size: usize) -> *mut c_void {
+pub(crate) fn allocate_rounded(align: usize, size: usize, caller: Fast) -> *mut c_void {
     match align.max(1).checked_next_power_of_two() {
-        Some(align) => allocate_aligned(size, align),
+        Some(align) => allocate_aligned(size, align, caller),
         None => {
             system::set_errno(system::EINVAL);
             ptr::null_mut()

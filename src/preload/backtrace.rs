@@ -1,14 +1,21 @@
 //! Capturing the backtrace of an allocation.
 //!
-//! [`capture`] is the one function that knows how: it asks libgcc's unwinder, which is linked in
-//! statically and neither allocates nor locks where glibc has `_dl_find_object`.
+//! [`capture`] is the one function that knows how: it walks the thread's frames with
+//! [`unwind`](super::unwind). libgcc's unwinder, linked in statically, says where the program
+//! stands at its exit, and in the check mode whether a walk was right.
 
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::book::Book;
 use super::modules::{self, Object};
-use super::system;
+use super::unwind::arch::{Registers, with_registers};
+use super::unwind::frame::{Fast, Frame};
+use super::unwind::frame_table::{self, Function};
+use super::unwind::stack::Live;
+use super::unwind::walk::{Code, End, Visit, walk};
+use super::{start, system};
 use crate::ledger::module::NO_MODULE;
 use crate::ledger::site::{Node, ROOT, flag};
 
@@ -30,9 +37,9 @@ unsafe extern "C" {
     fn _Unwind_GetIPInfo(context: *mut c_void, before_instruction: *mut c_int) -> usize;
 }
 
-/// One frame: where the callee returns to, or where a signal interrupted.
+/// A place in the code: where a callee returns to, or where a signal interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Frame {
+pub(crate) struct Place {
     /// The address.
     pub(crate) address: usize,
     /// The address is of the interrupted instruction itself.
@@ -42,48 +49,119 @@ pub(crate) struct Frame {
 /// The raw backtrace of one allocation, without frames of the preload heap.
 #[derive(Debug)]
 pub(crate) struct Backtrace {
-    frames: [MaybeUninit<Frame>; MAX_FRAMES],
+    frames: [MaybeUninit<Place>; MAX_FRAMES],
     len: usize,
     truncated: bool,
 }
 
 impl Backtrace {
-    /// The frames, innermost first.
-    pub(crate) fn frames(&self) -> &[Frame] {
+    const fn empty() -> Self {
+        Self { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false }
+    }
+
+    /// The places, innermost first.
+    pub(crate) fn frames(&self) -> &[Place] {
         let kept = self.frames.get(..self.len).unwrap_or_default();
         // SAFETY: the first `len` frames were written.
-        unsafe { &*(core::ptr::from_ref(kept) as *const [Frame]) }
+        unsafe { &*(core::ptr::from_ref(kept) as *const [Place]) }
+    }
+
+    /// Keeps the next frame outwards, unless it is the preload heap's; `None` where it is full.
+    fn keep(&mut self, place: Place) -> Option<()> {
+        if self.len == 0 && modules::is_own(place.address) && !cfg!(test) {
+            return Some(());
+        }
+        self.frames.get_mut(self.len)?.write(place);
+        self.len = self.len.wrapping_add(1);
+        Some(())
     }
 }
 
-/// The calling thread's backtrace, from the caller of the entry point outwards.
+/// The calling thread's backtrace, `caller` being the frame that called the entry point.
 #[inline(never)]
-pub(crate) fn capture() -> Backtrace {
-    let mut backtrace =
-        Backtrace { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false };
-    // SAFETY: `keep` gets the backtrace as its argument and nothing else uses it meanwhile.
-    unsafe { _Unwind_Backtrace(keep, (&raw mut backtrace).cast()) };
+pub(crate) fn capture(caller: Fast) -> Backtrace {
+    let mut backtrace = Backtrace::empty();
+    let mut stack = Live::current(caller.sp);
+    match walk(Frame::of(caller), &mut Loaded(None), &mut stack, &mut backtrace, true) {
+        Some(end) => backtrace.truncated = end == End::Cut,
+        None => {
+            backtrace.len = 0;
+            // SAFETY: `walk_rows` gets the backtrace as its argument and nothing else uses it
+            // meanwhile.
+            unsafe { with_registers(&raw mut backtrace, walk_rows) };
+        }
+    }
+    if CHECKED.load(Ordering::Relaxed) {
+        check(&backtrace);
+    }
     backtrace
+}
+
+/// Walks from the heap's own frames outwards, with every register that a function has to keep.
+unsafe extern "C" fn walk_rows(backtrace: *mut Backtrace, registers: &Registers) {
+    // SAFETY: `capture` gave the argument and lent it for the call.
+    let backtrace = unsafe { &mut *backtrace };
+    let mut stack = Live::current(registers.sp());
+    let end = walk(Frame::new(registers), &mut Loaded(None), &mut stack, backtrace, false);
+    backtrace.truncated = end != Some(End::Outermost);
+}
+
+impl Visit for Backtrace {
+    #[inline]
+    fn frame(&mut self, address: usize, exact: bool) -> Option<()> {
+        self.keep(Place { address, exact })
+    }
+}
+
+/// The unwind data of the loaded objects, the last of which is remembered.
+struct Loaded(Option<Object>);
+
+impl Code for Loaded {
+    fn function<T>(&mut self, address: usize, f: impl FnOnce(&Function<'_>) -> T) -> Option<T> {
+        if !self.0.is_some_and(|object| object.contains(address)) {
+            self.0 = Object::find(address);
+        }
+        let object = self.0.as_ref()?;
+        let function = frame_table::find(object.unwind_data()?, object.eh_frame_header, address)?;
+        Some(f(&function))
+    }
+}
+
+/// The variable that makes every backtrace be compared with libgcc's, when it is `1`.
+const CHECK_VARIABLE: &str = "LEAKSNAP_CHECK_UNWINDER";
+
+static CHECKED: AtomicBool = AtomicBool::new(false);
+
+/// Reads the environment: whether each backtrace is compared with libgcc's.
+pub(crate) fn configure() {
+    let asked = system::variable(CHECK_VARIABLE).is_some_and(|value| value.to_bytes() == b"1");
+    CHECKED.store(asked, Ordering::Relaxed);
+}
+
+/// Compares `backtrace` with libgcc's, and counts.
+#[cold]
+#[inline(never)]
+fn check(backtrace: &Backtrace) {
+    let Some(book) = start::book() else { return };
+    let mut reference = Backtrace::empty();
+    // SAFETY: `keep` gets the backtrace as its argument and nothing else uses it meanwhile.
+    unsafe { _Unwind_Backtrace(keep, (&raw mut reference).cast()) };
+    let header = book.header();
+    header.unwinds_checked.fetch_add(1, Ordering::Relaxed);
+    if backtrace.frames() != reference.frames() {
+        header.unwinds_wrong.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 unsafe extern "C" fn keep(context: *mut c_void, argument: *mut c_void) -> c_int {
     let mut exact = 0;
     // SAFETY: the unwinder gave the context.
     let address = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
-    // SAFETY: `capture` gave the argument and lent it for the call.
+    // SAFETY: `check` gave the argument and lent it for the call.
     let backtrace = unsafe { &mut *argument.cast::<Backtrace>() };
-    if address == 0 {
+    if address == 0 || backtrace.keep(Place { address, exact: exact != 0 }).is_none() {
         return STOP;
     }
-    if backtrace.len == 0 && modules::is_own(address) && !cfg!(test) {
-        return GO_ON;
-    }
-    let Some(frame) = backtrace.frames.get_mut(backtrace.len) else {
-        backtrace.truncated = true;
-        return STOP;
-    };
-    frame.write(Frame { address, exact: exact != 0 });
-    backtrace.len = backtrace.len.wrapping_add(1);
     GO_ON
 }
 
@@ -176,13 +254,27 @@ pub(crate) fn intern(book: &Book, backtrace: &Backtrace) -> Option<u32> {
 mod tests {
     use super::*;
 
+    unsafe extern "C" fn capture_from(backtrace: *mut Backtrace, registers: &Registers) {
+        let caller = Frame::new(registers).fast().expect("they are known");
+        // SAFETY: `capture_here` lent the backtrace for the call.
+        unsafe { *backtrace = capture(caller) };
+    }
+
+    #[inline(never)]
+    fn capture_here() -> Backtrace {
+        let mut backtrace = Backtrace::empty();
+        // SAFETY: `capture_from` gets the backtrace and nothing else uses it meanwhile.
+        unsafe { with_registers(&raw mut backtrace, capture_from) };
+        backtrace
+    }
+
     #[inline(never)]
     fn depth(n: usize) -> (Vec<usize>, Vec<usize>) {
         if n > 0 {
             let result = depth(n - 1);
             return (result.0, std::hint::black_box(result.1));
         }
-        let ours = capture().frames().iter().map(|frame| frame.address).collect();
+        let ours = capture_here().frames().iter().map(|frame| frame.address).collect();
         let mut theirs = Vec::new();
         backtrace::trace(|frame| {
             theirs.push(frame.ip() as usize);
@@ -203,7 +295,7 @@ mod tests {
     fn a_deep_stack_is_cut_at_the_outer_end() {
         #[inline(never)]
         fn deep(n: usize) -> Backtrace {
-            if n > 0 { std::hint::black_box(deep(n - 1)) } else { capture() }
+            if n > 0 { std::hint::black_box(deep(n - 1)) } else { capture_here() }
         }
         let backtrace = deep(MAX_FRAMES * 2);
         assert!(backtrace.truncated);

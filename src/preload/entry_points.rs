@@ -3,15 +3,17 @@
 
 use core::ffi::{c_int, c_void};
 
+use super::unwind::arch::go_on_with_caller;
+use super::unwind::frame::Fast;
 use super::{allocation, heap, modules, next, start, system, thread};
 
 const PAGE: usize = 4096;
 
+/// The functions that need no backtrace.
 macro_rules! entry_points {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
-        /// Every exported function.
         #[cfg(test)]
-        pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
+        const PLAIN: &[&str] = &[$(stringify!($name)),*];
 
         $($(#[$doc])*
         ///
@@ -23,61 +25,95 @@ macro_rules! entry_points {
     };
 }
 
-entry_points! {
+/// The functions that do. What is exported adds the frame that called, as it is at the very first
+/// instruction, to the arguments, and goes on to the function that is written here.
+macro_rules! traced_entry_points {
+    ($($(#[$doc:meta])* fn $name:ident[$count:tt]($($argument:ident: $type:ty),*; $caller:ident) -> $result:ty $body:block)*) => {
+        #[cfg(test)]
+        const TRACED: &[&str] = &[$(stringify!($name)),*];
+
+        $(const _: () = {
+            extern "C" fn go_on($($argument: $type,)* sp: usize, fp: usize, pc: usize) -> $result {
+                let $caller = Fast { pc, sp, fp };
+                $body
+            }
+
+            $(#[$doc])*
+            ///
+            /// # Safety
+            /// As the manual page says.
+            #[cfg_attr(leaksnap_preload, unsafe(no_mangle))]
+            #[unsafe(naked)]
+            unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+                go_on_with_caller!($count, go_on)
+            }
+        };)*
+    };
+}
+
+/// Every exported function.
+#[cfg(test)]
+pub(crate) fn names() -> Vec<&'static str> {
+    [PLAIN, TRACED].concat()
+}
+
+traced_entry_points! {
     /// malloc(3).
-    fn malloc(size: usize) -> *mut c_void {
-        allocation::allocate(size)
+    fn malloc[1](size: usize; caller) -> *mut c_void {
+        allocation::allocate(size, caller)
     }
 
+    /// calloc(3).
+    fn calloc[2](count: usize, size: usize; caller) -> *mut c_void {
+        allocation::allocate_zeroed(count, size, caller)
+    }
+
+    /// realloc(3).
+    fn realloc[2](block: *mut c_void, size: usize; caller) -> *mut c_void {
+        // SAFETY: the program's promise.
+        unsafe { allocation::resize(block, size, caller) }
+    }
+
+    /// reallocarray(3).
+    fn reallocarray[3](block: *mut c_void, count: usize, size: usize; caller) -> *mut c_void {
+        let whole = count.saturating_mul(size);
+        // SAFETY: the program's promise; the largest size is refused.
+        unsafe { allocation::resize(block, whole, caller) }
+    }
+
+    /// aligned_alloc(3).
+    fn aligned_alloc[2](align: usize, size: usize; caller) -> *mut c_void {
+        allocation::allocate_rounded(align, size, caller)
+    }
+
+    /// posix_memalign(3).
+    fn posix_memalign[3](to: *mut *mut c_void, align: usize, size: usize; caller) -> c_int {
+        // SAFETY: the program's promise.
+        unsafe { allocation::allocate_posix(to, align, size, caller) }
+    }
+
+    /// memalign(3).
+    fn memalign[2](align: usize, size: usize; caller) -> *mut c_void {
+        allocation::allocate_rounded(align, size, caller)
+    }
+
+    /// valloc(3).
+    fn valloc[1](size: usize; caller) -> *mut c_void {
+        allocation::allocate_aligned(size, PAGE, caller)
+    }
+
+    /// pvalloc(3).
+    fn pvalloc[1](size: usize; caller) -> *mut c_void {
+        let pages = size.max(1).checked_next_multiple_of(PAGE).unwrap_or(usize::MAX);
+        allocation::allocate_aligned(pages, PAGE, caller)
+    }
+}
+
+entry_points! {
     /// free(3).
     fn free(block: *mut c_void) {
         // SAFETY: the program's promise.
         unsafe { allocation::free(block) }
-    }
-
-    /// calloc(3).
-    fn calloc(count: usize, size: usize) -> *mut c_void {
-        allocation::allocate_zeroed(count, size)
-    }
-
-    /// realloc(3).
-    fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-        // SAFETY: the program's promise.
-        unsafe { allocation::resize(block, size) }
-    }
-
-    /// reallocarray(3).
-    fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
-        let whole = count.saturating_mul(size);
-        // SAFETY: the program's promise; the largest size is refused.
-        unsafe { allocation::resize(block, whole) }
-    }
-
-    /// aligned_alloc(3).
-    fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
-        allocation::allocate_rounded(align, size)
-    }
-
-    /// posix_memalign(3).
-    fn posix_memalign(to: *mut *mut c_void, align: usize, size: usize) -> c_int {
-        // SAFETY: the program's promise.
-        unsafe { allocation::allocate_posix(to, align, size) }
-    }
-
-    /// memalign(3).
-    fn memalign(align: usize, size: usize) -> *mut c_void {
-        allocation::allocate_rounded(align, size)
-    }
-
-    /// valloc(3).
-    fn valloc(size: usize) -> *mut c_void {
-        allocation::allocate_aligned(size, PAGE)
-    }
-
-    /// pvalloc(3).
-    fn pvalloc(size: usize) -> *mut c_void {
-        let pages = size.max(1).checked_next_multiple_of(PAGE).unwrap_or(usize::MAX);
-        allocation::allocate_aligned(pages, PAGE)
     }
 
     /// malloc_usable_size(3).
@@ -126,6 +162,7 @@ entry_points! {
 
     /// dlclose(3): not of the malloc family; the modules have to know.
     fn dlclose(handle: *mut c_void) -> c_int {
+        modules::closing();
         // SAFETY: the program's promise.
         let status = unsafe { next::close(handle) };
         modules::closed();

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::book::Book;
 use super::system;
+use super::unwind::rule_cache;
+use super::unwind::window::Window;
 use crate::ledger::module::{
     BIAS_AT, BUILD_ID_AT, BUILD_ID_LEN_AT, END_AT, MAX_BUILD_ID, MAX_PATH, NO_MODULE, PATH_AT,
     PATH_LEN_AT, RECORD, START_AT,
@@ -22,7 +24,7 @@ struct FoundObject {
     map_start: usize,
     map_end: usize,
     link_map: *const LinkMap,
-    eh_frame: *const c_void,
+    eh_frame_header: *const c_void,
     reserved: [u64; 8],
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Object {
     /// The difference between addresses in memory and in the file.
     pub(crate) bias: usize,
     name: *const c_char,
+    /// Where its `.eh_frame_hdr` is; 0 where it has none.
+    pub(crate) eh_frame_header: usize,
 }
 
 impl Object {
@@ -58,7 +62,7 @@ impl Object {
             map_start: 0,
             map_end: 0,
             link_map: core::ptr::null(),
-            eh_frame: core::ptr::null(),
+            eh_frame_header: core::ptr::null(),
             reserved: [0; 8],
         };
         // SAFETY: `found` is writable and has glibc's layout, with room to spare.
@@ -68,7 +72,52 @@ impl Object {
         }
         // SAFETY: the link map lives as long as its object, whose code is on this stack.
         let LinkMap { bias, name } = unsafe { found.link_map.read() };
-        Some(Self { start: found.map_start, end: found.map_end, bias, name })
+        let (start, end) = (found.map_start, found.map_end);
+        Some(Self { start, end, bias, name, eh_frame_header: found.eh_frame_header.addr() })
+    }
+
+    /// The bytes of the segment that holds `.eh_frame_hdr`; linkers put `.eh_frame` beside it.
+    pub(crate) fn unwind_data(&self) -> Option<Window<'_>> {
+        const PT_LOAD: u32 = 1;
+        const READABLE: u32 = 4;
+        const WRITABLE: u32 = 2;
+        let inside =
+            |start: usize, end: usize| start <= self.eh_frame_header && self.eh_frame_header < end;
+        for header in self.program_headers() {
+            let [kind, flags] = [0, 4].map(|at: usize| {
+                self.read::<4>(header.wrapping_add(at)).map_or(0, u32::from_le_bytes)
+            });
+            let start = self.field(header, 16).wrapping_add(self.bias);
+            let len = self.field(header, 32).min(self.field(header, 40));
+            let end = start.checked_add(len)?;
+            if kind != PT_LOAD || !inside(start, end) {
+                continue;
+            }
+            if flags & (READABLE | WRITABLE) != READABLE || start < self.start || end > self.end {
+                return None;
+            }
+            let at = start as *const u8;
+            // SAFETY: the loader mapped the segment for reading alone, and it stays as long as
+            // the object, whose code is on this stack.
+            return Some(Window::new(start, unsafe { core::slice::from_raw_parts(at, len) }));
+        }
+        None
+    }
+
+    /// The addresses of the object's program headers (`Elf64_Phdr`).
+    fn program_headers(&self) -> impl Iterator<Item = usize> + use<> {
+        const PHDR: usize = 56;
+        let is_elf = self.read::<4>(self.start) == Some(*b"\x7fELF");
+        let at = |offset: usize| self.start.wrapping_add(offset);
+        let headers = self.read::<8>(at(32)).map_or(0, usize::from_le_bytes);
+        let count = self.read::<2>(at(56)).filter(|_| is_elf).map_or(0, u16::from_le_bytes);
+        let first = at(headers);
+        (0..usize::from(count)).map(move |index| first.wrapping_add(index.wrapping_mul(PHDR)))
+    }
+
+    /// A word of the program header at `header`.
+    fn field(&self, header: usize, offset: usize) -> usize {
+        self.read::<8>(header.wrapping_add(offset)).map_or(0, usize::from_le_bytes)
     }
 
     /// Whether `address` is in the object.
@@ -115,21 +164,11 @@ impl Object {
     fn build_id(&self, into: &mut [u8; MAX_BUILD_ID]) -> u16 {
         const PT_NOTE: u32 = 4;
         const NT_GNU_BUILD_ID: u32 = 3;
-        const PHDR: usize = 56;
-        if self.read::<4>(self.start) != Some(*b"\x7fELF") {
-            return 0;
-        }
-        let at = |offset: usize| self.start.wrapping_add(offset);
-        let headers = self.read::<8>(at(32)).map_or(0, usize::from_le_bytes);
-        let count = self.read::<2>(at(56)).map_or(0, u16::from_le_bytes);
-        for index in 0..usize::from(count) {
-            let header = at(headers.wrapping_add(index.wrapping_mul(PHDR)));
+        for header in self.program_headers() {
             if self.read::<4>(header).map(u32::from_le_bytes) != Some(PT_NOTE) {
                 continue;
             }
-            let field = |offset: usize| {
-                self.read::<8>(header.wrapping_add(offset)).map_or(0, usize::from_le_bytes)
-            };
+            let field = |offset: usize| self.field(header, offset);
             let mut note = field(16).wrapping_add(self.bias);
             let end = note.saturating_add(field(40));
             while note < end {
@@ -184,9 +223,15 @@ static NUMBERS: [AtomicU64; REMEMBERED] = [const { AtomicU64::new(0) }; REMEMBER
 static OWN_START: AtomicUsize = AtomicUsize::new(0);
 static OWN_END: AtomicUsize = AtomicUsize::new(0);
 
+/// An object is about to be closed.
+pub(crate) fn closing() {
+    rule_cache::closing();
+}
+
 /// An object was closed: what is remembered has to be compared again.
 pub(crate) fn closed() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
+    rule_cache::closed();
 }
 
 /// Whether `address` is in the preload heap's own code.

@@ -142,6 +142,7 @@ fn claim(file: &system::File) -> Option<()> {
     // SAFETY: the place is fresh memory of this size and alignment.
     unsafe { place.write(book) };
     BOOK.store(place, Ordering::Relaxed);
+    backtrace::configure();
     let tracing = tracing.cast::<AtomicU32>();
     // SAFETY: the page was just made.
     unsafe { (*tracing).store(1, Ordering::Relaxed) };
@@ -166,6 +167,8 @@ fn clear(file: &system::File, header: &Header, layout: &Layout) {
         &header.live_bytes,
         &header.peak_bytes,
         &header.before_ready,
+        &header.unwinds_checked,
+        &header.unwinds_wrong,
     ] {
         word.store(0, Ordering::Relaxed);
     }

@@ -38,6 +38,7 @@ mod number {
     pub(super) const GETTID: i64 = 186;
     pub(super) const GETPPID: i64 = 110;
     pub(super) const EXIT_GROUP: i64 = 231;
+    pub(super) const RT_SIGPROCMASK: i64 = 14;
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
@@ -51,10 +52,12 @@ mod number {
     pub(super) const GETTID: i64 = 178;
     pub(super) const GETPPID: i64 = 173;
     pub(super) const EXIT_GROUP: i64 = 94;
+    pub(super) const RT_SIGPROCMASK: i64 = 135;
 }
 
 unsafe extern "C" {
     static environ: *const *const c_char;
+    static __libc_stack_end: usize;
     fn syscall(number: c_long, ...) -> c_long;
     fn mmap(
         at: *mut c_void,
@@ -116,6 +119,45 @@ pub(crate) fn thread() -> u32 {
     // SAFETY: gettid has no preconditions.
     let tid = unsafe { syscall(number::GETTID) };
     u32::try_from(tid).unwrap_or_default()
+}
+
+/// The calling thread's control block; in a thread that glibc made, the end of its stack.
+#[inline]
+pub(crate) fn thread_pointer() -> usize {
+    let at: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the first word of the control block is its own address (ELF TLS, variant II).
+    unsafe {
+        core::arch::asm!("mov {}, qword ptr fs:[0]", out(reg) at, options(nostack, pure, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        core::arch::asm!("mrs {}, tpidr_el0", out(reg) at, options(nostack, pure, nomem));
+    }
+    at
+}
+
+/// Where the main thread's stack began.
+#[inline]
+pub(crate) fn stack_end() -> usize {
+    // SAFETY: the loader set it before any code of an object ran.
+    unsafe { __libc_stack_end }
+}
+
+/// Whether the word at `address` can be read; keeps `errno`.
+pub(crate) fn is_readable(address: usize) -> bool {
+    const EFAULT: c_int = 14;
+    const NO_SUCH_CHANGE: c_long = -1;
+    const MASK: c_long = 8;
+    let none = ptr::null_mut::<c_void>();
+    let before = errno();
+    // The kernel copies the mask before it looks at what to do with it.
+    // SAFETY: rt_sigprocmask changes nothing when told to do what it doesn't know.
+    unsafe { syscall(number::RT_SIGPROCMASK, NO_SUCH_CHANGE, address, none, MASK) };
+    let fault = errno() == EFAULT;
+    set_errno(before);
+    !fault
 }
 
 /// Ends the process at once.

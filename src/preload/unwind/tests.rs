@@ -1,0 +1,77 @@
+//! The tables of the machine's libraries against gimli, and the walk against damaged input.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
+
+mod damage;
+mod tables;
+
+use object::{Object, ObjectSection, ObjectSegment};
+
+/// The unwind data of a library, as it lies in its file.
+struct Library {
+    data: Vec<u8>,
+    /// The segment with the unwind data: its address, and its place in `data`.
+    start: usize,
+    range: std::ops::Range<usize>,
+    header: usize,
+    frames: std::ops::Range<usize>,
+}
+
+impl Library {
+    /// The library that is loaded from, or lies at, `path`.
+    fn read(path: &std::path::Path) -> Option<Self> {
+        let data = std::fs::read(path).ok()?;
+        let file = object::File::parse(&*data).ok()?;
+        let at = |name: &str| {
+            let section = file.section_by_name(name)?;
+            Some(section.address() as usize..(section.address() + section.size()) as usize)
+        };
+        let (header, frames) = (at(".eh_frame_hdr")?.start, at(".eh_frame")?);
+        let segment = file.segments().find(|segment| {
+            let start = segment.address() as usize;
+            start <= header && header < start + segment.size() as usize
+        })?;
+        let (offset, len) = segment.file_range();
+        let (start, range) = (segment.address() as usize, offset as usize..(offset + len) as usize);
+        Some(Self { start, range, header, frames, data })
+    }
+
+    fn window(&self) -> super::window::Window<'_> {
+        super::window::Window::new(self.start, &self.data[self.range.clone()])
+    }
+
+    fn frame_bytes(&self) -> &[u8] {
+        let bytes = &self.data[self.range.clone()];
+        &bytes[self.frames.start - self.start..self.frames.end - self.start]
+    }
+}
+
+/// The machine's own libc, by the address of one of its functions.
+fn libc() -> Library {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    let path = path.into_iter().find(|path| path.ends_with("/libc.so.6")).expect("it is loaded");
+    Library::read(path.as_ref()).expect("libc has unwind data")
+}
+
+/// The other libraries that the tables are compared for, where they are installed.
+fn others() -> Vec<Library> {
+    let folder = libc_folder();
+    ["libcrypto.so.3", "libpython3.11.so.1.0", "libstdc++.so.6", "ld-linux-x86-64.so.2"]
+        .iter()
+        .filter_map(|name| Library::read(&folder.join(name)))
+        .collect()
+}
+
+fn libc_folder() -> std::path::PathBuf {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    let path = path.into_iter().find(|path| path.ends_with("/libc.so.6")).expect("it is loaded");
+    std::path::Path::new(path).parent().expect("it is in a folder").to_path_buf()
+}

@@ -1,0 +1,131 @@
+//! Every row of every function: what is read here is what gimli reads, and a rule says the same
+//! as its row.
+
+use gimli::{
+    BaseAddresses, CfaRule, CieOrFde, EhFrame, LittleEndian, Register, RegisterRule, UnwindContext,
+    UnwindSection, UnwindTableRow,
+};
+
+use super::super::arch::{COLUMNS, FRAME_POINTER, PROGRAM_COUNTER, Rule, STACK_POINTER};
+use super::super::frame::Fast;
+use super::super::frame_table;
+use super::super::row::{Cfa, Code, Row, Saved};
+use super::Library;
+
+#[derive(Debug, Default)]
+struct Tally {
+    rows: u64,
+    rules: u64,
+}
+
+fn same_code(library: &Library, ours: Code, theirs: gimli::UnwindExpression<usize>) -> bool {
+    let ours = ours.cursor(&library.window()).expect("it is inside");
+    ours.at() == library.frames.start + theirs.offset
+}
+
+fn same_cfa(library: &Library, ours: Cfa, theirs: &CfaRule<usize>) -> bool {
+    match (ours, theirs.clone()) {
+        (Cfa::Register { column, offset }, CfaRule::RegisterAndOffset { register, offset: by }) => {
+            u16::from(column) == register.0 && i64::from(offset) == by
+        }
+        (Cfa::Expression(ours), CfaRule::Expression(theirs)) => same_code(library, ours, theirs),
+        _ => false,
+    }
+}
+
+fn same_place(library: &Library, ours: Saved, theirs: Option<RegisterRule<usize>>) -> bool {
+    match (ours, theirs) {
+        (Saved::Same, None | Some(RegisterRule::SameValue))
+        | (Saved::Undefined, Some(RegisterRule::Undefined)) => true,
+        (Saved::At(ours), Some(RegisterRule::Offset(theirs)))
+        | (Saved::Value(ours), Some(RegisterRule::ValOffset(theirs))) => i64::from(ours) == theirs,
+        (Saved::Register(ours), Some(RegisterRule::Register(theirs))) => {
+            u16::from(ours) == theirs.0
+        }
+        (Saved::AtExpression(ours), Some(RegisterRule::Expression(theirs)))
+        | (Saved::ValueExpression(ours), Some(RegisterRule::ValExpression(theirs))) => {
+            same_code(library, ours, theirs)
+        }
+        _ => false,
+    }
+}
+
+/// What gimli's row makes of three registers, on a stack where each word is its own address.
+fn follow(row: &UnwindTableRow<usize>, frame: Fast) -> Fast {
+    let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
+        panic!("a rule for an expression")
+    };
+    let from = match usize::from(register.0) {
+        STACK_POINTER => frame.sp,
+        FRAME_POINTER => frame.fp,
+        other => panic!("a rule from register {other}"),
+    };
+    let cfa = from.wrapping_add_signed(*offset as isize);
+    let value = |column: usize, now: usize| match row.register(Register(column as u16)) {
+        None | Some(RegisterRule::SameValue) => now,
+        Some(RegisterRule::Offset(by)) => cfa.wrapping_add_signed(by as isize),
+        other => panic!("a rule for {other:?}"),
+    };
+    assert_eq!(value(STACK_POINTER, cfa), cfa, "a rule where the stack pointer is saved");
+    Fast { pc: value(PROGRAM_COUNTER, 0), sp: cfa, fp: value(FRAME_POINTER, frame.fp) }
+}
+
+fn compare(library: &Library) -> Tally {
+    let section = EhFrame::new(library.frame_bytes(), LittleEndian);
+    let bases = BaseAddresses::default()
+        .set_eh_frame(library.frames.start as u64)
+        .set_eh_frame_hdr(library.header as u64);
+    let mut tally = Tally::default();
+    let mut context = UnwindContext::new();
+    let mut entries = section.entries(&bases);
+    while let Some(entry) = entries.next().expect("gimli reads it") {
+        let CieOrFde::Fde(partial) = entry else { continue };
+        let entry = partial.parse(EhFrame::cie_from_offset).expect("gimli reads it");
+        let mut rows = entry.rows(&section, &bases, &mut context).expect("gimli reads it");
+        while let Some(row) = rows.next_row().expect("gimli reads it") {
+            if row.start_address() == row.end_address() {
+                continue;
+            }
+            tally.rows += 1;
+            for address in [row.start_address(), row.end_address() - 1] {
+                let address = address as usize;
+                let function = frame_table::find(library.window(), library.header, address)
+                    .unwrap_or_else(|| panic!("no function at {address:x}"));
+                assert_eq!(function.start as u64, entry.initial_address());
+                assert_eq!(function.end as u64, entry.end_address());
+                assert_eq!(function.common.signal, entry.is_signal_trampoline());
+                let ours = Row::find(&function, address)
+                    .unwrap_or_else(|| panic!("no row at {address:x}"));
+                assert!(same_cfa(library, ours.cfa, row.cfa()), "{address:x}: {ours:?} {row:?}");
+                for column in 0..COLUMNS {
+                    let theirs = row.register(Register(column as u16));
+                    let ours = ours.saved(column).expect("it is followed");
+                    assert!(same_place(library, ours, theirs), "{address:x}, {column}: {ours:?}");
+                }
+                let Some(rule) = Rule::compile(&ours, PROGRAM_COUNTER) else { continue };
+                tally.rules += 1;
+                let frame = Fast { pc: address, sp: 1 << 40, fp: 1 << 41 };
+                let rule = Rule::decode(rule.encode());
+                assert_eq!(rule.apply(frame, Some), Some(follow(row, frame)), "{address:x}");
+            }
+        }
+    }
+    tally
+}
+
+#[test]
+fn every_row_of_libc_is_gimli_s() {
+    let tally = compare(&super::libc());
+    println!("{tally:?}");
+    assert!(tally.rows > 10_000, "{tally:?}");
+    assert!(tally.rules > tally.rows, "most rows are rules: {tally:?}");
+}
+
+#[test]
+fn every_row_of_other_libraries_is_gimli_s() {
+    for library in super::others() {
+        let tally = compare(&library);
+        println!("{tally:?}");
+        assert!(tally.rules > tally.rows, "most rows are rules: {tally:?}");
+    }
+}

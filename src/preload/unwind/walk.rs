@@ -1,0 +1,101 @@
+//! The walk from frame to frame.
+//!
+//! Known return addresses are followed by their rules, which need three registers; any other
+//! frame by its row of the unwind table. A row that needs a register which rules don't follow
+//! ends the walk without a result, and the caller starts again by rows alone: nothing is guessed.
+
+use super::arch::Rule;
+use super::frame::{Frame, Step};
+use super::frame_table::Function;
+use super::row::Row;
+use super::rule_cache::{self, Known};
+use super::stack::Stack;
+
+/// How a walk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The outermost frame was reached.
+    Outermost,
+    /// Frames further out are missing: `keep` wanted no more, or nobody knows them.
+    Cut,
+}
+
+/// Where unwind data comes from.
+pub(crate) trait Code {
+    /// Calls `f` with the unwind data of the instruction at `address`; `None` without any.
+    fn function<T>(&mut self, address: usize, f: impl FnOnce(&Function<'_>) -> T) -> Option<T>;
+}
+
+/// What a walk is for.
+pub(crate) trait Visit {
+    /// The next frame outwards: its address, and whether it is exact. `None` to stop.
+    fn frame(&mut self, address: usize, exact: bool) -> Option<()>;
+}
+
+/// Walks from `frame` outwards. `None` where a register is needed that the rules, which `rules`
+/// allows, did not follow.
+pub(crate) fn walk(
+    mut frame: Frame,
+    code: &mut impl Code,
+    stack: &mut impl Stack,
+    visit: &mut impl Visit,
+    rules: bool,
+) -> Option<End> {
+    loop {
+        let mut known = None;
+        if rules
+            && !frame.exact
+            && let Some(mut fast) = frame.fast()
+        {
+            let mut moved = false;
+            loop {
+                known = rule_cache::get(fast.pc);
+                let Some(Known::Rule(rule)) = known else { break };
+                let Some(caller) = rule.apply(fast, |at| stack.word(at)) else { break };
+                if visit.frame(fast.pc, false).is_none() {
+                    return Some(End::Cut);
+                }
+                if caller.pc == 0 {
+                    return Some(End::Outermost);
+                }
+                fast = caller;
+                moved = true;
+            }
+            if moved {
+                frame = Frame::of(fast);
+            }
+        }
+        if visit.frame(frame.pc(), frame.exact).is_none() {
+            return Some(End::Cut);
+        }
+        if known == Some(Known::Outermost) {
+            return Some(End::Outermost);
+        }
+        let step = code.function(frame.instruction(), |function| {
+            let Some(row) = Row::find(function, frame.instruction()) else { return Step::Lost };
+            let step = frame.caller(function, &row, stack);
+            if rules && !frame.exact && known.is_none() {
+                learn(frame.pc(), function, &row, &step);
+            }
+            step
+        });
+        match step {
+            Some(Step::Caller(caller)) => frame = caller,
+            Some(Step::Outermost) => return Some(End::Outermost),
+            Some(Step::Unfollowed) if rules => return None,
+            Some(Step::Unfollowed | Step::Lost) | None => return Some(End::Cut),
+        }
+    }
+}
+
+/// Keeps what was found out about return address `address`.
+fn learn(address: usize, function: &Function<'_>, row: &Row, step: &Step) {
+    let column = usize::try_from(function.common.return_column).unwrap_or(usize::MAX);
+    let rule = Rule::compile(row, column).filter(|_| !function.common.signal);
+    match (step, rule) {
+        (Step::Caller(_), Some(rule)) => rule_cache::put(address, Known::Rule(rule)),
+        (Step::Caller(_) | Step::Unfollowed, None) => rule_cache::put(address, Known::Row),
+        (Step::Outermost, None) => rule_cache::put(address, Known::Outermost),
+        _ => {}
+    }
+}

@@ -1,0 +1,179 @@
+//! Registers, entry and rule form of x86-64 (System V AMD64 ABI, 3.6.2).
+
+use super::frame::Fast;
+use super::row::{Cfa, Row, Saved};
+
+/// Columns that are followed: the general registers and the return address.
+pub(crate) const COLUMNS: usize = 17;
+/// rsp.
+pub(crate) const STACK_POINTER: usize = 7;
+/// rbp.
+pub(crate) const FRAME_POINTER: usize = 6;
+/// The return address.
+pub(crate) const PROGRAM_COUNTER: usize = 16;
+
+/// What [`with_registers`] leaves on the stack: the caller's callee-saved registers, and where
+/// it returns to. The stack pointer of the caller is behind it.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Registers {
+    callee_saved: [usize; 6],
+    /// The address after the call.
+    pc: usize,
+}
+
+impl Registers {
+    /// The caller's stack pointer.
+    pub(crate) fn sp(&self) -> usize {
+        core::ptr::from_ref(self).addr().wrapping_add(size_of::<Self>())
+    }
+
+    /// The columns whose values are known, with their values.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (usize, usize)> {
+        const ORDER: [usize; 6] = [15, 14, 13, 12, 3, 6];
+        let saved = ORDER.into_iter().zip(self.callee_saved);
+        saved.chain([(STACK_POINTER, self.sp()), (PROGRAM_COUNTER, self.pc)])
+    }
+}
+
+/// The body of a naked function of as many arguments as the first number says: it adds the
+/// caller's stack pointer after the return, rbp and the return address, and jumps to the second.
+macro_rules! go_on_with_caller {
+    (1, $to:path) => {
+        go_on_with_caller!("rsi", "rdx", "rcx", $to)
+    };
+    (2, $to:path) => {
+        go_on_with_caller!("rdx", "rcx", "r8", $to)
+    };
+    (3, $to:path) => {
+        go_on_with_caller!("rcx", "r8", "r9", $to)
+    };
+    ($sp:literal, $fp:literal, $pc:literal, $to:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            concat!("lea ", $sp, ", [rsp + 8]"),
+            concat!("mov ", $fp, ", rbp"),
+            concat!("mov ", $pc, ", [rsp]"),
+            "jmp {to}",
+            ".cfi_endproc",
+            to = sym $to,
+        )
+    };
+}
+pub(crate) use go_on_with_caller;
+
+/// Calls `visit(argument, registers)` with the registers that the caller has.
+///
+/// # Safety
+/// `visit` may be called with `argument`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn with_registers<T>(
+    argument: *mut T,
+    visit: unsafe extern "C" fn(*mut T, &Registers),
+) {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_adjust_cfa_offset 8",
+        "push rbx",
+        ".cfi_adjust_cfa_offset 8",
+        "push r12",
+        ".cfi_adjust_cfa_offset 8",
+        "push r13",
+        ".cfi_adjust_cfa_offset 8",
+        "push r14",
+        ".cfi_adjust_cfa_offset 8",
+        "push r15",
+        ".cfi_adjust_cfa_offset 8",
+        "mov rax, rsi",
+        "mov rsi, rsp",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "call rax",
+        "add rsp, 56",
+        ".cfi_adjust_cfa_offset -56",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
+/// The address that a return address names: it is written as it is.
+pub(crate) fn return_address(word: usize) -> usize {
+    word
+}
+
+/// A frame that two registers describe:
+/// `CFA = rsp or rbp + cfa`, return address at `CFA - 8`, rbp unchanged or at `CFA - fp_at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// The CFA counts from rbp, not from rsp.
+    pub(crate) from_frame_pointer: bool,
+    /// Bytes from there to the CFA.
+    pub(crate) cfa: usize,
+    /// Bytes below the CFA where rbp was saved; 0 where it is unchanged.
+    pub(crate) fp_at: usize,
+}
+
+/// Bits of an encoded rule.
+pub(crate) const RULE_BITS: u32 = 29;
+
+const WORD: usize = 8;
+const FIELD: u32 = 14;
+
+impl Rule {
+    /// The rule of `row`, whose return address is in column `return_column`; `None` where it is
+    /// not of that form.
+    pub(crate) fn compile(row: &Row, return_column: usize) -> Option<Self> {
+        let Cfa::Register { column, offset } = row.cfa else { return None };
+        let from_frame_pointer = match usize::from(column) {
+            FRAME_POINTER => true,
+            STACK_POINTER => false,
+            _ => return None,
+        };
+        let fits = row.saved(STACK_POINTER)? == Saved::Same
+            && return_column == PROGRAM_COUNTER
+            && row.saved(PROGRAM_COUNTER)? == Saved::At(-8);
+        let cfa = words(offset).filter(|cfa| fits && *cfa > 0)?;
+        let fp_at = match row.saved(FRAME_POINTER)? {
+            Saved::Same => 0,
+            Saved::At(offset) => words(offset.checked_neg()?).filter(|at| *at > 0)?,
+            _ => return None,
+        };
+        Some(Self { from_frame_pointer, cfa, fp_at })
+    }
+
+    /// The rule in [`RULE_BITS`] bits.
+    pub(crate) fn encode(self) -> u64 {
+        let field = |bytes: usize| bytes as u64 >> WORD.trailing_zeros();
+        field(self.cfa)
+            | field(self.fp_at) << FIELD
+            | u64::from(self.from_frame_pointer) << (2 * FIELD)
+    }
+
+    /// The rule that was encoded as `bits`.
+    #[inline]
+    pub(crate) fn decode(bits: u64) -> Self {
+        let field = |shift: u32| {
+            let words = bits.wrapping_shr(shift) & ((1 << FIELD) - 1);
+            (words as usize).wrapping_mul(WORD)
+        };
+        let from_frame_pointer = bits.wrapping_shr(2 * FIELD) & 1 != 0;
+        Self { from_frame_pointer, cfa: field(0), fp_at: field(FIELD) }
+    }
+
+    /// One frame outwards: the registers of the caller. `word` reads the stack.
+    #[inline]
+    pub(crate) fn apply(self, frame: Fast, word: impl Fn(usize) -> Option<usize>) -> Option<Fast> {
+        let from = if self.from_frame_pointer { frame.fp } else { frame.sp };
+        let cfa = from.wrapping_add(self.cfa);
+        let pc = word(cfa.wrapping_sub(WORD))?;
+        let fp = if self.fp_at == 0 { frame.fp } else { word(cfa.wrapping_sub(self.fp_at))? };
+        Some(Fast { pc, sp: cfa, fp })
+    }
+}
+
+/// A non-negative number of bytes that is a number of words and fits its field.
+fn words(bytes: i32) -> Option<usize> {
+    let bytes = usize::try_from(bytes).ok()?;
+    (bytes.is_multiple_of(WORD) && bytes < WORD << FIELD).then_some(bytes)
+}
