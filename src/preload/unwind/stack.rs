@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use super::super::system;
+use crate::preload::system;
 
 /// A source of stack words.
 pub(crate) trait Stack: Sized {
