@@ -3,7 +3,7 @@
 //! ```text
 //!   entry_points -> allocation -> heap (mimalloc in a bounded region)
 //!                              -> backtrace -> modules -> book (the ledger, written)
-//!                                           -> unwind (frames)
+//!                                           -> trace_cache (known sites), unwind (frames)
 //!                              -> next (other allocators, by address)
 //!   start: the state machine, the handshake; thread: two words per thread; system: the kernel
 //! ```
@@ -30,4 +30,5 @@ pub(crate) mod next;
 pub(crate) mod start;
 pub(crate) mod system;
 pub(crate) mod thread;
+pub(crate) mod trace_cache;
 pub(crate) mod unwind;

@@ -69,7 +69,7 @@ fn no_backtrace_of_everyday_programs_is_wrong() {
 #[ignore = "takes a minute"]
 fn no_backtrace_in_a_million_is_wrong() {
     let counts = [
-        torture("4000"),
+        torture("6000"),
         compared("openssl", &["genrsa", "2048"]),
         compared("openssl", &["speed", "-seconds", "1", "rsa2048", "ecdsap256"]),
         compared("/usr/bin/python3", &["-c", JSON]),

@@ -36,7 +36,7 @@ fn current_site(book: &Book, caller: Fast) -> u32 {
         return PAUSED;
     }
     // Where the ledger is full it says so; the block is kept for the pointers through it.
-    backtrace::intern(book, &backtrace::capture(caller)).unwrap_or(PAUSED)
+    backtrace::site(book, caller).unwrap_or(PAUSED)
 }
 
 fn enter_at(book: &Book, granule: u64, site: u32, size: usize) {

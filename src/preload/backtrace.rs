@@ -1,7 +1,7 @@
 //! Capturing the backtrace of an allocation.
 //!
-//! [`capture`] is the one function that knows how: it walks the thread's frames with
-//! [`unwind`](super::unwind). libgcc's unwinder, linked in statically, says where the program
+//! [`site`] asks the thread's [`trace_cache`] first. [`capture`] is the one function that knows
+//! how to take a backtrace: it walks the thread's frames with [`unwind`](super::unwind). libgcc's unwinder, linked in statically, says where the program
 //! stands at its exit, and in the check mode whether a walk was right.
 
 use core::ffi::{c_int, c_void};
@@ -10,10 +10,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::book::Book;
 use super::modules::{self, Object};
-use super::unwind::arch::{Registers, with_registers};
+use super::trace_cache::{self, Log};
+use super::unwind::arch::{Registers, Rule, with_registers};
 use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
-use super::unwind::stack::Live;
+use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
 use super::{start, system};
 use crate::ledger::module::NO_MODULE;
@@ -77,12 +78,50 @@ impl Backtrace {
     }
 }
 
-/// The calling thread's backtrace, `caller` being the frame that called the entry point.
+/// The site of the calling thread's backtrace, `caller` being the frame that called the entry
+/// point; `None` where the ledger is full.
+pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
+    let generation = modules::generation();
+    let Some(traces) = trace_cache::enter() else {
+        return intern(book, &capture(caller, None).0);
+    };
+    if let Some(site) = traces.find(caller, generation) {
+        if CHECKED.load(Ordering::Relaxed) {
+            check_site(book, site, caller);
+        }
+        return Some(site);
+    }
+    let log = traces.log();
+    let (backtrace, words) = capture(caller, Some(&log));
+    let site = intern(book, &backtrace)?;
+    if let Words::All { reads_fp } = words {
+        log.keep(caller, reads_fp, generation, site);
+    }
+    Some(site)
+}
+
+/// What a backtrace depends on, beside the loaded code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// The stack words that were logged, the caller's stack pointer and return address, and maybe
+    /// its frame pointer.
+    All {
+        /// The frame pointer as well.
+        reads_fp: bool,
+    },
+    /// Other things too.
+    NotAll,
+}
+
+/// The calling thread's backtrace from `caller` outwards, with its words written to `log`.
 #[inline(never)]
-pub(crate) fn capture(caller: Fast) -> Backtrace {
-    let mut backtrace = Backtrace::empty();
-    let mut stack = Live::current(caller.sp);
-    match walk(Frame::of(caller), &mut Loaded(None), &mut stack, &mut backtrace, true) {
+pub(crate) fn capture(caller: Fast, log: Option<&Log<'_>>) -> (Backtrace, Words) {
+    let mut walked = Walked { backtrace: Backtrace::empty(), fp: FramePointer::Untouched };
+    let mut stack = Logged { live: Live::current(caller.sp), log };
+    let mut code = Loaded::default();
+    let end = walk(Frame::of(caller), &mut code, &mut stack, &mut walked, true);
+    let (mut backtrace, fp) = (walked.backtrace, walked.fp);
+    match end {
         Some(end) => backtrace.truncated = end == End::Cut,
         None => {
             backtrace.len = 0;
@@ -94,34 +133,95 @@ pub(crate) fn capture(caller: Fast) -> Backtrace {
     if CHECKED.load(Ordering::Relaxed) {
         check(&backtrace);
     }
-    backtrace
+    let by_rules = end.is_some() && !code.asked;
+    let words = Words::All { reads_fp: fp == FramePointer::Read };
+    (backtrace, if by_rules { words } else { Words::NotAll })
 }
 
 /// Walks from the heap's own frames outwards, with every register that a function has to keep.
 unsafe extern "C" fn walk_rows(backtrace: *mut Backtrace, registers: &Registers) {
     // SAFETY: `capture` gave the argument and lent it for the call.
     let backtrace = unsafe { &mut *backtrace };
-    let mut stack = Live::current(registers.sp());
-    let end = walk(Frame::new(registers), &mut Loaded(None), &mut stack, backtrace, false);
+    let live = Live::current(registers.sp());
+    let mut walked = Walked { backtrace: Backtrace::empty(), fp: FramePointer::Untouched };
+    let mut stack = Logged { live, log: None };
+    let mut code = Loaded::default();
+    let end = walk(Frame::new(registers), &mut code, &mut stack, &mut walked, false);
+    *backtrace = walked.backtrace;
     backtrace.truncated = end != Some(End::Outermost);
 }
 
-impl Visit for Backtrace {
+/// What a walk has found so far.
+struct Walked {
+    backtrace: Backtrace,
+    fp: FramePointer,
+}
+
+/// What became of the frame pointer that the walk began with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FramePointer {
+    Untouched,
+    Read,
+    Replaced,
+}
+
+impl Visit for Walked {
     #[inline]
     fn frame(&mut self, address: usize, exact: bool) -> Option<()> {
-        self.keep(Place { address, exact })
+        self.backtrace.keep(Place { address, exact })
+    }
+
+    #[inline]
+    fn rule(&mut self, rule: Rule) {
+        if self.fp == FramePointer::Untouched {
+            if rule.reads_frame_pointer() {
+                self.fp = FramePointer::Read;
+            } else if rule.replaces_frame_pointer() {
+                self.fp = FramePointer::Replaced;
+            }
+        }
+    }
+}
+
+/// The thread's stack, with what was read of it written down.
+struct Logged<'a> {
+    live: Live,
+    log: Option<&'a Log<'a>>,
+}
+
+impl Stack for Logged<'_> {
+    #[inline]
+    fn word(&self, address: usize) -> Option<usize> {
+        let value = self.live.word(address)?;
+        if let Some(log) = self.log {
+            log.push(address, value);
+        }
+        Some(value)
+    }
+
+    fn holds(&self, pointer: usize) -> bool {
+        self.live.holds(pointer)
+    }
+
+    fn unknown(pointer: usize) -> Self {
+        Self { live: Live::unknown(pointer), log: None }
     }
 }
 
 /// The unwind data of the loaded objects, the last of which is remembered.
-struct Loaded(Option<Object>);
+#[derive(Default)]
+struct Loaded {
+    last: Option<Object>,
+    asked: bool,
+}
 
 impl Code for Loaded {
     fn function<T>(&mut self, address: usize, f: impl FnOnce(&Function<'_>) -> T) -> Option<T> {
-        if !self.0.is_some_and(|object| object.contains(address)) {
-            self.0 = Object::find(address);
+        self.asked = true;
+        if !self.last.is_some_and(|object| object.contains(address)) {
+            self.last = Object::find(address);
         }
-        let object = self.0.as_ref()?;
+        let object = self.last.as_ref()?;
         let function = frame_table::find(object.unwind_data()?, object.eh_frame_header, address)?;
         Some(f(&function))
     }
@@ -150,6 +250,15 @@ fn check(backtrace: &Backtrace) {
     header.unwinds_checked.fetch_add(1, Ordering::Relaxed);
     if backtrace.frames() != reference.frames() {
         header.unwinds_wrong.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Compares `site`, which the trace cache gave, with a backtrace taken anew.
+#[cold]
+fn check_site(book: &Book, site: u32, caller: Fast) {
+    let (backtrace, _) = capture(caller, None);
+    if intern(book, &backtrace) != Some(site) {
+        book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -257,7 +366,7 @@ mod tests {
     unsafe extern "C" fn capture_from(backtrace: *mut Backtrace, registers: &Registers) {
         let caller = Frame::new(registers).fast().expect("they are known");
         // SAFETY: `capture_here` lent the backtrace for the call.
-        unsafe { *backtrace = capture(caller) };
+        unsafe { *backtrace = capture(caller, None).0 };
     }
 
     #[inline(never)]

@@ -211,8 +211,8 @@ fn put(record: &mut [u8; RECORD], at: usize, bytes: &[u8]) {
     }
 }
 
-/// Grows with each `dlclose`.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
+/// Grows when a `dlclose` begins and when it ends.
+static GENERATION: AtomicU32 = AtomicU32::new(1);
 
 /// How many numbers are remembered by the start of their object's mapping.
 const REMEMBERED: usize = 256;
@@ -225,6 +225,7 @@ static OWN_END: AtomicUsize = AtomicUsize::new(0);
 
 /// An object is about to be closed.
 pub(crate) fn closing() {
+    GENERATION.fetch_add(1, Ordering::AcqRel);
     rule_cache::closing();
 }
 
@@ -232,6 +233,12 @@ pub(crate) fn closing() {
 pub(crate) fn closed() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
     rule_cache::closed();
+}
+
+/// The number of what is loaded now: what was found out under another one may be wrong.
+#[inline]
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Acquire)
 }
 
 /// Whether `address` is in the preload heap's own code.

@@ -10,7 +10,7 @@
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::book::Book;
-use super::{backtrace, heap, modules, next, system};
+use super::{backtrace, heap, modules, next, system, trace_cache};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -143,6 +143,7 @@ fn claim(file: &system::File) -> Option<()> {
     unsafe { place.write(book) };
     BOOK.store(place, Ordering::Relaxed);
     backtrace::configure();
+    system::watch_thread_ends(trace_cache::release);
     let tracing = tracing.cast::<AtomicU32>();
     // SAFETY: the page was just made.
     unsafe { (*tracing).store(1, Ordering::Relaxed) };

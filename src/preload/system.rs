@@ -5,6 +5,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// `errno` values that the heap sets.
 pub(crate) const ENOMEM: c_int = 12;
@@ -74,6 +75,8 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
     #[cfg(leaksnap_preload)]
     fn __cxa_at_quick_exit(call: extern "C" fn(*mut c_void), object: *mut c_void) -> c_int;
+    fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
+    fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
     #[link_name = "abort"]
     fn libc_abort() -> !;
 }
@@ -158,6 +161,25 @@ pub(crate) fn is_readable(address: usize) -> bool {
     let fault = errno() == EFAULT;
     set_errno(before);
     !fault
+}
+
+/// The key of [`at_thread_end`] and one; 0 while there is none.
+static END_KEY: AtomicU32 = AtomicU32::new(0);
+
+/// Has `end` called when a thread ends for which [`at_thread_end`] was called. Called once.
+pub(crate) fn watch_thread_ends(end: unsafe extern "C" fn(*mut c_void)) {
+    let mut key = 0;
+    // SAFETY: the key is writable, and `end` takes what `at_thread_end` is given.
+    if unsafe { pthread_key_create(&mut key, end) } == 0 {
+        END_KEY.store(key.saturating_add(1), Ordering::Release);
+    }
+}
+
+/// Has the watcher called with `value`, which isn't null, when the calling thread ends.
+pub(crate) fn at_thread_end(value: *mut c_void) -> bool {
+    let Some(key) = END_KEY.load(Ordering::Acquire).checked_sub(1) else { return false };
+    // SAFETY: the key was made, and is never deleted.
+    unsafe { pthread_setspecific(key, value) == 0 }
 }
 
 /// Ends the process at once.

@@ -6,12 +6,18 @@
 
 use core::cell::Cell;
 
+use super::trace_cache::Traces;
+
 /// The words of one thread.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Words {
     /// How often the thread said pause and not yet resume.
     paused: Cell<u32>,
+    /// Whether `traces` was decided.
+    decided: Cell<bool>,
+    /// The thread's cache of backtraces; null where it has none.
+    traces: Cell<*const Traces>,
 }
 
 const _: () = assert!(size_of::<Words>() <= 64, "the assembly below reserves 64 bytes");
@@ -81,6 +87,20 @@ pub(crate) fn resume() {
 /// Whether the thread's allocations are traced.
 pub(crate) fn is_traced() -> bool {
     with(|words| words.paused.get() == 0)
+}
+
+/// The thread's cache of backtraces, null where it gets none; `None` where nobody has looked.
+#[inline]
+pub(crate) fn traces() -> Option<*const Traces> {
+    with(|words| words.decided.get().then(|| words.traces.get()))
+}
+
+/// Decides what [`traces`] is.
+pub(crate) fn set_traces(traces: *const Traces) {
+    with(|words| {
+        words.traces.set(traces);
+        words.decided.set(true);
+    });
 }
 
 #[cfg(test)]

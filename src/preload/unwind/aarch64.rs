@@ -178,6 +178,16 @@ impl Rule {
         }
     }
 
+    /// Whether it reads the frame pointer to find the frame.
+    pub(crate) fn reads_frame_pointer(self) -> bool {
+        self.from_frame_pointer
+    }
+
+    /// Whether the caller's frame pointer comes from the stack.
+    pub(crate) fn replaces_frame_pointer(self) -> bool {
+        self.saves_frame_pointer
+    }
+
     /// One frame outwards: the registers of the caller. `word` reads the stack.
     #[inline]
     pub(crate) fn apply(self, frame: Fast, word: impl Fn(usize) -> Option<usize>) -> Option<Fast> {

@@ -54,6 +54,31 @@ impl Live {
         }
     }
 
+    /// Whether each word, an address and a value, is still as it was.
+    ///
+    /// # Safety
+    /// The addresses were read by [`Stack::word`] of a stack with the same stack pointer, in this
+    /// order; none is above `top`.
+    #[inline]
+    pub(crate) unsafe fn is_unchanged(&self, words: &[Cell<[usize; 2]>], top: usize) -> bool {
+        if top >= self.high.get() {
+            // No word is read that a walk would not read now.
+            return words.iter().all(|word| {
+                let [address, value] = word.get();
+                self.word(address) == Some(value)
+            });
+        }
+        words.chunks(8).all(|words| {
+            let changes = words.iter().fold(0, |changes, word| {
+                let [address, value] = word.get();
+                // SAFETY: by the caller's promise the address is aligned and not below `low`,
+                // which depends on the stack pointer alone; it is below `high`.
+                changes | (value ^ unsafe { (address as *const usize).read_volatile() })
+            });
+            changes == 0
+        })
+    }
+
     /// Moves `high` above `address` where the kernel says that all up to there is readable.
     #[cold]
     fn extend(&self, address: usize) -> Option<()> {

@@ -30,6 +30,8 @@ pub(crate) trait Code {
 pub(crate) trait Visit {
     /// The next frame outwards: its address, and whether it is exact. `None` to stop.
     fn frame(&mut self, address: usize, exact: bool) -> Option<()>;
+    /// The frame is left by this rule.
+    fn rule(&mut self, rule: Rule);
 }
 
 /// Walks from `frame` outwards. `None` where a register is needed that the rules, which `rules`
@@ -55,6 +57,7 @@ pub(crate) fn walk(
                 if visit.frame(fast.pc, false).is_none() {
                     return Some(End::Cut);
                 }
+                visit.rule(rule);
                 if caller.pc == 0 {
                     return Some(End::Outermost);
                 }

@@ -2,6 +2,7 @@
 //!
 //! The generator is seeded: a failure comes again. A stack is an array of integers.
 
+use super::super::arch::Rule;
 use super::super::frame::{Fast, Frame};
 use super::super::frame_table::{self, Function};
 use super::super::stack::Stack;
@@ -61,6 +62,8 @@ impl Visit for Count {
         self.0 += 1;
         (self.0 < 128).then_some(())
     }
+
+    fn rule(&mut self, _: Rule) {}
 }
 
 /// Walks a stack of words that are mostly addresses of code and of the stack itself.
