@@ -212,8 +212,8 @@ fn load(memory: &impl Fn(usize) -> Option<usize>, at: usize, size: u8) -> Option
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::arithmetic_side_effects, reason = "a test may panic")]
 mod tests {
-    use super::super::window::Window;
     use super::*;
+    use crate::preload::unwind::window::Window;
 
     fn run(code: &[u8], initial: Option<usize>) -> Option<usize> {
         let cursor = Window::new(0, code).cursor(0).expect("it starts there");

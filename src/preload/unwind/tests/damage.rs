@@ -2,12 +2,12 @@
 //!
 //! The generator is seeded: a failure comes again. A stack is an array of integers.
 
-use super::super::arch::Rule;
-use super::super::frame::{Fast, Frame};
-use super::super::frame_table::{self, Function};
-use super::super::stack::Stack;
-use super::super::walk::{Code, Visit, walk};
-use super::super::window::Window;
+use crate::preload::unwind::arch::Rule;
+use crate::preload::unwind::frame::{Fast, Frame};
+use crate::preload::unwind::frame_table::{self, Function};
+use crate::preload::unwind::stack::Stack;
+use crate::preload::unwind::walk::{Code, Visit, walk};
+use crate::preload::unwind::window::Window;
 
 /// xorshift64* (Vigna, 2016).
 struct Random(u64);
@@ -94,7 +94,7 @@ fn sample() -> (super::Library, Vec<usize>) {
     let rows = library.header + 12;
     for index in (0..2000).step_by(7) {
         let Some(mut row) = window.cursor(rows + index * 8) else { break };
-        code.extend(row.pointer(super::super::window::encoding::TABLE, library.header));
+        code.extend(row.pointer(crate::preload::unwind::window::encoding::TABLE, library.header));
     }
     (library, code)
 }

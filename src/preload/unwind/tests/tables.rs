@@ -6,11 +6,11 @@ use gimli::{
     UnwindSection, UnwindTableRow,
 };
 
-use super::super::arch::{COLUMNS, FRAME_POINTER, PROGRAM_COUNTER, Rule, STACK_POINTER};
-use super::super::frame::Fast;
-use super::super::frame_table;
-use super::super::row::{Cfa, Code, Row, Saved};
 use super::Library;
+use crate::preload::unwind::arch::{COLUMNS, FRAME_POINTER, PROGRAM_COUNTER, Rule, STACK_POINTER};
+use crate::preload::unwind::frame::Fast;
+use crate::preload::unwind::frame_table;
+use crate::preload::unwind::row::{Cfa, Code, Row, Saved};
 
 #[derive(Debug, Default)]
 struct Tally {
