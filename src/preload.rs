@@ -25,6 +25,7 @@ pub(crate) mod backtrace;
 pub(crate) mod book;
 pub(crate) mod entry_points;
 pub(crate) mod heap;
+pub(crate) mod libgcc;
 pub(crate) mod modules;
 pub(crate) mod next;
 pub(crate) mod start;

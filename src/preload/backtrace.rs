@@ -1,14 +1,13 @@
 //! Capturing the backtrace of an allocation.
 //!
 //! [`site`] asks the thread's [`trace_cache`] first. [`capture`] is the one function that knows
-//! how to take a backtrace: it walks the thread's frames with [`unwind`](super::unwind). libgcc's unwinder, linked in statically, says where the program
-//! stands at its exit, and in the check mode whether a walk was right.
+//! how to take a backtrace: it walks the thread's frames with [`unwind`](super::unwind).
 
-use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::book::Book;
+use super::libgcc;
 use super::modules::{self, Object};
 use super::trace_cache::{self, Log};
 use super::unwind::arch::{Registers, Rule, with_registers};
@@ -16,27 +15,11 @@ use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
 use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
-use super::{start, system};
 use crate::ledger::module::NO_MODULE;
 use crate::ledger::site::{Node, ROOT, flag};
 
 /// Frames of a backtrace that are kept, innermost first.
 pub(crate) const MAX_FRAMES: usize = 128;
-
-/// `_URC_NO_REASON`: go on to the next frame.
-const GO_ON: c_int = 0;
-/// `_URC_END_OF_STACK`: stop.
-const STOP: c_int = 5;
-
-unsafe extern "C" {
-    fn _Unwind_Backtrace(
-        each: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-        argument: *mut c_void,
-    ) -> c_int;
-    fn _Unwind_GetCFA(context: *mut c_void) -> usize;
-    fn _Unwind_GetGR(context: *mut c_void, register: c_int) -> usize;
-    fn _Unwind_GetIPInfo(context: *mut c_void, before_instruction: *mut c_int) -> usize;
-}
 
 /// A place in the code: where a callee returns to, or where a signal interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +39,7 @@ pub(crate) struct Backtrace {
 }
 
 impl Backtrace {
-    const fn empty() -> Self {
+    pub(super) const fn empty() -> Self {
         Self { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false }
     }
 
@@ -68,7 +51,7 @@ impl Backtrace {
     }
 
     /// Keeps the next frame outwards, unless it is the preload heap's; `None` where it is full.
-    fn keep(&mut self, place: Place) -> Option<()> {
+    pub(super) fn keep(&mut self, place: Place) -> Option<()> {
         if self.len == 0 && modules::is_own(place.address) && !cfg!(test) {
             return Some(());
         }
@@ -86,7 +69,7 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
         return intern(book, &capture(caller, None).0);
     };
     if let Some(site) = traces.find(caller, generation) {
-        if CHECKED.load(Ordering::Relaxed) {
+        if libgcc::is_checking() {
             check_site(book, site, caller);
         }
         return Some(site);
@@ -130,8 +113,8 @@ pub(crate) fn capture(caller: Fast, log: Option<&Log<'_>>) -> (Backtrace, Words)
             unsafe { with_registers(&raw mut backtrace, walk_rows) };
         }
     }
-    if CHECKED.load(Ordering::Relaxed) {
-        check(&backtrace);
+    if libgcc::is_checking() {
+        libgcc::check(&backtrace);
     }
     let by_rules = end.is_some() && !code.asked;
     let words = Words::All { reads_fp: fp == FramePointer::Read };
@@ -227,32 +210,6 @@ impl Code for Loaded {
     }
 }
 
-/// The variable that makes every backtrace be compared with libgcc's, when it is `1`.
-const CHECK_VARIABLE: &str = "LEAKSNAP_CHECK_UNWINDER";
-
-static CHECKED: AtomicBool = AtomicBool::new(false);
-
-/// Reads the environment: whether each backtrace is compared with libgcc's.
-pub(crate) fn configure() {
-    let asked = system::variable(CHECK_VARIABLE).is_some_and(|value| value.to_bytes() == b"1");
-    CHECKED.store(asked, Ordering::Relaxed);
-}
-
-/// Compares `backtrace` with libgcc's, and counts.
-#[cold]
-#[inline(never)]
-fn check(backtrace: &Backtrace) {
-    let Some(book) = start::book() else { return };
-    let mut reference = Backtrace::empty();
-    // SAFETY: `keep` gets the backtrace as its argument and nothing else uses it meanwhile.
-    unsafe { _Unwind_Backtrace(keep, (&raw mut reference).cast()) };
-    let header = book.header();
-    header.unwinds_checked.fetch_add(1, Ordering::Relaxed);
-    if backtrace.frames() != reference.frames() {
-        header.unwinds_wrong.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// Compares `site`, which the trace cache gave, with a backtrace taken anew.
 #[cold]
 fn check_site(book: &Book, site: u32, caller: Fast) {
@@ -260,69 +217,6 @@ fn check_site(book: &Book, site: u32, caller: Fast) {
     if intern(book, &backtrace) != Some(site) {
         book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-unsafe extern "C" fn keep(context: *mut c_void, argument: *mut c_void) -> c_int {
-    let mut exact = 0;
-    // SAFETY: the unwinder gave the context.
-    let address = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
-    // SAFETY: `check` gave the argument and lent it for the call.
-    let backtrace = unsafe { &mut *argument.cast::<Backtrace>() };
-    if address == 0 || backtrace.keep(Place { address, exact: exact != 0 }).is_none() {
-        return STOP;
-    }
-    GO_ON
-}
-
-/// Where the program stands when it is about to exit.
-#[derive(Debug, Default)]
-pub(crate) struct ExitFrame {
-    /// The stack pointer of the frame that called `exit`: what lies below is dead.
-    pub(crate) stack: usize,
-    /// The callee-saved registers of that frame.
-    pub(crate) registers: [usize; CALLEE_SAVED.len()],
-    /// The objects whose frames belong to the exit itself.
-    machinery: [Option<Object>; 3],
-}
-
-/// DWARF numbers of the callee-saved registers (System V AMD64 ABI, figure 3.36).
-#[cfg(target_arch = "x86_64")]
-const CALLEE_SAVED: [c_int; 6] = [3, 6, 12, 13, 14, 15];
-/// DWARF numbers of the callee-saved registers (AADWARF64).
-#[cfg(target_arch = "aarch64")]
-const CALLEE_SAVED: [c_int; 12] = [19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30];
-
-/// The frame that called `exit` or `_exit`, or that `main` returned to: the innermost one outside
-/// this object, libc and the loader.
-pub(crate) fn exit_frame() -> ExitFrame {
-    let addresses = [
-        exit_frame as *const () as usize,
-        system::program_symbol(c"abort") as usize,
-        system::program_symbol(c"__tls_get_addr") as usize,
-    ];
-    let mut frame = ExitFrame { machinery: addresses.map(Object::find), ..Default::default() };
-    // SAFETY: `find_exit` gets the frame as its argument and nothing else uses it meanwhile.
-    unsafe { _Unwind_Backtrace(find_exit, (&raw mut frame).cast()) };
-    frame
-}
-
-unsafe extern "C" fn find_exit(context: *mut c_void, argument: *mut c_void) -> c_int {
-    let mut exact = 0;
-    // SAFETY: the unwinder gave the context.
-    let address = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
-    // SAFETY: `exit_frame` gave the argument and lent it for the call.
-    let frame = unsafe { &mut *argument.cast::<ExitFrame>() };
-    // The context's frame address is the stack pointer in the frame that made the call.
-    // SAFETY: the unwinder gave the context.
-    frame.stack = unsafe { _Unwind_GetCFA(context) };
-    if frame.machinery.iter().flatten().any(|object| object.contains(address)) {
-        return GO_ON;
-    }
-    for (value, register) in frame.registers.iter_mut().zip(CALLEE_SAVED) {
-        // SAFETY: the unwinder gave the context, and it knows every callee-saved register.
-        *value = unsafe { _Unwind_GetGR(context, register) };
-    }
-    STOP
 }
 
 /// The site of `backtrace` in `book`; `None` where the ledger is full.

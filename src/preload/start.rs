@@ -10,7 +10,7 @@
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::book::Book;
-use super::{backtrace, heap, modules, next, system, trace_cache};
+use super::{heap, libgcc, modules, next, system, trace_cache};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -142,7 +142,7 @@ fn claim(file: &system::File) -> Option<()> {
     // SAFETY: the place is fresh memory of this size and alignment.
     unsafe { place.write(book) };
     BOOK.store(place, Ordering::Relaxed);
-    backtrace::configure();
+    libgcc::configure();
     system::watch_thread_ends(trace_cache::release);
     let tracing = tracing.cast::<AtomicU32>();
     // SAFETY: the page was just made.
@@ -201,7 +201,7 @@ pub(crate) fn exit() {
     if header.stop_at_exit.load(Ordering::Acquire) == 0 {
         return;
     }
-    let frame = backtrace::exit_frame();
+    let frame = libgcc::exit_frame();
     header.exit_thread.store(system::thread(), Ordering::Relaxed);
     header.exit_stack.store(frame.stack as u64, Ordering::Relaxed);
     for (word, value) in header.exit_registers.iter().zip(frame.registers) {

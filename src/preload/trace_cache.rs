@@ -227,3 +227,107 @@ impl Log<'_> {
 }
 
 const _: () = assert!(MOST < WORDS && SETS.is_power_of_two() && WAYS.is_power_of_two());
+
+#[cfg(test)]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
+mod tests {
+    use super::*;
+
+    fn entered() -> Option<Use> {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| system::watch_thread_ends(release));
+        enter()
+    }
+
+    /// A caller whose words are `stack`, which is on the thread's own stack.
+    fn caller(stack: &[Cell<usize>], pc: usize) -> Fast {
+        Fast { pc, sp: stack.as_ptr() as usize, fp: 7 }
+    }
+
+    fn keep(traces: &Use, stack: &[Cell<usize>], caller: Fast, reads_fp: bool, site: u32) {
+        let log = traces.log();
+        for word in stack {
+            log.push(word.as_ptr() as usize, word.get());
+        }
+        log.keep(caller, reads_fp, 1, site);
+    }
+
+    #[test]
+    fn a_hit_needs_everything_unchanged() {
+        let stack: [Cell<usize>; 29] = std::array::from_fn(Cell::new);
+        let traces = entered().expect("the thread has one");
+        let here = caller(&stack, 0x1000);
+        assert_eq!(traces.find(here, 1), None);
+        keep(&traces, &stack, here, false, 42);
+        assert_eq!(traces.find(here, 1), Some(42));
+        assert_eq!(traces.find(here, 2), None, "something was closed");
+        assert_eq!(traces.find(Fast { pc: 0x1001, ..here }, 1), None);
+        assert_eq!(traces.find(Fast { sp: here.sp + 8, ..here }, 1), None);
+        assert_eq!(traces.find(Fast { fp: 8, ..here }, 1), Some(42), "no rule read it");
+        for (index, word) in stack.iter().enumerate() {
+            word.set(999);
+            assert_eq!(traces.find(here, 1), None, "word {index}");
+            word.set(index);
+        }
+        assert_eq!(traces.find(here, 1), Some(42));
+        let other = Fast { pc: 0x2000, ..here };
+        keep(&traces, &stack, other, true, 43);
+        assert_eq!(traces.find(other, 1), Some(43));
+        assert_eq!(traces.find(Fast { fp: 8, ..other }, 1), None, "a rule read it");
+    }
+
+    #[test]
+    fn what_was_overwritten_is_not_found() {
+        let stack: [Cell<usize>; 200] = std::array::from_fn(Cell::new);
+        let traces = entered().expect("the thread has one");
+        let mut found = 0;
+        for round in 0..400_u32 {
+            let here = |round: u32| caller(&stack, 0x1000 + round as usize * 0x40);
+            // A log that isn't kept writes words too.
+            let log = traces.log();
+            (0..MOST).for_each(|_| log.push(stack.as_ptr() as usize, 5));
+            // Sites tell which words the entry was made of.
+            stack[7].set(round as usize);
+            keep(&traces, &stack, here(round), false, round + 1);
+            for earlier in round.saturating_sub(90)..=round {
+                stack[7].set(earlier as usize);
+                let site = traces.find(here(earlier), 1);
+                assert!(site.is_none() || site == Some(earlier + 1), "{earlier}: {site:?}");
+                found += u32::from(site.is_some());
+            }
+        }
+        assert!(found > 400, "some are found: {found}");
+    }
+
+    #[test]
+    fn more_words_than_fit_are_not_kept() {
+        let stack: [Cell<usize>; MOST + 1] = std::array::from_fn(Cell::new);
+        let traces = entered().expect("the thread has one");
+        let here = caller(&stack, 0x3000);
+        keep(&traces, &stack, here, false, 1);
+        assert_eq!(traces.find(here, 1), None);
+        keep(&traces, &stack[..MOST], here, false, 1);
+        assert_eq!(traces.find(here, 1), Some(1));
+    }
+
+    #[test]
+    fn a_cache_in_use_is_not_entered_again() {
+        let outer = entered().expect("the thread has one");
+        assert!(entered().is_none());
+        drop(outer);
+        assert!(entered().is_some());
+    }
+
+    #[test]
+    fn a_thread_that_ends_gives_its_cache_back() {
+        for _ in 0..2 * THREADS {
+            let thread = std::thread::spawn(|| entered().is_some());
+            assert!(thread.join().expect("no panic"));
+        }
+    }
+}
