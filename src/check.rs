@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::child::ledger_file::{DEFAULT_NODES, LedgerFile};
+use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
 use crate::ledger::header::{Header, VERSION, state, trouble};
 use crate::report::table::Memory;
 use crate::report::{Group, Report, Tracing, Verdict};
@@ -139,7 +139,14 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
         })?,
         Err(_) => DEFAULT_NODES,
     };
-    LedgerFile::create(heap, nodes).map_err(|error| Problem::NotChecked(error.to_string()))
+    LedgerFile::create(heap, nodes).map_err(|error| match error {
+        // Heaps are checked where they are read.
+        LedgerError::Size { .. } => Problem::Wrong(format!(
+            "{NODES_VARIABLE} has to be from 2 to {}, not {nodes}",
+            crate::ledger::site::PAUSED
+        )),
+        other => Problem::NotChecked(other.to_string()),
+    })
 }
 
 /// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one

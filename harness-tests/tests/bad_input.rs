@@ -217,4 +217,9 @@ fn a_number_of_frames_that_is_none() {
     let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_FRAMES", "many"));
     let error = "leaksnap: LEAKSNAP_FRAMES has to be a number of frames, not `many`\n";
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(2), error));
+    for number in ["0", "4294967295"] {
+        let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_FRAMES", number));
+        let range = format!("LEAKSNAP_FRAMES has to be from 2 to 67108863, not {number}");
+        assert_eq!((ended.status, ended.stderr), (Some(2), format!("leaksnap: {range}\n")));
+    }
 }
