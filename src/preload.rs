@@ -28,6 +28,7 @@ pub(crate) mod heap;
 pub(crate) mod libgcc;
 pub(crate) mod modules;
 pub(crate) mod next;
+pub(crate) mod path;
 pub(crate) mod start;
 pub(crate) mod system;
 pub(crate) mod thread;

@@ -9,6 +9,7 @@ use core::sync::atomic::Ordering;
 use super::book::Book;
 use super::libgcc;
 use super::modules::{self, Object};
+use super::path::Path;
 use super::trace_cache::{self, Log};
 use super::unwind::arch::{Registers, Rule, with_registers};
 use super::unwind::frame::{Fast, Frame};
@@ -66,7 +67,9 @@ impl Backtrace {
 pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
     let generation = modules::generation();
     let Some(traces) = trace_cache::enter() else {
-        return intern(book, &capture(caller, None).0);
+        let mut walked = Walked::default();
+        capture(caller, None, &mut walked);
+        return intern(book, &walked.backtrace, None);
     };
     if let Some(site) = traces.find(caller, generation) {
         if libgcc::is_checking() {
@@ -75,73 +78,38 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
         return Some(site);
     }
     let log = traces.log();
-    let (backtrace, words) = capture(caller, Some(&log));
-    let site = intern(book, &backtrace)?;
-    if let Words::All { reads_fp } = words {
-        log.keep(caller, reads_fp, generation, site);
+    let mut walked = Walked::default();
+    capture(caller, Some(&log), &mut walked);
+    let site = intern(book, &walked.backtrace, Some((traces.path(), generation)))?;
+    if libgcc::is_checking() && intern(book, &walked.backtrace, None) != Some(site) {
+        book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
+    }
+    if walked.by_rules {
+        log.keep(caller, walked.fp == FramePointer::Read, generation, site);
     }
     Some(site)
 }
 
-/// What a backtrace depends on, beside the loaded code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Words {
-    /// The stack words that were logged, the caller's stack pointer and return address, and maybe
-    /// its frame pointer.
-    All {
-        /// The frame pointer as well.
-        reads_fp: bool,
-    },
-    /// Other things too.
-    NotAll,
-}
-
-/// The calling thread's backtrace from `caller` outwards, with its words written to `log`.
-#[inline(never)]
-pub(crate) fn capture(caller: Fast, log: Option<&Log<'_>>) -> (Backtrace, Words) {
-    let mut walked = Walked { backtrace: Backtrace::empty(), fp: FramePointer::Untouched };
-    let mut stack = Logged { live: Live::current(caller.sp), log };
-    let mut code = Loaded::default();
-    let end = walk(Frame::of(caller), &mut code, &mut stack, &mut walked, true);
-    let (mut backtrace, fp) = (walked.backtrace, walked.fp);
-    match end {
-        Some(end) => backtrace.truncated = end == End::Cut,
-        None => {
-            backtrace.len = 0;
-            // SAFETY: `walk_rows` gets the backtrace as its argument and nothing else uses it
-            // meanwhile.
-            unsafe { with_registers(&raw mut backtrace, walk_rows) };
-        }
-    }
-    if libgcc::is_checking() {
-        libgcc::check(&backtrace);
-    }
-    let by_rules = end.is_some() && !code.asked;
-    let words = Words::All { reads_fp: fp == FramePointer::Read };
-    (backtrace, if by_rules { words } else { Words::NotAll })
-}
-
-/// Walks from the heap's own frames outwards, with every register that a function has to keep.
-unsafe extern "C" fn walk_rows(backtrace: *mut Backtrace, registers: &Registers) {
-    // SAFETY: `capture` gave the argument and lent it for the call.
-    let backtrace = unsafe { &mut *backtrace };
-    let live = Live::current(registers.sp());
-    let mut walked = Walked { backtrace: Backtrace::empty(), fp: FramePointer::Untouched };
-    let mut stack = Logged { live, log: None };
-    let mut code = Loaded::default();
-    let end = walk(Frame::new(registers), &mut code, &mut stack, &mut walked, false);
-    *backtrace = walked.backtrace;
-    backtrace.truncated = end != Some(End::Outermost);
-}
-
-/// What a walk has found so far.
-struct Walked {
+/// What a walk has found.
+#[derive(Debug)]
+pub(crate) struct Walked {
     backtrace: Backtrace,
     fp: FramePointer,
+    /// All that it depends on, beside the loaded code: the words that were logged, the caller's
+    /// stack pointer and return address, and its frame pointer where that was read.
+    by_rules: bool,
+}
+
+impl Default for Walked {
+    #[inline]
+    fn default() -> Self {
+        let backtrace = Backtrace::empty();
+        Self { backtrace, fp: FramePointer::Untouched, by_rules: false }
+    }
 }
 
 /// What became of the frame pointer that the walk began with.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FramePointer {
     Untouched,
     Read,
@@ -164,6 +132,37 @@ impl Visit for Walked {
             }
         }
     }
+}
+
+/// Takes the calling thread's backtrace from `caller` outwards, and writes the stack words that it
+/// depends on to `log`.
+#[inline(never)]
+pub(crate) fn capture(caller: Fast, log: Option<&Log<'_>>, walked: &mut Walked) {
+    let mut stack = Logged { live: Live::current(caller.sp), log };
+    let mut code = Loaded::default();
+    let end = walk(Frame::of(caller), &mut code, &mut stack, walked, true);
+    walked.by_rules = end.is_some() && !code.asked;
+    match end {
+        Some(end) => walked.backtrace.truncated = end == End::Cut,
+        None => {
+            walked.backtrace.len = 0;
+            // SAFETY: `walk_rows` gets what was walked as its argument and nothing else uses it
+            // meanwhile.
+            unsafe { with_registers(&raw mut *walked, walk_rows) };
+        }
+    }
+    if libgcc::is_checking() {
+        libgcc::check(&walked.backtrace);
+    }
+}
+
+/// Walks from the heap's own frames outwards, with every register that a function has to keep.
+unsafe extern "C" fn walk_rows(walked: *mut Walked, registers: &Registers) {
+    // SAFETY: `capture` gave the argument and lent it for the call.
+    let walked = unsafe { &mut *walked };
+    let mut stack = Logged { live: Live::current(registers.sp()), log: None };
+    let end = walk(Frame::new(registers), &mut Loaded::default(), &mut stack, walked, false);
+    walked.backtrace.truncated = end != Some(End::Outermost);
 }
 
 /// The thread's stack, with what was read of it written down.
@@ -213,31 +212,41 @@ impl Code for Loaded {
 /// Compares `site`, which the trace cache gave, with a backtrace taken anew.
 #[cold]
 fn check_site(book: &Book, site: u32, caller: Fast) {
-    let (backtrace, _) = capture(caller, None);
-    if intern(book, &backtrace) != Some(site) {
+    let mut walked = Walked::default();
+    capture(caller, None, &mut walked);
+    if intern(book, &walked.backtrace, None) != Some(site) {
         book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The site of `backtrace` in `book`; `None` where the ledger is full.
-pub(crate) fn intern(book: &Book, backtrace: &Backtrace) -> Option<u32> {
+/// The site of `backtrace` in `book`, found from where it leaves the last one, whose `path` and
+/// generation are known; `None` where the ledger is full.
+fn intern(book: &Book, backtrace: &Backtrace, path: Option<(&Path, u32)>) -> Option<u32> {
     let mut parent = ROOT;
     let mut flags = if backtrace.truncated { flag::TRUNCATED } else { 0 };
-    let mut last: Option<(Object, u16)> = None;
+    let mut last: Option<Object> = None;
+    let mut number = NO_MODULE;
+    let mut steps = path.map(|(path, generation)| path.steps(generation, backtrace.truncated));
     for frame in backtrace.frames().iter().rev() {
-        let known = last.filter(|(object, _)| object.contains(frame.address));
-        let found = known.or_else(|| {
-            let object = Object::find(frame.address)?;
-            Some((object, modules::number(book, &object)))
-        });
-        last = found;
-        let (module, bias) = found.map_or((NO_MODULE, 0), |(object, number)| (number, object.bias));
-        let offset =
-            if module == NO_MODULE { frame.address } else { frame.address.wrapping_sub(bias) };
+        if let Some(steps) = &mut steps
+            && let Some(node) = steps.next(frame)
+        {
+            (parent, flags) = (node, 0);
+            continue;
+        }
+        if !last.is_some_and(|object| object.contains(frame.address)) {
+            last = Object::find(frame.address);
+            number = last.map_or(NO_MODULE, |object| modules::number(book, &object));
+        }
+        let bias = last.filter(|_| number != NO_MODULE).map_or(0, |object| object.bias);
+        let offset = frame.address.wrapping_sub(bias);
         let exact = if frame.exact { flag::EXACT } else { 0 };
-        let node = Node { parent, module, flags: flags | exact, offset: offset as u64 };
+        let node = Node { parent, module: number, flags: flags | exact, offset: offset as u64 };
         parent = book.intern(node)?;
         flags = 0;
+        if let Some(steps) = &mut steps {
+            steps.put(frame, parent);
+        }
     }
     if parent == ROOT {
         // Nothing could be unwound: one nameless frame, so that the allocation has a site.
@@ -257,18 +266,18 @@ pub(crate) fn intern(book: &Book, backtrace: &Backtrace) -> Option<u32> {
 mod tests {
     use super::*;
 
-    unsafe extern "C" fn capture_from(backtrace: *mut Backtrace, registers: &Registers) {
+    unsafe extern "C" fn capture_from(walked: *mut Walked, registers: &Registers) {
         let caller = Frame::new(registers).fast().expect("they are known");
-        // SAFETY: `capture_here` lent the backtrace for the call.
-        unsafe { *backtrace = capture(caller, None).0 };
+        // SAFETY: `capture_here` lent it for the call.
+        capture(caller, None, unsafe { &mut *walked });
     }
 
     #[inline(never)]
     fn capture_here() -> Backtrace {
-        let mut backtrace = Backtrace::empty();
-        // SAFETY: `capture_from` gets the backtrace and nothing else uses it meanwhile.
-        unsafe { with_registers(&raw mut backtrace, capture_from) };
-        backtrace
+        let mut walked = Walked::default();
+        // SAFETY: `capture_from` gets it and nothing else uses it meanwhile.
+        unsafe { with_registers(&raw mut walked, capture_from) };
+        walked.backtrace
     }
 
     #[inline(never)]

@@ -19,14 +19,15 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering, compiler_fence};
 
 use core::cell::Cell;
 
+use super::path::Path;
 use super::unwind::frame::Fast;
 use super::unwind::stack::Live;
 use super::{system, thread};
 
-const WAYS: usize = 4;
+const WAYS: usize = 8;
 const SETS: usize = 128;
 /// Words that a thread keeps; the oldest make room.
-const WORDS: usize = 1 << 14;
+const WORDS: usize = 1 << 15;
 /// The most that one backtrace may need: two for each frame.
 const MOST: usize = 256;
 /// Threads that have a cache at the same time.
@@ -56,6 +57,7 @@ pub(crate) struct Traces {
     /// Words written since the beginning.
     position: Cell<usize>,
     victim: Cell<usize>,
+    path: Path,
     entries: [[Entry; WAYS]; SETS],
     words: [Cell<[usize; 2]>; WORDS],
 }
@@ -170,6 +172,11 @@ impl Use {
         // SAFETY: the words were read when the stack pointer was the same, and `top` is the
         // highest of them.
         unsafe { stack.is_unchanged(words, entry.top.get()) }
+    }
+
+    /// The frames of the last backtrace that was not found.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0.path
     }
 
     /// Starts to write down the words of a backtrace.

@@ -7,7 +7,7 @@ use gimli::{
 };
 
 use super::Library;
-use crate::preload::unwind::arch::{COLUMNS, FRAME_POINTER, PROGRAM_COUNTER, Rule, STACK_POINTER};
+use crate::preload::unwind::arch::{COLUMNS, FRAME_POINTER, Rule, STACK_POINTER};
 use crate::preload::unwind::frame::Fast;
 use crate::preload::unwind::frame_table;
 use crate::preload::unwind::row::{Cfa, Code, Row, Saved};
@@ -51,7 +51,7 @@ fn same_place(library: &Library, ours: Saved, theirs: Option<RegisterRule<usize>
 }
 
 /// What gimli's row makes of three registers, on a stack where each word is its own address.
-fn follow(row: &UnwindTableRow<usize>, frame: Fast) -> Fast {
+fn follow(row: &UnwindTableRow<usize>, return_column: usize, frame: Fast) -> Fast {
     let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
         panic!("a rule for an expression")
     };
@@ -67,7 +67,7 @@ fn follow(row: &UnwindTableRow<usize>, frame: Fast) -> Fast {
         other => panic!("a rule for {other:?}"),
     };
     assert_eq!(value(STACK_POINTER, cfa), cfa, "a rule where the stack pointer is saved");
-    Fast { pc: value(PROGRAM_COUNTER, 0), sp: cfa, fp: value(FRAME_POINTER, frame.fp) }
+    Fast { pc: value(return_column, 0), sp: cfa, fp: value(FRAME_POINTER, frame.fp) }
 }
 
 fn compare(library: &Library) -> Tally {
@@ -102,11 +102,16 @@ fn compare(library: &Library) -> Tally {
                     let ours = ours.saved(column).expect("it is followed");
                     assert!(same_place(library, ours, theirs), "{address:x}, {column}: {ours:?}");
                 }
-                let Some(rule) = Rule::compile(&ours, PROGRAM_COUNTER) else { continue };
+                let column = function.common.return_column as usize;
+                let Some(rule) = Rule::compile(&ours, column) else { continue };
                 tally.rules += 1;
                 let frame = Fast { pc: address, sp: 1 << 40, fp: 1 << 41 };
                 let rule = Rule::decode(rule.encode());
-                assert_eq!(rule.apply(frame, Some), Some(follow(row, frame)), "{address:x}");
+                assert_eq!(
+                    rule.apply(frame, Some),
+                    Some(follow(row, column, frame)),
+                    "{address:x}"
+                );
             }
         }
     }
