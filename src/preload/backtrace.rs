@@ -11,7 +11,7 @@ use super::libgcc;
 use super::modules::{self, Object};
 use super::path::Path;
 use super::trace_cache::{self, Log};
-use super::unwind::arch::{Registers, Rule, with_registers};
+use super::unwind::arch::{Registers, with_registers};
 use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
 use super::unwind::stack::{Live, Stack};
@@ -85,7 +85,7 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
         book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
     }
     if walked.by_rules {
-        log.keep(caller, walked.fp == FramePointer::Read, generation, site);
+        log.keep(caller, walked.reads_fp, generation, site);
     }
     Some(site)
 }
@@ -94,7 +94,7 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
 #[derive(Debug)]
 pub(crate) struct Walked {
     backtrace: Backtrace,
-    fp: FramePointer,
+    reads_fp: bool,
     /// All that it depends on, beside the loaded code: the words that were logged, the caller's
     /// stack pointer and return address, and its frame pointer where that was read.
     by_rules: bool,
@@ -104,16 +104,8 @@ impl Default for Walked {
     #[inline]
     fn default() -> Self {
         let backtrace = Backtrace::empty();
-        Self { backtrace, fp: FramePointer::Untouched, by_rules: false }
+        Self { backtrace, reads_fp: false, by_rules: false }
     }
-}
-
-/// What became of the frame pointer that the walk began with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FramePointer {
-    Untouched,
-    Read,
-    Replaced,
 }
 
 impl Visit for Walked {
@@ -123,14 +115,8 @@ impl Visit for Walked {
     }
 
     #[inline]
-    fn rule(&mut self, rule: Rule) {
-        if self.fp == FramePointer::Untouched {
-            if rule.reads_frame_pointer() {
-                self.fp = FramePointer::Read;
-            } else if rule.replaces_frame_pointer() {
-                self.fp = FramePointer::Replaced;
-            }
-        }
+    fn frame_pointer(&mut self) {
+        self.reads_fp = true;
     }
 }
 
@@ -140,7 +126,8 @@ impl Visit for Walked {
 pub(crate) fn capture(caller: Fast, log: Option<&Log<'_>>, walked: &mut Walked) {
     let mut stack = Logged { live: Live::current(caller.sp), log };
     let mut code = Loaded::default();
-    let end = walk(Frame::of(caller), &mut code, &mut stack, walked, true);
+    let frame = Frame::of(caller, |_| None);
+    let end = walk(frame, &mut code, &mut stack, walked, true);
     walked.by_rules = end.is_some() && !code.asked;
     match end {
         Some(end) => walked.backtrace.truncated = end == End::Cut,

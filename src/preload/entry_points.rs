@@ -34,7 +34,7 @@ macro_rules! traced_entry_points {
 
         $(const _: () = {
             extern "C" fn go_on($($argument: $type,)* sp: usize, fp: usize, pc: usize) -> $result {
-                let $caller = Fast { pc, sp, fp };
+                let $caller = Fast { pc, sp, fp, fp_is_saved: false };
                 $body
             }
 

@@ -10,7 +10,7 @@
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::book::Book;
-use super::{heap, libgcc, modules, next, system, trace_cache};
+use super::{heap, libgcc, next, system, thread, trace_cache};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -182,10 +182,20 @@ pub(crate) fn construct() {
     let Some(book) = book() else { return };
     let header = book.header();
     header.before_ready.fetch_add(BEFORE_READY.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-    let in_front = system::program_symbol(c"malloc") as usize;
-    if !modules::is_own(in_front) {
+    if !is_in_front() {
         header.state.store(state::INTERPOSED, Ordering::Release);
     }
+}
+
+/// Whether the program's `malloc` is this heap's. The address does not tell: in a program at a
+/// fixed address, `malloc` is a stub of the program's own that leads here.
+fn is_in_front() -> bool {
+    thread::pause();
+    let block = system::program_malloc(1);
+    thread::resume();
+    let ours = heap::granule(block as usize).is_some();
+    system::program_free(block);
+    ours
 }
 
 /// The process is about to exit: tells the parent, and waits where the parent asked for it.

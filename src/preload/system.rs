@@ -326,6 +326,33 @@ pub(crate) fn program_symbol(name: &CStr) -> *mut c_void {
     unsafe { dlsym(ptr::null_mut(), name.as_ptr()) }
 }
 
+/// Calls `malloc` as the program does; null where it has none.
+pub(crate) fn program_malloc(size: usize) -> *mut c_void {
+    let found = program_symbol(c"malloc");
+    if found.is_null() {
+        return found;
+    }
+    // SAFETY: dlsym gave `malloc`, which has this type.
+    let malloc = unsafe {
+        core::mem::transmute::<*mut c_void, unsafe extern "C" fn(usize) -> *mut c_void>(found)
+    };
+    // SAFETY: malloc takes any size.
+    unsafe { malloc(size) }
+}
+
+/// Calls `free` as the program does, on a block of [`program_malloc`].
+pub(crate) fn program_free(block: *mut c_void) {
+    let found = program_symbol(c"free");
+    if found.is_null() {
+        return;
+    }
+    // SAFETY: dlsym gave `free`, which has this type.
+    let free =
+        unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
+    // SAFETY: the block is the program's own malloc's, and nobody else has it.
+    unsafe { free(block) }
+}
+
 /// Sleeps while `*word == value`, at most `seconds`; may return early.
 pub(crate) fn futex_wait(word: &core::sync::atomic::AtomicU32, value: u32, seconds: i64) {
     const FUTEX_WAIT: c_long = 0;

@@ -253,7 +253,7 @@ mod tests {
 
     /// A caller whose words are `stack`, which is on the thread's own stack.
     fn caller(stack: &[Cell<usize>], pc: usize) -> Fast {
-        Fast { pc, sp: stack.as_ptr() as usize, fp: 7 }
+        Fast { pc, sp: stack.as_ptr() as usize, fp: 7, fp_is_saved: false }
     }
 
     fn keep(traces: &Use, stack: &[Cell<usize>], caller: Fast, reads_fp: bool, site: u32) {

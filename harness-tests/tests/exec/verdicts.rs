@@ -142,3 +142,10 @@ fn a_library_that_was_closed_keeps_its_name() {
         .expect(1, Some(0))
         .expect_groups(&[("leak/lost", 2, 246, "lose_first"), ("leak/lost", 1, 45, "lose_second")]);
 }
+
+#[test]
+fn a_program_at_a_fixed_address_is_checked() {
+    let program = Program::compile_with("takes_the_address_of_malloc.c", &["-no-pie", "-fno-pic"]);
+    let checked = Exec::of(program.with([])).check();
+    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 24, "lose_a_block")]);
+}

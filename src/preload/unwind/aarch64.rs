@@ -183,23 +183,18 @@ impl Rule {
         self.from_frame_pointer
     }
 
-    /// Whether the caller's frame pointer comes from the stack.
-    pub(crate) fn replaces_frame_pointer(self) -> bool {
-        self.saves_frame_pointer
-    }
-
     /// One frame outwards: the registers of the caller. `word` reads the stack.
     #[inline]
     pub(crate) fn apply(self, frame: Fast, word: impl Fn(usize) -> Option<usize>) -> Option<Fast> {
-        let from = if self.from_frame_pointer { frame.fp } else { frame.sp };
+        let from = if self.from_frame_pointer { frame.frame_pointer(&word)? } else { frame.sp };
         let cfa = from.wrapping_add(self.cfa);
         let at = cfa.wrapping_sub(self.at);
-        let (fp, link) = if self.saves_frame_pointer {
-            (word(at)?, word(at.wrapping_add(WORD))?)
+        let (fp, fp_is_saved, link) = if self.saves_frame_pointer {
+            (at, true, word(at.wrapping_add(WORD))?)
         } else {
-            (frame.fp, word(at)?)
+            (frame.fp, frame.fp_is_saved, word(at)?)
         };
-        Some(Fast { pc: return_address(link), sp: cfa, fp })
+        Some(Fast { pc: return_address(link), sp: cfa, fp, fp_is_saved })
     }
 }
 

@@ -19,6 +19,17 @@ pub(crate) struct Fast {
     pub(crate) sp: usize,
     /// The frame pointer, or whatever else the register holds.
     pub(crate) fp: usize,
+    /// `fp` is not the value but the address where it was saved: most are never asked for, and
+    /// what was not read is nothing that a backtrace depends on.
+    pub(crate) fp_is_saved: bool,
+}
+
+impl Fast {
+    /// The frame pointer.
+    #[inline]
+    pub(crate) fn frame_pointer(&self, word: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        if self.fp_is_saved { word(self.fp) } else { Some(self.fp) }
+    }
 }
 
 /// One frame's registers, as far as they are known.
@@ -57,18 +68,20 @@ impl Frame {
     }
 
     /// The frame of which only the registers are known that rules work on.
-    pub(crate) fn of(fast: Fast) -> Self {
+    pub(crate) fn of(fast: Fast, word: impl Fn(usize) -> Option<usize>) -> Self {
         let mut frame = Self { values: [0; COLUMNS], known: 0, exact: false };
         frame.set(PROGRAM_COUNTER, fast.pc);
         frame.set(STACK_POINTER, fast.sp);
-        frame.set(FRAME_POINTER, fast.fp);
+        if let Some(fp) = fast.frame_pointer(word) {
+            frame.set(FRAME_POINTER, fp);
+        }
         frame
     }
 
     /// The registers that rules work on, where they are known.
     pub(crate) fn fast(&self) -> Option<Fast> {
         let (pc, sp) = (self.get(PROGRAM_COUNTER)?, self.get(STACK_POINTER)?);
-        Some(Fast { pc, sp, fp: self.get(FRAME_POINTER)? })
+        Some(Fast { pc, sp, fp: self.get(FRAME_POINTER)?, fp_is_saved: false })
     }
 
     /// Where the frame goes on.

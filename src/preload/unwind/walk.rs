@@ -30,8 +30,8 @@ pub(crate) trait Code {
 pub(crate) trait Visit {
     /// The next frame outwards: its address, and whether it is exact. `None` to stop.
     fn frame(&mut self, address: usize, exact: bool) -> Option<()>;
-    /// The frame is left by this rule.
-    fn rule(&mut self, rule: Rule);
+    /// A rule read the frame pointer that the walk, or its last row, began with.
+    fn frame_pointer(&mut self);
 }
 
 /// Walks from `frame` outwards. `None` where a register is needed that the rules, which `rules`
@@ -57,7 +57,9 @@ pub(crate) fn walk(
                 if visit.frame(fast.pc, false).is_none() {
                     return Some(End::Cut);
                 }
-                visit.rule(rule);
+                if rule.reads_frame_pointer() && !fast.fp_is_saved {
+                    visit.frame_pointer();
+                }
                 if caller.pc == 0 {
                     return Some(End::Outermost);
                 }
@@ -65,7 +67,7 @@ pub(crate) fn walk(
                 moved = true;
             }
             if moved {
-                frame = Frame::of(fast);
+                frame = Frame::of(fast, |at| stack.word(at));
             }
         }
         if visit.frame(frame.pc(), frame.exact).is_none() {

@@ -166,19 +166,17 @@ impl Rule {
         self.from_frame_pointer
     }
 
-    /// Whether the caller's frame pointer comes from the stack.
-    pub(crate) fn replaces_frame_pointer(self) -> bool {
-        self.fp_at != 0
-    }
-
     /// One frame outwards: the registers of the caller. `word` reads the stack.
     #[inline]
     pub(crate) fn apply(self, frame: Fast, word: impl Fn(usize) -> Option<usize>) -> Option<Fast> {
-        let from = if self.from_frame_pointer { frame.fp } else { frame.sp };
+        let from = if self.from_frame_pointer { frame.frame_pointer(&word)? } else { frame.sp };
         let cfa = from.wrapping_add(self.cfa);
         let pc = word(cfa.wrapping_sub(WORD))?;
-        let fp = if self.fp_at == 0 { frame.fp } else { word(cfa.wrapping_sub(self.fp_at))? };
-        Some(Fast { pc, sp: cfa, fp })
+        let (fp, fp_is_saved) = match self.fp_at {
+            0 => (frame.fp, frame.fp_is_saved),
+            at => (cfa.wrapping_sub(at), true),
+        };
+        Some(Fast { pc, sp: cfa, fp, fp_is_saved })
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The generator is seeded: a failure comes again. A stack is an array of integers.
 
-use crate::preload::unwind::arch::Rule;
 use crate::preload::unwind::frame::{Fast, Frame};
 use crate::preload::unwind::frame_table::{self, Function};
 use crate::preload::unwind::stack::Stack;
@@ -63,7 +62,7 @@ impl Visit for Count {
         (self.0 < 128).then_some(())
     }
 
-    fn rule(&mut self, _: Rule) {}
+    fn frame_pointer(&mut self) {}
 }
 
 /// Walks a stack of words that are mostly addresses of code and of the stack itself.
@@ -79,10 +78,11 @@ fn wander(table: &mut Table<'_>, code: &[usize], random: &mut Random) -> usize {
         pc: code[random.below(code.len())] + random.below(64),
         sp: STACK + random.below(200) * 8,
         fp: words[random.below(256)],
+        fp_is_saved: false,
     };
     let mut count = Count(0);
     // Rules would outlive the damage: rows alone.
-    let _ = walk(Frame::of(start), table, &mut Words(&words), &mut count, false);
+    let _ = walk(Frame::of(start, |_| None), table, &mut Words(&words), &mut count, false);
     count.0
 }
 
