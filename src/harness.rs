@@ -66,13 +66,23 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
     let closures = (setup.closures)();
     let files = match (&arguments.filter, arguments.exact && !arguments.list) {
         // One test by its name: there is no need to look at the others.
-        (Some(name), true) => vec![root.join(format!("{name}.toml"))],
+        (Some(name), true) => {
+            let file = root.join(format!("{name}.toml"));
+            file.is_file().then_some(file).into_iter().collect()
+        }
         // A test of closures alone needs no folder.
         _ if !closures.is_empty() && !root.exists() => Vec::new(),
-        _ => scenario::find_all(&root).map_err(|error| error.to_string())?,
+        _ => {
+            let found = scenario::find_all(&root).map_err(|error| error.to_string())?;
+            if found.is_empty() && closures.is_empty() {
+                // Nothing that is checked is not clean.
+                return Err(format!("{}: there is no scenario (NAME.toml) in it", root.display()));
+            }
+            found
+        }
     };
     let mut sources: Vec<(String, Source)> = Vec::new();
-    for file in files.into_iter().filter(|file| file.is_file()) {
+    for file in files {
         // Errors and snapshots name the file as the author knows it.
         let shown = shown(&manifest, &file);
         sources.push((scenario::name_of(&root, &file), Source::File { file, shown }));

@@ -70,7 +70,10 @@ fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
             (Ok(tracing), Request::Step(words)) => step(&commands, &words, tracing),
             (Ok(tracing), Request::Closure(name)) => {
                 match closures.iter().find(|closure| closure.name() == name) {
-                    Some(closure) => closure.run(&mut channel, tracing),
+                    Some(closure) => match closure.run(&mut channel, tracing) {
+                        Some(reply) => reply,
+                        None => break,
+                    },
                     None => Reply::Refused(format!("no scenario `{name}`")),
                 }
             }

@@ -46,7 +46,7 @@ mod traceback;
 mod verdict;
 
 pub use command::run as command;
-pub use host::closure::{ClosureScenario, IntoResult, Run, scenario};
+pub use host::closure::{ClosureScenario, IntoResult, Run, RunError, scenario};
 #[doc(hidden)]
 pub use insta;
 // Its sources are in the preload heap; only the preload heap's unit tests link it.

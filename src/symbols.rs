@@ -73,7 +73,7 @@ impl Symbolizer {
         let builder = symbolize::Symbolizer::builder()
             .enable_code_info(true)
             .enable_inlined_fns(true)
-            .enable_demangling(true)
+            .enable_demangling(false)
             // The files stay as they are while one report is made.
             .enable_auto_reload(false);
         let blazesym = match debug_files {

@@ -188,19 +188,22 @@ fn judge(
     if let Some(reason) = &seen.unreadable {
         return Err(Problem::NotChecked(format!("at the program's exit: {reason}")));
     }
-    match seen.exit {
-        Exit { signal: Some(signal), .. } => return Err(Problem::Killed { what: what(), signal }),
-        Exit { code: Some(code), .. } if code != 0 => {
-            return Err(Problem::Failed(format!("{} ended with exit code {code}", what())));
-        }
-        _ => {}
+    if let Some(signal) = seen.exit.signal {
+        return Err(Problem::Killed { what: what(), signal });
     }
+    let code = seen.exit.code.unwrap_or_default();
     if seen.at_exit.is_none() {
         let reason = "the program ended without the preload heap seeing its exit: it called \
                       exit_group itself, or executed a program that is not preloaded";
-        return Err(Problem::NotChecked(reason.into()));
+        return Err(Problem::NotChecked(match code {
+            0 => reason.into(),
+            _ => format!("{reason} (exit code {code})"),
+        }));
     }
-    Ok(())
+    match code {
+        0 => Ok(()),
+        _ => Err(Problem::Failed(format!("{} ended with exit code {code}", what()))),
+    }
 }
 
 /// Signals that would end this process, kept for the child: the terminal sends some of them to

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::output::{Options, Output};
+use super::output::{Options, Output, say};
 use super::problem_text;
 use crate::check::program::{Program, check};
 use crate::scenario::{DEFAULT_HEAP, heap_size};
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     let mut output = match Output::open(&arguments.options) {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("leaksnap: {error}");
+            say(&format!("leaksnap: {error}\n"));
             return 2;
         }
     };
@@ -45,11 +45,11 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         memory: false,
     });
     if let Err(error) = output.write(&outcome) {
-        eprintln!("leaksnap: write the report: {error}");
+        say(&format!("leaksnap: write the report: {error}\n"));
         return 2;
     }
     if let Some(text) = problem_text(&outcome) {
-        eprint!("{text}");
+        say(&text);
     }
     outcome.status()
 }

@@ -69,14 +69,23 @@ impl<'a> Output<'a> {
         self.text(&report)
     }
 
-    /// Writes `text` where the reports go.
-    ///
-    /// # Errors
-    /// Where it can't be written.
-    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+    fn text(&mut self, text: &str) -> io::Result<()> {
         match &mut self.file {
             Some(file) => file.write_all(text.as_bytes()),
-            None => io::stderr().lock().write_all(text.as_bytes()),
+            None => {
+                say(text);
+                Ok(())
+            }
         }
     }
+}
+
+/// Writes to standard error. Where nobody listens any longer the exit status has to do.
+pub(super) fn say(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes to standard output; as [`say`].
+pub(super) fn show(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::output::{Options, Output};
+use super::output::{Options, Output, say, show};
 use super::{problem_text, worse};
 use crate::check::{self, Outcome};
 use crate::report::table;
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     let mut output = match Output::open(&arguments.options) {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("leaksnap: {error}");
+            say(&format!("leaksnap: {error}\n"));
             return 2;
         }
     };
@@ -41,29 +41,29 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
     let scenario = match Scenario::load(file) {
         Ok(scenario) => scenario,
         Err(error) => {
-            eprintln!("leaksnap: {error}");
+            say(&format!("leaksnap: {error}\n"));
             return 2;
         }
     };
     let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
     let outcome = check::scenario(&scenario, file, &name, arguments.memory);
     if arguments.show_output || outcome.problem.is_some() {
-        print!("{}", outcome.output);
+        show(&outcome.output);
     }
     if arguments.memory && outcome.problem.is_none() {
         let memory = &outcome.memory;
-        print!("{}\n{}", table::heap(memory), table::write(&memory.rows, usize::MAX));
+        show(&format!("{}\n{}", table::heap(memory), table::write(&memory.rows, usize::MAX)));
     }
     finish(&outcome, output)
 }
 
 fn finish(outcome: &Outcome, output: &mut Output<'_>) -> u8 {
     if let Err(error) = output.write(outcome) {
-        eprintln!("leaksnap: write the report: {error}");
+        say(&format!("leaksnap: write the report: {error}\n"));
         return 2;
     }
     if let Some(text) = problem_text(outcome) {
-        eprint!("{text}");
+        say(&text);
     }
     outcome.status()
 }

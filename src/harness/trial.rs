@@ -72,10 +72,10 @@ impl Case {
         let (accepted, accepted_body) = golden.accepted()?.unwrap_or_default();
         let difference = snapshot::compare(&accepted, &found);
         if !difference.fails() && !difference.is_outdated() {
-            // The same to the letter: insta is told that the snapshot is still needed. The same
-            // in other words: it stays as it is.
-            if !accepted.is_empty() && body.trim_end() == accepted_body.trim_end() {
-                golden.assert(self.assert, &body);
+            if !accepted.is_empty() {
+                // The same, if in other words: it stays as it is, and insta is told that it is
+                // needed.
+                golden.assert(self.assert, &accepted_body);
             }
             golden.forget_pending();
             return Ok(());
@@ -86,8 +86,7 @@ impl Case {
             // Clean is no snapshot: there is nothing to review, only a file to remove.
             golden.forget_pending();
             let gone = format!(
-                "nothing leaks in {} any longer: remove {} (`cargo insta test --unreferenced=delete` \
-                 does)",
+                "nothing leaks in {} any longer: remove {}",
                 self.name,
                 golden.path().display()
             );

@@ -28,7 +28,7 @@ impl fmt::Debug for ClosureScenario {
     }
 }
 
-/// What a scenario's closure may return: nothing, or a `Result` whose error fails the trial.
+/// What a scenario and an iteration may return: nothing, or a `Result` whose error fails the trial.
 pub trait IntoResult {
     /// The result, with the error as text.
     ///
@@ -43,11 +43,16 @@ impl IntoResult for () {
     }
 }
 
-impl<E: fmt::Display> IntoResult for Result<(), E> {
+impl<T, E: fmt::Display> IntoResult for Result<T, E> {
     fn into_result(self) -> Result<(), String> {
-        self.map_err(|error| error.to_string())
+        self.map(drop).map_err(|error| error.to_string())
     }
 }
+
+/// An iteration that failed, or could not be run.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RunError(String);
 
 /// A scenario that runs `body` in a child process of its own. `body` calls [`Run::repeat`] once;
 /// what it does around that is not measured.
@@ -71,6 +76,7 @@ pub struct Run<'a> {
     tracing: &'a Tracing,
     warmup: u32,
     repeated: bool,
+    over: bool,
 }
 
 impl Run<'_> {
@@ -83,28 +89,45 @@ impl Run<'_> {
 
     /// Runs `iteration` for the warm-up and then `times` times, each in an epoch of its own.
     ///
+    /// # Errors
+    /// Where an iteration returned an error; no further one is run. Returned from the scenario
+    /// it fails the trial, as does an error that is dropped: what was not run is not clean.
+    ///
     /// # Panics
-    /// Where it is called twice, with no iterations, or when the parent is gone; the trial fails
-    /// with the message.
-    pub fn repeat<R>(&mut self, times: u32, mut iteration: impl FnMut() -> R) {
+    /// Where it is called twice, or with no iterations; the trial fails with the message.
+    pub fn repeat<R: IntoResult>(
+        &mut self,
+        times: u32,
+        mut iteration: impl FnMut() -> R,
+    ) -> Result<(), RunError> {
         assert!(!self.repeated, "`repeat` is called once in a scenario");
         assert!(times > 0, "`repeat` needs at least one iteration");
         self.repeated = true;
-        let mut iteration = || drop(iteration());
-        if let Err(error) = self.iterate(times, &mut iteration) {
-            panic!("the parent is gone: {error}");
-        }
+        let mut iteration = || iteration().into_result();
+        self.iterate(times, &mut iteration).map_err(|error| {
+            self.over = true;
+            RunError(format!("the parent is gone: {error}"))
+        })?
     }
 
-    fn iterate(&mut self, times: u32, iteration: &mut dyn FnMut()) -> io::Result<()> {
+    fn iterate(
+        &mut self,
+        times: u32,
+        iteration: &mut dyn FnMut() -> Result<(), String>,
+    ) -> io::Result<Result<(), RunError>> {
         self.channel.send(&Reply::Repeat { warmup: self.warmup, repeat: times })?;
         loop {
             match self.channel.receive()? {
-                Some(Request::Iterate) => {
-                    self.tracing.traced(|| call(iteration));
-                    self.channel.send(&Reply::Done)?;
-                }
-                Some(Request::GoOn) => return Ok(()),
+                Some(Request::Iterate) => match self.tracing.traced(|| call(iteration)) {
+                    Ok(()) => self.channel.send(&Reply::Done)?,
+                    Err(reason) => {
+                        // The answer now: whatever the scenario makes of the error, it failed.
+                        self.channel.send(&Reply::Failed(reason.clone()))?;
+                        self.over = true;
+                        return Ok(Err(RunError(reason)));
+                    }
+                },
+                Some(Request::GoOn) => return Ok(Ok(())),
                 _ => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
@@ -113,9 +136,8 @@ impl Run<'_> {
 
 /// A frame that no optimisation removes: tracebacks end above it.
 #[inline(never)]
-fn call(iteration: &mut dyn FnMut()) {
-    iteration();
-    std::hint::black_box(());
+fn call(iteration: &mut dyn FnMut() -> Result<(), String>) -> Result<(), String> {
+    std::hint::black_box(iteration())
 }
 
 impl ClosureScenario {
@@ -123,9 +145,15 @@ impl ClosureScenario {
         self.name
     }
 
-    pub(super) fn run(&self, channel: &mut Channel, tracing: &Tracing) -> Reply {
-        let mut run = Run { channel, tracing, warmup: DEFAULT_WARMUP, repeated: false };
-        match catch_unwind(AssertUnwindSafe(|| (self.body)(&mut run))) {
+    /// Runs the closure to its end; the reply, unless the parent has heard it or is gone.
+    pub(super) fn run(&self, channel: &mut Channel, tracing: &Tracing) -> Option<Reply> {
+        let warmup = DEFAULT_WARMUP;
+        let mut run = Run { channel, tracing, warmup, repeated: false, over: false };
+        let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut run)));
+        if run.over {
+            return None;
+        }
+        Some(match result {
             Ok(Ok(())) if !run.repeated => {
                 Reply::Failed("it never called `run.repeat`: nothing was measured".into())
             }
@@ -136,6 +164,6 @@ impl ClosureScenario {
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
                 Reply::Failed(format!("it panicked: {}", text.unwrap_or("with no message")))
             }
-        }
+        })
     }
 }

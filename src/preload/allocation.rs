@@ -4,7 +4,7 @@
 //! is allocated, so that two threads never hold one granule. At a kill, only the allocation in
 //! flight of each thread can be missing.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -42,6 +42,19 @@ fn current_site(book: &Book, caller: Fast) -> u32 {
 fn enter_at(book: &Book, granule: u64, site: u32, size: usize) {
     let epoch = book.header().epoch.load(Ordering::Relaxed);
     book.enter(granule, Entry { site, epoch, size: size as u64 });
+}
+
+/// Whether `block` is where a block can start.
+fn is_start(block: *mut c_void) -> bool {
+    (block as usize).is_multiple_of(heap::MIN_BLOCK)
+}
+
+/// Ends the program as glibc does, where it frees what is not allocated: every block that is has
+/// an entry, and the heap would go on with a damaged free list.
+#[cold]
+fn stop(why: &CStr) -> ! {
+    system::say(why);
+    system::abort()
 }
 
 /// Where the heap has no memory: whether it could not serve what libc could have.
@@ -127,8 +140,10 @@ pub(crate) unsafe fn free(block: *mut c_void) {
     let errno = system::errno();
     match heap::granule(block as usize) {
         Some(granule) => {
-            if let Some(book) = start::book() {
-                book.remove(granule);
+            if let Some(book) = start::book()
+                && (!is_start(block) || book.remove(granule).is_none())
+            {
+                stop(c"free(): invalid pointer\n");
             }
             // SAFETY: the block is in our region, so it is this heap's.
             unsafe { heap::free(block) };
@@ -161,6 +176,9 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
         return ptr::null_mut();
     }
     let book = start::book();
+    if book.is_some_and(|book| !is_start(block) || book.site(granule).is_none()) {
+        stop(c"realloc(): invalid pointer\n");
+    }
     // The backtrace first: the time in which the block has no entry stays short.
     let site = book.and_then(|book| match (book.site(granule)?, thread::is_traced()) {
         (PAUSED, _) => Some(PAUSED),

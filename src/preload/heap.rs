@@ -18,7 +18,8 @@ pub(crate) const MAX_ALIGN: usize = 64 << 10;
 /// Where a region starts: a multiple of a huge page, and of mimalloc's slices.
 const REGION_ALIGN: usize = 2 << 20;
 
-const MIN_BLOCK: usize = 16;
+/// Blocks are this large at least, and start at multiples of it.
+pub(crate) const MIN_BLOCK: usize = 16;
 const _: () = assert!(MIN_BLOCK as u64 == GRANULE, "a block has a granule to itself");
 
 // `mi_option_t` of mimalloc 3.3.

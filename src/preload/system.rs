@@ -29,6 +29,7 @@ const SEEK_END: c_long = 2;
 
 #[cfg(target_arch = "x86_64")]
 mod number {
+    pub(super) const WRITE: i64 = 1;
     pub(super) const LSEEK: i64 = 8;
     pub(super) const OPENAT: i64 = 257;
     pub(super) const READLINKAT: i64 = 267;
@@ -43,6 +44,7 @@ mod number {
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
+    pub(super) const WRITE: i64 = 64;
     pub(super) const LSEEK: i64 = 62;
     pub(super) const OPENAT: i64 = 56;
     pub(super) const READLINKAT: i64 = 78;
@@ -115,6 +117,13 @@ pub(crate) fn parent() -> u32 {
     // SAFETY: getppid has no preconditions.
     let pid = unsafe { syscall(number::GETPPID) };
     u32::try_from(pid).unwrap_or_default()
+}
+
+/// Writes `text` to standard error.
+pub(crate) fn say(text: &CStr) {
+    const STDERR: c_long = 2;
+    // SAFETY: the text is readable for its length.
+    unsafe { syscall(number::WRITE, STDERR, text.as_ptr(), text.count_bytes()) };
 }
 
 /// The calling thread's number.

@@ -1,18 +1,32 @@
-//! Function names as people know them: without what compilers and linkers append.
+//! Function names as people know them: demangled, without what compilers and linkers append.
 //!
-//! The rules see demangled names, and only cut; a name that would be empty stays as it was.
+//! Only names with a mangling's prefix are demangled: to the Itanium ABI `f` is a `float`, to C it
+//! is a function. The rules behind that only cut; a name that would be empty stays as it was.
+
+use std::borrow::Cow;
 
 /// What compilers append when they split or copy a function; a number may follow.
 const SUFFIXES: [&str; 6] = ["part", "cold", "isra", "constprop", "lto_priv", "llvm"];
 
-/// `name` without its symbol version, clone suffixes and Rust's hashes.
+/// `name` demangled, without its symbol version, clone suffixes and Rust's hashes.
 pub(super) fn clean(name: &str) -> String {
-    let name = without_version(name);
-    let mut name = without_crate_hashes(name);
+    let name = demangled(without_version(name));
+    let mut name = without_crate_hashes(&name);
     while let Some(shorter) = without_suffix(&name).or_else(|| without_hash(&name)) {
         name = shorter.to_owned();
     }
     name
+}
+
+fn demangled(name: &str) -> Cow<'_, str> {
+    if !["_Z", "__Z", "_R"].iter().any(|prefix| name.starts_with(prefix)) {
+        return name.into();
+    }
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return format!("{rust:#}").into();
+    }
+    let cpp = cpp_demangle::Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok());
+    cpp.map_or(name.into(), Into::into)
 }
 
 /// Drops `@VERSION` and `@@VERSION`.
@@ -75,6 +89,15 @@ mod tests {
     fn each_rule_has_a_case() {
         let cases = [
             ("malloc", "malloc"),
+            // C's: no mangling, though the Itanium ABI has types of these names.
+            ("f", "f"),
+            ("pp", "pp"),
+            ("St", "St"),
+            ("_ZN3foo3barEv", "foo::bar()"),
+            ("_Z4growi.cold", "grow(int)"),
+            ("_ZN6parser5parse17h0123456789abcdefE", "parser::parse"),
+            ("_RNvCs1234_6parser5parse", "parser::parse"),
+            ("_Znot_a_name", "_Znot_a_name"),
             ("malloc@@GLIBC_2.2.5", "malloc"),
             ("EVP_DigestInit_ex@OPENSSL_3.0.0", "EVP_DigestInit_ex"),
             ("@", "@"),

@@ -166,3 +166,14 @@ fn a_shell_and_its_children_are_bounded() {
     lines.sort();
     assert_eq!(lines, ["", "1", "2", "3", "4", "5"]);
 }
+
+#[test]
+fn a_free_of_what_is_not_allocated_ends_the_program_as_with_glibc() {
+    // gcc removes pairs of malloc and free that it knows.
+    let program = Program::compile_with("frees_twice.c", &["-O0", "-fno-builtin"]);
+    for how in ["twice", "inside", "between", "realloc"] {
+        let checked = Exec::of(program.with([how])).check();
+        checked.expect(4, None);
+        assert_eq!(checked.report["exit"]["signal"].as_i64(), Some(6), "{how}: it aborts");
+    }
+}
