@@ -91,8 +91,6 @@ pub(crate) struct Header {
     pub(crate) mark: AtomicU32,
     /// Non-zero: the parent wants the child to stop at [`mark::AT_EXIT`].
     pub(crate) stop_at_exit: AtomicU32,
-    /// The program reached its exit through the preload heap.
-    pub(crate) exit_seen: AtomicU32,
     /// The thread that stands at [`mark::AT_EXIT`].
     pub(crate) exit_thread: AtomicU32,
     /// Where the live part of that thread's stack begins: the frame that called `exit`.

@@ -157,9 +157,7 @@ fn clear(file: &system::File, header: &Header, layout: &Layout) {
     let state = &header.state;
     state.store(state::SILENT, Ordering::Release);
     file.punch(layout.modules_at, layout.len.wrapping_sub(layout.modules_at));
-    for word in
-        [&header.trouble, &header.node_count, &header.module_count, &header.exit_seen, &header.mark]
-    {
+    for word in [&header.trouble, &header.node_count, &header.module_count, &header.mark] {
         word.store(0, Ordering::Relaxed);
     }
     for word in [
@@ -207,7 +205,6 @@ pub(crate) fn exit() {
     if !mine || ONCE.swap(true, Ordering::AcqRel) {
         return;
     }
-    header.exit_seen.store(1, Ordering::Release);
     if header.stop_at_exit.load(Ordering::Acquire) == 0 {
         return;
     }

@@ -70,7 +70,6 @@ unsafe extern "C" {
         fd: c_int,
         off: i64,
     ) -> *mut c_void;
-    fn munmap(at: *mut c_void, len: usize) -> c_int;
     fn mprotect(at: *mut c_void, len: usize, prot: c_int) -> c_int;
     fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
@@ -311,15 +310,6 @@ pub(crate) fn wiped_on_fork() -> Option<*mut u8> {
     // SAFETY: the range is the mapping that was just made.
     let wiped = unsafe { madvise(at.cast(), PAGE, MADV_WIPEONFORK) };
     (wiped == 0).then_some(at)
-}
-
-/// Gives a mapping of [`File::map`] back.
-///
-/// # Safety
-/// Nothing may use the mapping afterwards.
-pub(crate) unsafe fn unmap(at: *mut u8, len: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { munmap(at.cast(), len) };
 }
 
 /// The address of `name` in the object that follows this one in the search order.
