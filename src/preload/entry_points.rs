@@ -1,5 +1,5 @@
-//! The functions that the preload heap puts in front of libc's: one list, from which the exports
-//! and the test of the exports derive.
+//! The functions that the preload heap puts in front of libc's: those that allocate and the
+//! others, two lists from which the exports and the test of the exports derive.
 
 use core::ffi::{c_int, c_void};
 
