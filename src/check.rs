@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
-use crate::ledger::header::{Header, VERSION, state, trouble};
+use crate::ledger::header::{Header, TRACE_VARIABLE, VERSION, state, trouble};
 use crate::report::table::Memory;
 use crate::report::{Group, Report, Tracing, Verdict};
 use crate::scenario::{Scenario, Work};
@@ -170,6 +170,7 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
         state::INTERPOSED => {
             unchecked("another malloc is in front of the preload heap's".into())
         }
+        state::UNTRACED => unchecked(format!("{TRACE_VARIABLE}=0 turned tracing off")),
         _ => unchecked(format!("the preload heap did not become active: {silent}")),
     }
 }
@@ -196,13 +197,14 @@ fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
 }
 
 /// The report's part on the tracing, from the ledger's counters.
-fn tracing(header: &Header) -> Tracing {
+fn tracing(ledger: &LedgerFile) -> Tracing {
+    let (header, counts) = (ledger.header(), ledger.counts());
     let active = header.state.load(Ordering::Acquire) == state::ACTIVE;
     Tracing {
         active,
-        allocations: header.allocations.load(Ordering::Relaxed),
-        frees: header.frees.load(Ordering::Relaxed),
-        peak_bytes: header.peak_bytes.load(Ordering::Relaxed),
+        allocations: counts.allocations,
+        frees: counts.frees,
+        peak_bytes: counts.peak_bytes,
         complete: active && header.trouble.load(Ordering::Relaxed) == 0,
     }
 }

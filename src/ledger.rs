@@ -1,8 +1,8 @@
 //! The ledger: what the traced child writes and the parent reads.
 //!
 //! ```text
-//!   header | modules | nodes | slots | side table
-//!   4 KiB    1 KiB     16 B    4 B     8 B for every 16-byte granule of the heap
+//!   header | shards | modules | nodes | slots | side table
+//!   4 KiB    64 B     1 KiB     16 B    4 B     8 B for every 16-byte granule of the heap
 //! ```
 //!
 //! A memfd that the parent made holds it, sparse: a page costs memory once it is written.
@@ -18,4 +18,5 @@ pub(crate) mod entry;
 pub(crate) mod header;
 pub(crate) mod layout;
 pub(crate) mod module;
+pub(crate) mod shard;
 pub(crate) mod site;

@@ -97,7 +97,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // A heap that was full explains whatever else went wrong.
     let full = completeness(run.child.ledger().header(), scenario.heap);
     let ended = run.end();
-    outcome.report.tracing = tracing(run.child.ledger().header());
+    outcome.report.tracing = tracing(run.child.ledger());
     outcome.report.notes = notes(run.child.ledger().header());
     outcome.output = capture.text();
     let (exit, by_itself) = ended.map_err(not_started)?;

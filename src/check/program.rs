@@ -121,7 +121,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     outcome.output = capture.text();
     let seen = seen?;
     outcome.report.exit = seen.exit;
-    outcome.report.tracing = tracing(child.ledger().header());
+    outcome.report.tracing = tracing(child.ledger());
     // Nobody knows what was live at an end that the heap did not see.
     outcome.report.tracing.complete &= seen.at_exit.is_some();
     outcome.report.notes = notes(child.ledger().header());

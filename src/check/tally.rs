@@ -136,12 +136,12 @@ impl<'a> Tally<'a> {
                 *sample = block;
             }
         }
-        let header = self.ledger.header();
+        let (header, counts) = (self.ledger.header(), self.ledger.counts());
         let mut memory = Memory {
             base: header.heap_base.load(Ordering::Relaxed),
             size: header.heap_size.load(Ordering::Relaxed),
-            live_bytes: header.live_bytes.load(Ordering::Relaxed),
-            peak_bytes: header.peak_bytes.load(Ordering::Relaxed),
+            live_bytes: counts.live_bytes,
+            peak_bytes: counts.peak_bytes,
             rows: Vec::new(),
         };
         for (site, frames) in self.named(&totals.keys().copied().collect())? {

@@ -22,6 +22,7 @@ use crate::ledger::layout::{ENTRY, GRANULE, Layout, MODULES};
 use crate::ledger::module::{
     BUILD_ID_AT, BUILD_ID_LEN_AT, MAX_BUILD_ID, MAX_PATH, PATH_AT, PATH_LEN_AT, RECORD,
 };
+use crate::ledger::shard::{Counts, SHARDS, Shard};
 use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
 use crate::symbols::Module;
 
@@ -69,48 +70,57 @@ impl Live {
 pub(crate) struct LedgerFile {
     file: File,
     layout: Layout,
-    header: HeaderPage,
+    counters: Counters,
 }
 
-/// The mapped first page.
+/// The mapped header and shards.
 ///
-/// Invariant: `at` is a shared mapping of the file's first page, which the seals keep from
-/// shrinking, until the drop.
+/// Invariant: `at` is a shared mapping of the file's first `len` bytes, which hold both and which
+/// the seals keep from shrinking, until the drop.
 #[derive(Debug)]
-struct HeaderPage {
+struct Counters {
     at: *mut std::ffi::c_void,
+    len: usize,
+    shards_at: usize,
 }
 
-const PAGE: usize = 4096;
 /// An entry is one word, a node two.
 const WORD: usize = 8;
 const _: () = assert!(ENTRY == WORD as u64 && NODE == 2 * ENTRY, "as layout.rs and site.rs say");
 
-// SAFETY: the page is made of atomics; any thread may use it.
-unsafe impl Send for HeaderPage {}
+// SAFETY: the pages are made of atomics; any thread may use them.
+unsafe impl Send for Counters {}
 // SAFETY: as above.
-unsafe impl Sync for HeaderPage {}
+unsafe impl Sync for Counters {}
 
-impl HeaderPage {
-    fn map(fd: &OwnedFd) -> Result<Self, rustix::io::Errno> {
+impl Counters {
+    fn map(fd: &OwnedFd, layout: &Layout) -> Result<Self, rustix::io::Errno> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let [len, shards_at] = [layout.modules_at, layout.shards_at]
+            .map(|offset| usize::try_from(offset).unwrap_or_default());
         // SAFETY: a new mapping, where the kernel likes.
         let at = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), PAGE, protection, MapFlags::SHARED, fd, 0)
+            rustix::mm::mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, fd, 0)
         }?;
-        Ok(Self { at })
+        Ok(Self { at, len, shards_at })
     }
 
-    fn get(&self) -> &Header {
+    fn header(&self) -> &Header {
         // SAFETY: the type's invariant; a header is atomics, valid with any content.
         unsafe { &*self.at.cast::<Header>() }
     }
+
+    fn shards(&self) -> &[Shard] {
+        let at = self.at.wrapping_byte_add(self.shards_at).cast::<Shard>();
+        // SAFETY: the type's invariant; shards are atomics, valid with any content.
+        unsafe { std::slice::from_raw_parts(at, SHARDS) }
+    }
 }
 
-impl Drop for HeaderPage {
+impl Drop for Counters {
     fn drop(&mut self) {
         // SAFETY: the mapping is this object's, and its references end with it.
-        let _ = unsafe { rustix::mm::munmap(self.at, PAGE) };
+        let _ = unsafe { rustix::mm::munmap(self.at, self.len) };
     }
 }
 
@@ -127,13 +137,13 @@ impl LedgerFile {
         // A child that shrank the file would turn the parent's reads into SIGBUS.
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&fd, seals).map_err(LedgerError::Make)?;
-        let header = HeaderPage::map(&fd).map_err(LedgerError::Make)?;
-        let words = header.get();
+        let counters = Counters::map(&fd, &layout).map_err(LedgerError::Make)?;
+        let words = counters.header();
         words.parent_version.store(VERSION, Ordering::Relaxed);
         words.heap_size.store(heap, Ordering::Relaxed);
         words.nodes.store(nodes, Ordering::Relaxed);
         words.magic.store(MAGIC, Ordering::Release);
-        Ok(Self { file: File::from(fd), layout, header })
+        Ok(Self { file: File::from(fd), layout, counters })
     }
 
     /// The path by which a child opens it while this process lives.
@@ -143,7 +153,12 @@ impl LedgerFile {
 
     /// The first page. The child may write anything there at any time.
     pub(crate) fn header(&self) -> &Header {
-        self.header.get()
+        self.counters.header()
+    }
+
+    /// What the child's threads counted.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts::of(self.counters.header(), self.counters.shards())
     }
 
     /// The epoch of what is allocated from now on.

@@ -36,6 +36,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// The entry's word, and the word for the next granule where the size needs one.
+    #[inline(always)]
     pub(crate) fn encode(self) -> (u64, Option<u64>) {
         let large = self.size >= LARGE;
         let size = if large { LARGE } else { self.size };
@@ -46,6 +47,7 @@ impl Entry {
 
     /// The entry of `word`; `next` gives the following granule's word, asked only for a large
     /// block. `None` for a word of zero.
+    #[inline(always)]
     pub(crate) fn decode(word: u64, next: impl FnOnce() -> u64) -> Option<Self> {
         if word == 0 {
             return None;

@@ -1,15 +1,18 @@
 //! The ledger's first page: the handshake, the status words, the counters.
 
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
 
 /// The variable that tells the child where its ledger is: a path that opens the memfd.
 pub(crate) const LEDGER_VARIABLE: &str = "LEAKSNAP_LEDGER";
+
+/// The variable that keeps the preload heap from tracing, when it is `0`.
+pub(crate) const TRACE_VARIABLE: &str = "LEAKSNAP_TRACE";
 
 /// What the child said of itself, in [`Header::state`].
 pub(crate) mod state {
@@ -23,6 +26,8 @@ pub(crate) mod state {
     pub(crate) const NO_REGION: u32 = 3;
     /// Another `malloc` is in front of the preload heap's.
     pub(crate) const INTERPOSED: u32 = 4;
+    /// The heap serves and nothing is traced: the environment asked for that.
+    pub(crate) const UNTRACED: u32 = 5;
 }
 
 /// What went wrong while tracing, as bits of [`Header::trouble`]: the ledger is not complete.
@@ -73,20 +78,22 @@ pub(crate) struct Header {
     pub(crate) trouble: AtomicU32,
     /// Where the heap lies in the child.
     pub(crate) heap_base: AtomicU64,
+    /// Allocations that libc served before the heap was ready.
+    pub(crate) before_ready: AtomicU64,
+    // Above is what every allocation reads, in one line of the processor's cache; below is what
+    // many write.
     /// Nodes in use, the root included; may pass the capacity.
     pub(crate) node_count: AtomicU32,
     /// Modules in use, number 0 included; may pass the capacity.
     pub(crate) module_count: AtomicU32,
-    /// Traced allocations since the start.
+    /// Traced allocations of threads without a shard; see [`Counts`](super::shard::Counts).
     pub(crate) allocations: AtomicU64,
-    /// Traced frees since the start.
+    /// Traced frees of such threads.
     pub(crate) frees: AtomicU64,
-    /// Requested bytes that are live now.
-    pub(crate) live_bytes: AtomicU64,
-    /// The most that was live at a time.
-    pub(crate) peak_bytes: AtomicU64,
-    /// Allocations that libc served before the heap was ready.
-    pub(crate) before_ready: AtomicU64,
+    /// Requested bytes that are live, without what the shards still hold.
+    pub(crate) live_bytes: AtomicI64,
+    /// The most that was live at a time, as far as it was seen here.
+    pub(crate) peak_bytes: AtomicI64,
     /// One of [`mark`]; a futex word.
     pub(crate) mark: AtomicU32,
     /// Non-zero: the parent wants the child to stop at [`mark::AT_EXIT`].
@@ -101,4 +108,28 @@ pub(crate) struct Header {
     pub(crate) unwinds_checked: AtomicU64,
     /// Those of them that were not the same.
     pub(crate) unwinds_wrong: AtomicU64,
+}
+
+const _: () = assert!(core::mem::offset_of!(Header, node_count) == 64, "a line of the cache");
+
+impl Header {
+    /// Counts an allocation of `size` bytes by a thread without a shard.
+    pub(crate) fn allocated(&self, size: u64) {
+        let size = size.cast_signed();
+        self.allocations.fetch_add(1, Ordering::Relaxed);
+        let live = self.live_bytes.fetch_add(size, Ordering::Relaxed).wrapping_add(size);
+        self.peak_bytes.fetch_max(live, Ordering::Relaxed);
+    }
+
+    /// Counts a free of `size` bytes by such a thread.
+    pub(crate) fn freed(&self, size: u64) {
+        self.frees.fetch_add(1, Ordering::Relaxed);
+        self.live_bytes.fetch_sub(size.cast_signed(), Ordering::Relaxed);
+    }
+
+    /// Takes one [`freed`](Self::freed) back.
+    pub(crate) fn restored(&self, size: u64) {
+        self.frees.fetch_sub(1, Ordering::Relaxed);
+        self.live_bytes.fetch_add(size.cast_signed(), Ordering::Relaxed);
+    }
 }

@@ -1,6 +1,6 @@
 //! Where each part of the ledger lies in its memfd.
 
-use super::{header, module, site};
+use super::{header, module, shard, site};
 
 /// Bytes of the heap that one entry of the side table stands for: the smallest block.
 pub(crate) const GRANULE: u64 = 16;
@@ -12,6 +12,8 @@ pub(crate) const ENTRY: u64 = 8;
 pub(crate) const MODULES: u32 = 4096;
 
 const PAGE: u64 = 4096;
+const SHARDS_LEN: u64 = shard::SHARDS as u64 * shard::SHARD;
+const _: () = assert!(SHARDS_LEN.is_multiple_of(PAGE), "whole pages");
 
 /// The sizes of a ledger's parts; both sides compute the same from the same two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) struct Layout {
     pub(crate) nodes: u32,
     /// Entries of the node hash table: a power of two.
     pub(crate) slots: u32,
+    /// File offset of the shards; they and the header are one piece.
+    pub(crate) shards_at: u64,
     /// File offset of the modules.
     pub(crate) modules_at: u64,
     /// File offset of the nodes.
@@ -42,7 +46,8 @@ impl Layout {
             return None;
         }
         let slots = nodes.checked_mul(2)?.checked_next_power_of_two()?;
-        let modules_at = page_up(size_of::<header::Header>() as u64)?;
+        let shards_at = page_up(size_of::<header::Header>() as u64)?;
+        let modules_at = shards_at.checked_add(SHARDS_LEN)?;
         let modules = u64::from(MODULES).checked_mul(module::RECORD as u64)?;
         let nodes_at = page_up(modules_at.checked_add(modules)?)?;
         let node_bytes = u64::from(nodes).checked_mul(site::NODE)?;
@@ -51,7 +56,17 @@ impl Layout {
         let table_at = page_up(slots_at.checked_add(slot_bytes)?)?;
         let table = heap_size.checked_div(GRANULE)?.checked_mul(ENTRY)?;
         let len = page_up(table_at.checked_add(table)?)?;
-        Some(Self { heap_size, nodes, slots, modules_at, nodes_at, slots_at, table_at, len })
+        Some(Self {
+            heap_size,
+            nodes,
+            slots,
+            shards_at,
+            modules_at,
+            nodes_at,
+            slots_at,
+            table_at,
+            len,
+        })
     }
 
     /// How many granules the heap has.
@@ -74,7 +89,8 @@ mod tests {
     #[test]
     fn parts_follow_each_other_without_overlap() {
         let layout = Layout::new(64 << 20, 1000).expect("the sizes are fine");
-        assert!(layout.modules_at >= size_of::<header::Header>() as u64);
+        assert!(layout.shards_at >= size_of::<header::Header>() as u64);
+        assert_eq!(layout.modules_at, layout.shards_at + 256 * 64);
         assert!(layout.nodes_at >= layout.modules_at + u64::from(MODULES) * 1024);
         assert!(layout.slots_at >= layout.nodes_at + 1000 * 16);
         assert_eq!(layout.slots, 2048);

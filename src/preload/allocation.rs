@@ -6,12 +6,12 @@
 
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
-use core::sync::atomic::Ordering;
 
 use super::book::Book;
+use super::system::Errno;
+use super::thread::Words;
 use super::unwind::frame::Fast;
-use super::{backtrace, heap, next, start, system, thread};
-use crate::ledger::entry::Entry;
+use super::{backtrace, heap, modules, next, start, system, thread};
 use crate::ledger::header::trouble;
 use crate::ledger::site::PAUSED;
 
@@ -20,28 +20,38 @@ use crate::ledger::site::PAUSED;
 /// The largest request: beyond it, differences of pointers overflow (C17 7.22.3, glibc).
 const MAX_REQUEST: usize = isize::MAX.cast_unsigned();
 
-/// Enters a fresh block; `size` is what the program asked for.
-fn enter(block: *mut c_void, size: usize, caller: Fast) {
-    if let Some(granule) = heap::granule(block as usize)
-        && let Some(book) = start::book()
-    {
-        let site = current_site(book, caller);
-        enter_at(book, granule, site, size);
-    }
+/// A block that the heap gave for a request of `size` bytes, entered; null and refused where it
+/// gave none.
+#[inline(always)]
+fn served(book: &Book, block: *mut c_void, size: usize, caller: Fast) -> *mut c_void {
+    let Some(place) = book.place(block as usize) else { return refuse(Some(book), size) };
+    let words = thread::words();
+    place.enter(words, site(book, words, caller), size);
+    block
 }
 
 /// The site of an allocation that happens now.
-fn current_site(book: &Book, caller: Fast) -> u32 {
+#[inline(always)]
+fn site(book: &Book, words: &Words, caller: Fast) -> u32 {
+    if let Some(traces) = words.known()
+        && let Some(site) = traces.find(caller, modules::generation())
+    {
+        return site;
+    }
+    new_site(book, caller.pc, caller.sp, caller.fp)
+}
+
+/// The site of an allocation like none that the thread has seen. The words of its caller come one
+/// by one, so that they stay in registers where it isn't called.
+#[cold]
+#[inline(never)]
+fn new_site(book: &Book, pc: usize, sp: usize, fp: usize) -> u32 {
     if !thread::is_traced() {
         return PAUSED;
     }
+    let caller = Fast { pc, sp, fp, fp_is_saved: false };
     // Where the ledger is full it says so; the block is kept for the pointers through it.
     backtrace::site(book, caller).unwrap_or(PAUSED)
-}
-
-fn enter_at(book: &Book, granule: u64, site: u32, size: usize) {
-    let epoch = book.header().epoch.load(Ordering::Relaxed);
-    book.enter(granule, Entry { site, epoch, size: size as u64 });
 }
 
 /// Whether `block` is where a block can start.
@@ -59,8 +69,9 @@ fn stop(why: &CStr) -> ! {
 
 /// Where the heap has no memory: whether it could not serve what libc could have.
 #[cold]
-fn refuse(size: usize) -> *mut c_void {
-    if let Some(book) = start::book() {
+#[inline(never)]
+fn refuse(book: Option<&Book>, size: usize) -> *mut c_void {
+    if let Some(book) = book.filter(|_| size <= MAX_REQUEST) {
         let served = next::allocate(size);
         if !served.is_null() {
             book.report(trouble::HEAP_FULL);
@@ -72,86 +83,108 @@ fn refuse(size: usize) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// A block that the heap gave for a request of `size` bytes, entered, or refused.
-fn served(block: *mut c_void, size: usize, caller: Fast) -> *mut c_void {
-    if block.is_null() {
-        return refuse(size);
+/// A block of `size` bytes from the heap, or from libc where there is no heap.
+#[inline(always)]
+fn allocate_from(
+    from_heap: impl Fn() -> *mut c_void,
+    from_libc: impl FnOnce() -> *mut c_void,
+    size: usize,
+    caller: Fast,
+) -> *mut c_void {
+    match start::book() {
+        Some(book) => served(book, from_heap(), size, caller),
+        None => started(from_heap, from_libc, size, caller),
     }
-    enter(block, size, caller);
-    block
+}
+
+/// The same in a process that does not trace, or not yet.
+#[cold]
+#[inline(never)]
+fn started(
+    from_heap: impl Fn() -> *mut c_void,
+    from_libc: impl FnOnce() -> *mut c_void,
+    size: usize,
+    caller: Fast,
+) -> *mut c_void {
+    if !start::is_ready() {
+        return from_libc();
+    }
+    let block = from_heap();
+    match start::book() {
+        Some(book) => served(book, block, size, caller),
+        None if block.is_null() => refuse(None, size),
+        None => block,
+    }
 }
 
 /// `malloc`.
+#[inline(always)]
 pub(crate) fn allocate(size: usize, caller: Fast) -> *mut c_void {
-    if !start::is_ready() {
-        return next::allocate(size);
-    }
-    if size > MAX_REQUEST {
-        system::set_errno(system::ENOMEM);
-        return ptr::null_mut();
-    }
-    served(heap::allocate(size), size, caller)
+    allocate_from(|| heap::allocate(size), || next::allocate(size), size, caller)
 }
 
 /// `calloc`.
+#[inline]
 pub(crate) fn allocate_zeroed(count: usize, size: usize, caller: Fast) -> *mut c_void {
-    if !start::is_ready() {
-        return next::allocate_zeroed(count, size);
-    }
-    match count.checked_mul(size) {
-        Some(size) if size <= MAX_REQUEST => served(heap::allocate_zeroed(size), size, caller),
-        _ => {
-            system::set_errno(system::ENOMEM);
-            ptr::null_mut()
-        }
-    }
+    let whole = count.saturating_mul(size);
+    let from_libc = || next::allocate_zeroed(count, size);
+    allocate_from(|| heap::allocate_zeroed(whole), from_libc, whole, caller)
 }
 
 /// `memalign` and its relatives; `align` is a power of two.
 pub(crate) fn allocate_aligned(size: usize, align: usize, caller: Fast) -> *mut c_void {
-    if !start::is_ready() {
-        return next::allocate_aligned(size, align);
+    if align <= heap::MAX_ALIGN {
+        let from_libc = || next::allocate_aligned(size, align);
+        return allocate_from(|| heap::allocate_aligned(size, align), from_libc, size, caller);
     }
-    if size > MAX_REQUEST {
-        system::set_errno(system::ENOMEM);
-        return ptr::null_mut();
+    let block = next::allocate_aligned(size, align);
+    if !block.is_null()
+        && thread::is_traced()
+        && let Some(book) = start::book()
+    {
+        book.report(trouble::ALIGNMENT);
     }
-    if align > heap::MAX_ALIGN {
-        let block = next::allocate_aligned(size, align);
-        if !block.is_null()
-            && thread::is_traced()
-            && let Some(book) = start::book()
-        {
-            book.report(trouble::ALIGNMENT);
-        }
-        return block;
-    }
-    served(heap::allocate_aligned(size, align), size, caller)
+    block
 }
 
 /// `free`.
 ///
 /// # Safety
 /// `block` is null or live.
+#[inline]
 pub(crate) unsafe fn free(block: *mut c_void) {
     if block.is_null() {
         return;
     }
-    let errno = system::errno();
-    match heap::granule(block as usize) {
-        Some(granule) => {
-            if let Some(book) = start::book()
-                && (!is_start(block) || book.remove(granule).is_none())
-            {
-                stop(c"free(): invalid pointer\n");
-            }
-            // SAFETY: the block is in our region, so it is this heap's.
-            unsafe { heap::free(block) };
-        }
+    let Some(book) = start::book() else {
+        // SAFETY: the caller's promise.
+        return unsafe { free_untraced(block) };
+    };
+    let words = thread::words();
+    let Some(place) = book.place(block as usize) else {
         // SAFETY: the block is not ours, so it came from the allocator behind us.
-        None => unsafe { next::free(block) },
+        return unsafe { next::free(block) };
+    };
+    if !is_start(block) || place.remove(words).is_none() {
+        stop(c"free(): invalid pointer\n");
     }
-    system::set_errno(errno);
+    // SAFETY: the block is in our region, so it is this heap's.
+    words.errno().keep(|| unsafe { heap::free(block) });
+}
+
+/// `free` in a process that does not trace, or not yet.
+///
+/// # Safety
+/// `block` is live.
+#[inline(never)]
+unsafe fn free_untraced(block: *mut c_void) {
+    if heap::holds(block as usize) {
+        // SAFETY: the block is in our region, so it is this heap's.
+        Errno::current().keep(|| unsafe { heap::free(block) });
+    } else {
+        // SAFETY: the block is not ours, so it came from the allocator behind us.
+        unsafe { next::free(block) };
+    }
 }
 
 /// `realloc`. A block that was allocated while tracing was paused stays out of the verdicts.
@@ -162,42 +195,43 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     if block.is_null() {
         return allocate(size, caller);
     }
-    let Some(granule) = heap::granule(block as usize) else {
+    if !heap::holds(block as usize) {
         // SAFETY: the block is not ours, so it came from the allocator behind us.
         return unsafe { next::resize(block, size) };
-    };
+    }
     if size == 0 {
         // SAFETY: the caller's promise. glibc frees and returns null.
         unsafe { free(block) };
         return ptr::null_mut();
     }
-    if size > MAX_REQUEST {
-        system::set_errno(system::ENOMEM);
-        return ptr::null_mut();
-    }
     let book = start::book();
-    if book.is_some_and(|book| !is_start(block) || book.site(granule).is_none()) {
-        stop(c"realloc(): invalid pointer\n");
+    if size > MAX_REQUEST {
+        return refuse(book, size);
     }
+    let Some((book, old)) = book.and_then(|book| Some((book, book.place(block as usize)?))) else {
+        // SAFETY: the block is in our region, so it is this heap's.
+        let moved = unsafe { heap::resize(block, size) };
+        return if moved.is_null() { refuse(None, size) } else { moved };
+    };
+    let Some(old_site) = old.site().filter(|_| is_start(block)) else {
+        stop(c"realloc(): invalid pointer\n");
+    };
+    let words = thread::words();
     // The backtrace first: the time in which the block has no entry stays short.
-    let site = book.and_then(|book| match (book.site(granule)?, thread::is_traced()) {
-        (PAUSED, _) => Some(PAUSED),
-        (old, false) => Some(old),
-        (_, true) => Some(current_site(book, caller)),
-    });
-    let old = book.and_then(|book| book.remove(granule));
+    let site = match old_site {
+        PAUSED => PAUSED,
+        old if !thread::is_traced() => old,
+        _ => site(book, words, caller),
+    };
+    let entry = old.remove(words);
     // SAFETY: the block is in our region, so it is this heap's.
     let moved = unsafe { heap::resize(block, size) };
-    if moved.is_null() {
-        if let (Some(book), Some(old)) = (book, old) {
-            book.restore(granule, old);
+    match book.place(moved as usize) {
+        Some(place) => place.enter(words, site, size),
+        None => {
+            entry.into_iter().for_each(|entry| old.restore(words, entry));
+            return refuse(Some(book), size);
         }
-        return refuse(size);
-    }
-    if let (Some(book), Some(site)) = (book, site)
-        && let Some(granule) = heap::granule(moved as usize)
-    {
-        enter_at(book, granule, site, size);
     }
     moved
 }
@@ -210,7 +244,7 @@ pub(crate) unsafe fn usable_size(block: *mut c_void) -> usize {
     if block.is_null() {
         return 0;
     }
-    if heap::granule(block as usize).is_some() {
+    if heap::holds(block as usize) {
         // SAFETY: the block is in our region, so it is this heap's.
         unsafe { heap::usable_size(block) }
     } else {
@@ -232,9 +266,7 @@ pub(crate) unsafe fn allocate_posix(
     if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
         return system::EINVAL;
     }
-    let errno = system::errno();
-    let block = allocate_aligned(size, align, caller);
-    system::set_errno(errno);
+    let block = Errno::current().keep(|| allocate_aligned(size, align, caller));
     if block.is_null() {
         return system::ENOMEM;
     }

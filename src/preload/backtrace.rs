@@ -1,21 +1,22 @@
 //! Capturing the backtrace of an allocation.
 //!
-//! [`site`] asks the thread's [`trace_cache`] first. [`capture`] is the one function that knows
+//! Whoever asks for a [`site`] has looked into the thread's [`trace_cache`](super::trace_cache)
+//! first. [`capture`] is the one function that knows
 //! how to take a backtrace: it walks the thread's frames with [`unwind`](super::unwind).
 
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
 
 use super::book::Book;
-use super::libgcc;
 use super::modules::{self, Object};
 use super::path::Path;
-use super::trace_cache::{self, Log};
+use super::trace_cache::Log;
 use super::unwind::arch::{Registers, with_registers};
 use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
 use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
+use super::{libgcc, thread};
 use crate::ledger::module::NO_MODULE;
 use crate::ledger::site::{Node, ROOT, flag};
 
@@ -63,29 +64,36 @@ impl Backtrace {
 }
 
 /// The site of the calling thread's backtrace, `caller` being the frame that called the entry
-/// point; `None` where the ledger is full.
+/// point; `None` where the ledger is full. Nothing that the thread has seen was the same.
+#[cold]
+#[inline(never)]
 pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
     let generation = modules::generation();
-    let Some(traces) = trace_cache::enter() else {
+    let Some(traces) = thread::traces() else {
         let mut walked = Walked::default();
         capture(caller, None, &mut walked);
         return intern(book, &walked.backtrace, None);
     };
-    if let Some(site) = traces.find(caller, generation) {
-        if libgcc::is_checking() {
-            check_site(book, site, caller);
-        }
+    if libgcc::is_checking()
+        && let Some(site) = traces.find(caller, generation)
+    {
+        check_site(book, site, caller);
         return Some(site);
     }
-    let log = traces.log();
+    let Some(used) = traces.enter() else {
+        let mut walked = Walked::default();
+        capture(caller, None, &mut walked);
+        return intern(book, &walked.backtrace, None);
+    };
+    let log = used.log(caller);
     let mut walked = Walked::default();
     capture(caller, Some(&log), &mut walked);
-    let site = intern(book, &walked.backtrace, Some((traces.path(), generation)))?;
+    let site = intern(book, &walked.backtrace, Some((used.path(), generation)))?;
     if libgcc::is_checking() && intern(book, &walked.backtrace, None) != Some(site) {
         book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
     }
     if walked.by_rules {
-        log.keep(caller, walked.reads_fp, generation, site);
+        log.keep(walked.reads_fp, walked.has_end, generation, site);
     }
     Some(site)
 }
@@ -98,13 +106,15 @@ pub(crate) struct Walked {
     /// All that it depends on, beside the loaded code: the words that were logged, the caller's
     /// stack pointer and return address, and its frame pointer where that was read.
     by_rules: bool,
+    /// The stack's end is known.
+    has_end: bool,
 }
 
 impl Default for Walked {
     #[inline]
     fn default() -> Self {
         let backtrace = Backtrace::empty();
-        Self { backtrace, reads_fp: false, by_rules: false }
+        Self { backtrace, reads_fp: false, by_rules: false, has_end: false }
     }
 }
 
@@ -129,6 +139,7 @@ pub(crate) fn capture(caller: Fast, log: Option<&Log<'_>>, walked: &mut Walked) 
     let frame = Frame::of(caller, |_| None);
     let end = walk(frame, &mut code, &mut stack, walked, true);
     walked.by_rules = end.is_some() && !code.asked;
+    walked.has_end = stack.live.has_end();
     match end {
         Some(end) => walked.backtrace.truncated = end == End::Cut,
         None => {

@@ -4,37 +4,127 @@
 //! unmapped. Other processes read it; what this process wrote there it may believe, since only
 //! a program that scribbles over foreign memory changes it.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+use super::thread::Words;
 use crate::ledger::entry::Entry;
 use crate::ledger::header::{Header, trouble};
-use crate::ledger::layout::{ENTRY, Layout, MODULES};
+use crate::ledger::layout::{ENTRY, GRANULE, Layout, MODULES};
 use crate::ledger::module;
+use crate::ledger::shard::{SHARD, SHARDS, Shard};
 use crate::ledger::site::{NODE, Node, PAUSED, ROOT, SLOT};
 
 /// How far the search for a free slot goes; the table is never more than half full.
 const MAX_PROBES: u32 = 4096;
 
 /// A mapped ledger.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Book {
-    base: *mut u8,
+    /// Null in a child of `fork`: the book's page is wiped there.
+    base: AtomicPtr<u8>,
+    heap_base: usize,
     layout: Layout,
 }
 
+/// Where the entry of a block is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    book: &'a Book,
+    word: &'a AtomicU64,
+    /// Offset of the word behind it.
+    next: u64,
+}
+
+impl Place<'_> {
+    /// The site of the block, if it has an entry.
+    pub(crate) fn site(self) -> Option<u32> {
+        Entry::decode(self.word.load(Ordering::Relaxed), || 0).map(|entry| entry.site)
+    }
+
+    /// Enters a block of `size` bytes, made now at `site`, and counts it, unless tracing is
+    /// paused.
+    #[inline(always)]
+    pub(crate) fn enter(self, words: &Words, site: u32, size: usize) {
+        let size = size as u64;
+        self.store(Entry { site, epoch: self.book.epoch(), size });
+        if site == PAUSED {
+            return;
+        }
+        match words.shard() {
+            Some(shard) => shard.allocated(size, self.book.header()),
+            None => self.book.header().allocated(size),
+        }
+    }
+
+    /// Removes the entry and counts the free; `None` where there is none.
+    #[inline(always)]
+    pub(crate) fn remove(self, words: &Words) -> Option<Entry> {
+        let word = self.word.load(Ordering::Relaxed);
+        self.word.store(0, Ordering::Release);
+        let next = || self.next().map_or(0, |next| next.swap(0, Ordering::Relaxed));
+        let entry = Entry::decode(word, next)?;
+        if entry.site != PAUSED {
+            match words.shard() {
+                Some(shard) => shard.freed(entry.size, self.book.header()),
+                None => self.book.header().freed(entry.size),
+            }
+        }
+        Some(entry)
+    }
+
+    /// Takes one [`remove`](Self::remove) back.
+    pub(crate) fn restore(self, words: &Words, entry: Entry) {
+        self.store(entry);
+        if entry.site == PAUSED {
+            return;
+        }
+        match words.shard() {
+            Some(shard) => shard.restored(entry.size),
+            None => self.book.header().restored(entry.size),
+        }
+    }
+
+    /// The word behind it, which a large block has to itself.
+    fn next(&self) -> Option<&AtomicU64> {
+        (self.next < self.book.layout.len).then(|| self.book.word(self.next))
+    }
+
+    #[inline(always)]
+    fn store(self, entry: Entry) {
+        let (word, next) = entry.encode();
+        if let (Some(size), Some(next)) = (next, self.next()) {
+            next.store(size, Ordering::Relaxed);
+        }
+        self.word.store(word, Ordering::Release);
+    }
+}
+
 impl Book {
-    /// The ledger of `layout` that is mapped at `base`.
+    /// The ledger of `layout` that is mapped at `base`, for the heap at `heap_base`.
     ///
     /// # Safety
     /// The invariant of the type holds.
-    pub(crate) unsafe fn new(base: *mut u8, layout: Layout) -> Self {
-        Self { base, layout }
+    pub(crate) unsafe fn new(base: *mut u8, heap_base: usize, layout: Layout) -> Self {
+        Self { base: AtomicPtr::new(base), heap_base, layout }
+    }
+
+    /// Whether the ledger is this process's.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.base.load(Ordering::Relaxed).is_null()
+    }
+
+    /// What lies `offset` bytes from the start, which is inside the layout.
+    #[inline(always)]
+    fn at<T>(&self, offset: u64) -> *const T {
+        let offset = usize::try_from(offset).unwrap_or_default();
+        self.base.load(Ordering::Relaxed).wrapping_add(offset).cast_const().cast()
     }
 
     /// The first page.
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: the header lies at the start, is made of atomics, and is page-aligned.
-        unsafe { &*self.base.cast::<Header>() }
+        unsafe { &*self.at::<Header>(0) }
     }
 
     /// Says that the ledger is not complete.
@@ -42,84 +132,41 @@ impl Book {
         self.header().trouble.fetch_or(what, Ordering::Relaxed);
     }
 
+    /// Shard `number`.
+    pub(crate) fn shard(&self, number: usize) -> Option<&Shard> {
+        let offset = u64::try_from(number).ok()?.wrapping_mul(SHARD);
+        let at = self.layout.shards_at.wrapping_add(offset);
+        // SAFETY: the shards lie there, are made of atomics, and start at whole lines.
+        (number < SHARDS).then(|| unsafe { &*self.at::<Shard>(at) })
+    }
+
     fn word(&self, offset: u64) -> &AtomicU64 {
-        let at = self.base.wrapping_add(usize::try_from(offset).unwrap_or_default());
         // SAFETY: every caller's offset is inside the layout and a multiple of 8.
-        unsafe { &*at.cast::<AtomicU64>() }
+        unsafe { &*self.at::<AtomicU64>(offset) }
     }
 
     fn slot(&self, index: u32) -> &AtomicU32 {
         let offset = self.layout.slots_at.wrapping_add(u64::from(index).wrapping_mul(SLOT));
-        let at = self.base.wrapping_add(usize::try_from(offset).unwrap_or_default());
         // SAFETY: `index` is cut to the table's size by the caller.
-        unsafe { &*at.cast::<AtomicU32>() }
+        unsafe { &*self.at::<AtomicU32>(offset) }
     }
 
-    fn entry_word(&self, granule: u64) -> Option<&AtomicU64> {
-        (granule < self.layout.granules())
-            .then(|| self.word(self.layout.table_at.wrapping_add(granule.wrapping_mul(ENTRY))))
-    }
-
-    /// The site of the block at `granule`, if it has an entry.
-    pub(crate) fn site(&self, granule: u64) -> Option<u32> {
-        let word = self.entry_word(granule)?.load(Ordering::Relaxed);
-        Entry::decode(word, || 0).map(|entry| entry.site)
-    }
-
-    /// Takes one [`remove`](Self::remove) back.
-    pub(crate) fn restore(&self, granule: u64, entry: Entry) {
-        self.store(granule, entry);
-        if entry.site == PAUSED {
-            return;
-        }
-        let header = self.header();
-        header.frees.fetch_sub(1, Ordering::Relaxed);
-        header.live_bytes.fetch_add(entry.size, Ordering::Relaxed);
-    }
-
-    fn store(&self, granule: u64, entry: Entry) {
-        let (word, next) = entry.encode();
-        if let (Some(size), Some(second)) = (next, self.entry_word(granule.wrapping_add(1))) {
-            second.store(size, Ordering::Relaxed);
-        }
-        if let Some(first) = self.entry_word(granule) {
-            first.store(word, Ordering::Release);
-        }
-    }
-
-    /// Enters `entry` at `granule` and counts it, unless tracing is paused.
-    pub(crate) fn enter(&self, granule: u64, entry: Entry) {
-        self.store(granule, entry);
-        if entry.site == PAUSED {
-            return;
-        }
-        let header = self.header();
-        header.allocations.fetch_add(1, Ordering::Relaxed);
-        let live = header.live_bytes.fetch_add(entry.size, Ordering::Relaxed);
-        let live = live.wrapping_add(entry.size);
-        if live > header.peak_bytes.load(Ordering::Relaxed) {
-            header.peak_bytes.fetch_max(live, Ordering::Relaxed);
-        }
-    }
-
-    /// Removes the entry at `granule` and counts the free; `None` where the block was not traced.
-    pub(crate) fn remove(&self, granule: u64) -> Option<Entry> {
-        let first = self.entry_word(granule)?;
-        let word = first.load(Ordering::Relaxed);
-        if word == 0 {
+    /// The place of the entry of `block`; `None` where that is not in the heap.
+    #[inline(always)]
+    pub(crate) fn place(&self, block: usize) -> Option<Place<'_>> {
+        let offset = block.wrapping_sub(self.heap_base) as u64;
+        if offset >= self.layout.heap_size {
             return None;
         }
-        first.store(0, Ordering::Release);
-        let second = self.entry_word(granule.wrapping_add(1));
-        let entry =
-            Entry::decode(word, || second.map_or(0, |second| second.swap(0, Ordering::Relaxed)))?;
-        if entry.site == PAUSED {
-            return Some(entry);
-        }
-        let header = self.header();
-        header.frees.fetch_add(1, Ordering::Relaxed);
-        header.live_bytes.fetch_sub(entry.size, Ordering::Relaxed);
-        Some(entry)
+        let granule = offset >> GRANULE.trailing_zeros();
+        let at = self.layout.table_at.wrapping_add(granule.wrapping_mul(ENTRY));
+        Some(Place { book: self, word: self.word(at), next: at.wrapping_add(ENTRY) })
+    }
+
+    /// The epoch of what is allocated now.
+    #[inline(always)]
+    fn epoch(&self) -> u32 {
+        self.header().epoch.load(Ordering::Relaxed)
     }
 
     /// The node for `node`, made where it is new; `None` where the ledger is full.
@@ -228,13 +275,16 @@ const _: () = assert!(MODULES <= 1 << 12, "a module's number fits twelve bits of
 )]
 mod tests {
     use super::*;
+    use crate::preload::thread::words;
+
+    const HEAP: usize = 0x10_0000;
 
     /// A ledger in plain memory.
     fn book(nodes: u32) -> (Book, Vec<u64>) {
         let layout = Layout::new(1 << 20, nodes).expect("the sizes are fine");
         let mut memory = vec![0_u64; usize::try_from(layout.len / 8).expect("it fits")];
         // SAFETY: the memory holds a whole ledger; the caller keeps it as long as the book.
-        let book = unsafe { Book::new(memory.as_mut_ptr().cast(), layout) };
+        let book = unsafe { Book::new(memory.as_mut_ptr().cast(), HEAP, layout) };
         book.header().node_count.store(1, Ordering::Relaxed);
         book.header().module_count.store(1, Ordering::Relaxed);
         (book, memory)
@@ -247,38 +297,49 @@ mod tests {
     #[test]
     fn entering_and_removing_keeps_the_counts() {
         let (book, _memory) = book(16);
+        book.header().epoch.store(2, Ordering::Relaxed);
         let (small, large) =
             (Entry { site: 3, epoch: 2, size: 5 }, Entry { site: 4, epoch: 2, size: 1 << 30 });
-        book.enter(0, small);
-        book.enter(100, large);
-        assert_eq!(book.header().live_bytes.load(Ordering::Relaxed), 5 + (1 << 30));
-        assert_eq!(book.remove(0), Some(small));
-        assert_eq!(book.remove(0), None, "it is gone");
-        assert_eq!(book.remove(100), Some(large));
-        assert_eq!(book.remove(101), None, "its size is gone with it");
-        assert_eq!(book.header().frees.load(Ordering::Relaxed), 2);
-        assert_eq!(book.header().live_bytes.load(Ordering::Relaxed), 0);
-        assert_eq!(book.header().peak_bytes.load(Ordering::Relaxed), 5 + (1 << 30));
+        let place = |granule: usize| book.place(HEAP + granule * 16).expect("it is in the heap");
+        let header = book.header();
+        let words = words();
+        place(0).enter(words, 3, 5);
+        place(100).enter(words, 4, 1 << 30);
+        assert_eq!(header.live_bytes.load(Ordering::Relaxed), 5 + (1 << 30));
+        assert_eq!(place(0).remove(words), Some(small));
+        assert_eq!(place(0).remove(words), None, "it is gone");
+        assert_eq!(place(100).remove(words), Some(large));
+        assert_eq!(place(101).remove(words), None, "its size is gone with it");
+        assert_eq!(header.frees.load(Ordering::Relaxed), 2);
+        assert_eq!(header.live_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(header.peak_bytes.load(Ordering::Relaxed), 5 + (1 << 30));
+        place(100).restore(words, large);
+        assert_eq!(header.frees.load(Ordering::Relaxed), 1);
+        assert_eq!(place(100).remove(words), Some(large));
     }
 
     #[test]
     fn a_paused_block_is_entered_and_not_counted() {
         let (book, _memory) = book(16);
-        book.enter(7, Entry { site: PAUSED, epoch: 0, size: 40 });
-        assert_eq!(book.site(7), Some(PAUSED));
-        assert!(book.remove(7).is_some());
+        let place = book.place(HEAP + 7 * 16).expect("it is in the heap");
+        let words = words();
+        place.enter(words, PAUSED, 40);
+        assert_eq!(place.site(), Some(PAUSED));
+        assert!(place.remove(words).is_some());
         assert_eq!(book.header().allocations.load(Ordering::Relaxed), 0);
         assert_eq!(book.header().frees.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn the_last_granule_is_safe() {
+    fn the_last_granule_is_safe_and_what_is_outside_has_no_place() {
         let (book, _memory) = book(16);
-        let last = (1 << 20) / 16 - 1;
-        book.enter(last, Entry { site: 1, epoch: 0, size: 16 });
-        assert!(book.remove(last).is_some());
-        book.enter(last + 1, Entry { site: 1, epoch: 0, size: 16 });
-        assert_eq!(book.remove(last + 1), None, "there is no such granule");
+        let last = book.place(HEAP + (1 << 20) - 16).expect("it is in the heap");
+        let words = words();
+        last.enter(words, 1, 16);
+        assert!(last.remove(words).is_some());
+        assert!(book.place(HEAP + (1 << 20)).is_none());
+        assert!(book.place(HEAP - 1).is_none());
+        assert!(book.place(0).is_none());
     }
 
     #[test]
@@ -304,13 +365,13 @@ mod tests {
     #[test]
     fn threads_agree_on_the_sites() {
         let (book, _memory) = book(4096);
-        let base = book.base as usize;
+        let base = book.base.load(Ordering::Relaxed) as usize;
         let layout = book.layout;
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 std::thread::spawn(move || {
                     // SAFETY: the memory outlives the threads, which are joined below.
-                    let book = unsafe { Book::new(base as *mut u8, layout) };
+                    let book = unsafe { Book::new(base as *mut u8, HEAP, layout) };
                     (0..500).map(|at| book.intern(node(ROOT, at))).collect::<Vec<_>>()
                 })
             })

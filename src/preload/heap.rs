@@ -77,10 +77,10 @@ pub(crate) fn reserve(size: usize) -> Option<usize> {
     Some(start as usize)
 }
 
-/// The granule of the region that `address` is in; `None` for an address outside it.
-pub(crate) fn granule(address: usize) -> Option<u64> {
+/// Whether `address` is in the region.
+pub(crate) fn holds(address: usize) -> bool {
     let offset = address.wrapping_sub(BASE.load(Ordering::Relaxed));
-    (offset < SIZE.load(Ordering::Relaxed)).then_some(offset as u64 >> GRANULE.trailing_zeros())
+    offset < SIZE.load(Ordering::Relaxed)
 }
 
 /// A block of at least `size` bytes, or null.

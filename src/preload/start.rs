@@ -7,11 +7,12 @@
 //! While libc has no environment yet, COLD stays and libc serves. In a child of `fork` the heap
 //! goes on, private memory that it is, and the ledger, which is the parent's, is left alone.
 
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use super::book::Book;
-use super::{heap, libgcc, next, system, thread, trace_cache};
-use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, VERSION, mark, state};
+use super::system::Errno;
+use super::{heap, libgcc, next, system, thread};
+use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, TRACE_VARIABLE, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
 /// The states of the process's heap.
@@ -30,7 +31,6 @@ pub(crate) enum State {
 
 static STATE: AtomicU8 = AtomicU8::new(State::Cold as u8);
 static BEFORE_READY: AtomicU64 = AtomicU64::new(0);
-static TRACING: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
 static BOOK: AtomicPtr<Book> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Where the process stands.
@@ -54,17 +54,11 @@ pub(crate) fn is_ready() -> bool {
 }
 
 /// The ledger, while this process may write it.
+#[inline]
 pub(crate) fn book() -> Option<&'static Book> {
-    let tracing = TRACING.load(Ordering::Acquire);
-    if tracing.is_null() {
-        return None;
-    }
-    // SAFETY: the page is never unmapped; after a fork it reads as zero.
-    if unsafe { (*tracing).load(Ordering::Relaxed) } == 0 {
-        return None;
-    }
-    // SAFETY: `claim` wrote a book there before it set TRACING, and nobody ever moves it.
-    unsafe { BOOK.load(Ordering::Relaxed).as_ref() }
+    // SAFETY: `claim` wrote a book there before it set BOOK, and nobody ever moves it; after a
+    // fork its page reads as zero, which is a valid book that is closed.
+    unsafe { BOOK.load(Ordering::Acquire).as_ref() }.filter(|book| book.is_open())
 }
 
 #[cold]
@@ -79,9 +73,7 @@ fn start() -> bool {
         BEFORE_READY.fetch_add(1, Ordering::Relaxed);
         return state() == State::Ready;
     }
-    let errno = system::errno();
-    let ready = open_ledger().is_some();
-    system::set_errno(errno);
+    let ready = Errno::current().keep(|| open_ledger().is_some());
     let state = if ready { State::Ready } else { State::Aside };
     STATE.store(state as u8, Ordering::Release);
     ready
@@ -126,9 +118,9 @@ fn claim(file: &system::File) -> Option<()> {
         clear(file, header, &layout);
     }
     header.images.fetch_add(1, Ordering::Relaxed);
-    let (base, tracing) = (file.map(layout.len), system::wiped_on_fork());
-    let (Some(base), Some(tracing), Some(heap_base)) =
-        (base, tracing, usize::try_from(size).ok().and_then(heap::reserve))
+    let (base, place) = (file.map(layout.len), system::wiped_on_fork());
+    let (Some(base), Some(place), Some(heap_base)) =
+        (base, place, usize::try_from(size).ok().and_then(heap::reserve))
     else {
         header.state.store(state::NO_REGION, Ordering::Release);
         return None;
@@ -136,18 +128,18 @@ fn claim(file: &system::File) -> Option<()> {
     header.heap_base.store(heap_base as u64, Ordering::Relaxed);
     let _ = header.node_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
     let _ = header.module_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
-    let place = system::reserve(size_of::<Book>(), align_of::<Book>())?.cast::<Book>();
-    // SAFETY: the whole ledger is mapped at `base`, for good.
-    let book = unsafe { Book::new(base, layout) };
-    // SAFETY: the place is fresh memory of this size and alignment.
-    unsafe { place.write(book) };
-    BOOK.store(place, Ordering::Relaxed);
     libgcc::configure();
-    system::watch_thread_ends(trace_cache::release);
-    let tracing = tracing.cast::<AtomicU32>();
-    // SAFETY: the page was just made.
-    unsafe { (*tracing).store(1, Ordering::Relaxed) };
-    TRACING.store(tracing, Ordering::Release);
+    thread::watch_ends();
+    if system::variable(TRACE_VARIABLE).is_some_and(|value| value.to_bytes() == b"0") {
+        header.state.store(state::UNTRACED, Ordering::Release);
+        return Some(());
+    }
+    // SAFETY: the whole ledger is mapped at `base`, for good.
+    let book = unsafe { Book::new(base, heap_base, layout) };
+    let place = place.cast::<Book>();
+    // SAFETY: the place is a fresh page, which a book fits.
+    unsafe { place.write(book) };
+    BOOK.store(place, Ordering::Release);
     header.state.store(state::ACTIVE, Ordering::Release);
     Some(())
 }
@@ -156,15 +148,16 @@ fn claim(file: &system::File) -> Option<()> {
 fn clear(file: &system::File, header: &Header, layout: &Layout) {
     let state = &header.state;
     state.store(state::SILENT, Ordering::Release);
-    file.punch(layout.modules_at, layout.len.wrapping_sub(layout.modules_at));
+    file.punch(layout.shards_at, layout.len.wrapping_sub(layout.shards_at));
     for word in [&header.trouble, &header.node_count, &header.module_count, &header.mark] {
+        word.store(0, Ordering::Relaxed);
+    }
+    for word in [&header.live_bytes, &header.peak_bytes] {
         word.store(0, Ordering::Relaxed);
     }
     for word in [
         &header.allocations,
         &header.frees,
-        &header.live_bytes,
-        &header.peak_bytes,
         &header.before_ready,
         &header.unwinds_checked,
         &header.unwinds_wrong,
@@ -191,7 +184,7 @@ fn is_in_front() -> bool {
     thread::pause();
     let block = system::program_malloc(1);
     thread::resume();
-    let ours = heap::granule(block as usize).is_some();
+    let ours = heap::holds(block as usize);
     system::program_free(block);
     ours
 }

@@ -88,20 +88,46 @@ pub(crate) fn abort() -> ! {
     unsafe { libc_abort() }
 }
 
-/// The calling thread's `errno`.
-pub(crate) fn errno() -> c_int {
-    // SAFETY: the function has no preconditions.
-    let at = unsafe { __errno_location() };
-    // SAFETY: it is never null, and the thread's own.
-    unsafe { *at }
+/// A thread's `errno`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Errno(ptr::NonNull<c_int>);
+
+impl Errno {
+    /// The calling thread's.
+    pub(crate) fn current() -> Self {
+        // SAFETY: the function has no preconditions.
+        let at = unsafe { __errno_location() };
+        // SAFETY: it is never null.
+        Self(unsafe { ptr::NonNull::new_unchecked(at) })
+    }
+
+    /// Its value.
+    #[inline(always)]
+    fn get(self) -> c_int {
+        // SAFETY: it is the calling thread's own, and does not move.
+        unsafe { self.0.read() }
+    }
+
+    /// Sets it.
+    #[inline(always)]
+    fn set(self, value: c_int) {
+        // SAFETY: as above.
+        unsafe { self.0.write(value) }
+    }
+
+    /// Calls `f` and leaves it as it was.
+    #[inline(always)]
+    pub(crate) fn keep<T>(self, f: impl FnOnce() -> T) -> T {
+        let before = self.get();
+        let result = f();
+        self.set(before);
+        result
+    }
 }
 
 /// Sets the calling thread's `errno`.
 pub(crate) fn set_errno(value: c_int) {
-    // SAFETY: the function has no preconditions.
-    let at = unsafe { __errno_location() };
-    // SAFETY: it is never null, and the thread's own.
-    unsafe { *at = value }
+    Errno::current().set(value);
 }
 
 /// The process's number, from the kernel: libc's is stale in a child of `vfork`.
@@ -162,13 +188,13 @@ pub(crate) fn is_readable(address: usize) -> bool {
     const NO_SUCH_CHANGE: c_long = -1;
     const MASK: c_long = 8;
     let none = ptr::null_mut::<c_void>();
-    let before = errno();
-    // The kernel copies the mask before it looks at what to do with it.
-    // SAFETY: rt_sigprocmask changes nothing when told to do what it doesn't know.
-    unsafe { syscall(number::RT_SIGPROCMASK, NO_SUCH_CHANGE, address, none, MASK) };
-    let fault = errno() == EFAULT;
-    set_errno(before);
-    !fault
+    let errno = Errno::current();
+    errno.keep(|| {
+        // The kernel copies the mask before it looks at what to do with it.
+        // SAFETY: rt_sigprocmask changes nothing when told to do what it doesn't know.
+        unsafe { syscall(number::RT_SIGPROCMASK, NO_SUCH_CHANGE, address, none, MASK) };
+        errno.get() != EFAULT
+    })
 }
 
 /// The key of [`at_thread_end`] and one; 0 while there is none.

@@ -1,26 +1,52 @@
-//! What the preload heap keeps for each thread: a block of thread-local words.
+//! What each thread has of its own: thread-local words, and one of the places that threads have
+//! while they live, with a cache of backtraces and a shard of the counters.
 //!
 //! `thread_local!` goes through `__tls_get_addr`, which can allocate. These words are
 //! initial-exec: an offset from the thread pointer that the loader fixed, never allocated, never
 //! destroyed, zero when the thread starts.
+//!
+//! Invariant of a place: one thread at a time owns it, and gives it back when it ends. Where there
+//! are more threads than places, or a thread is about to end, it does without.
 
 use core::cell::Cell;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+use super::system::Errno;
 use super::trace_cache::Traces;
+use super::{libgcc, start, system};
+use crate::ledger::shard::{SHARDS, Shard};
 
 /// The words of one thread.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Words {
+    /// The place's cache of backtraces, while it may be asked: null without a place, in a pause,
+    /// and where backtraces are checked. What every allocation looks at.
+    known: Cell<*const Traces>,
+    /// The place's counters; null without a place.
+    shard: Cell<*const Shard>,
+    /// The place's cache of backtraces; null without a place.
+    traces: Cell<*const Traces>,
+    /// The thread's `errno`, once it was looked for.
+    errno: Cell<Option<Errno>>,
     /// How often the thread said pause and not yet resume.
     paused: Cell<u32>,
-    /// Whether `traces` was decided.
-    decided: Cell<bool>,
-    /// The thread's cache of backtraces; null where it has none.
-    traces: Cell<*const Traces>,
+    /// Whether the thread has asked for a place.
+    asked: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Words>() <= 64, "the assembly below reserves 64 bytes");
+
+/// What the owner of a place finds there, made by the first.
+struct Place {
+    owned: AtomicBool,
+    traces: AtomicPtr<Traces>,
+}
+
+static PLACES: [Place; SHARDS] = [const {
+    Place { owned: AtomicBool::new(false), traces: AtomicPtr::new(core::ptr::null_mut()) }
+}; SHARDS];
 
 core::arch::global_asm!(
     ".section .tbss.leaksnap,\"awT\",@nobits",
@@ -35,6 +61,7 @@ core::arch::global_asm!(
 );
 
 #[cfg(target_arch = "x86_64")]
+#[inline(always)]
 fn address() -> *const Words {
     let at: *const Words;
     // SAFETY: reads the offset of the words and the thread pointer, which %fs:0 holds.
@@ -50,6 +77,7 @@ fn address() -> *const Words {
 }
 
 #[cfg(target_arch = "aarch64")]
+#[inline(always)]
 fn address() -> *const Words {
     let at: *const Words;
     // SAFETY: reads the offset of the words and the thread pointer.
@@ -67,40 +95,118 @@ fn address() -> *const Words {
     at
 }
 
-/// Calls `f` with the calling thread's words.
-fn with<T>(f: impl FnOnce(&Words) -> T) -> T {
-    // SAFETY: the words live as long as the thread, only this thread reaches them, they are zero
-    // at first, which is a valid `Words`, and the reference ends with the call.
-    f(unsafe { &*address() })
+/// The calling thread's words. They are for the call that asks, nobody keeps them.
+#[inline(always)]
+pub(crate) fn words<'a>() -> &'a Words {
+    // SAFETY: the words live as long as the thread, only this thread reaches them (they are made
+    // of cells, so no reference goes to another), and zero, as they begin, is a valid `Words`.
+    unsafe { &*address() }
 }
 
 /// Allocations of this thread are not traced until [`resume`]; calls nest.
 pub(crate) fn pause() {
-    with(|words| words.paused.set(words.paused.get().saturating_add(1)));
+    let words = words();
+    words.paused.set(words.paused.get().saturating_add(1));
+    words.decide();
 }
 
 /// Undoes one [`pause`].
 pub(crate) fn resume() {
-    with(|words| words.paused.set(words.paused.get().saturating_sub(1)));
+    let words = words();
+    words.paused.set(words.paused.get().saturating_sub(1));
+    words.decide();
 }
 
 /// Whether the thread's allocations are traced.
 pub(crate) fn is_traced() -> bool {
-    with(|words| words.paused.get() == 0)
+    words().paused.get() == 0
 }
 
-/// The thread's cache of backtraces, null where it gets none; `None` where nobody has looked.
-#[inline]
-pub(crate) fn traces() -> Option<*const Traces> {
-    with(|words| words.decided.get().then(|| words.traces.get()))
+impl Words {
+    /// The cache to look into first.
+    #[inline(always)]
+    pub(crate) fn known(&self) -> Option<&Traces> {
+        // SAFETY: the place is this thread's, and its cache is never unmapped.
+        unsafe { self.known.get().as_ref() }
+    }
+
+    /// The thread's `errno`.
+    #[inline(always)]
+    pub(crate) fn errno(&self) -> Errno {
+        if let Some(errno) = self.errno.get() {
+            return errno;
+        }
+        let errno = Errno::current();
+        self.errno.set(Some(errno));
+        errno
+    }
+
+    fn decide(&self) {
+        let asked = self.paused.get() == 0 && !libgcc::is_checking();
+        self.known.set(if asked { self.traces.get() } else { core::ptr::null() });
+    }
+
+    /// The thread's counters, where it has its own.
+    #[inline(always)]
+    pub(crate) fn shard(&self) -> Option<&Shard> {
+        if self.shard.get().is_null() && !self.asked.get() {
+            claim(self);
+        }
+        // SAFETY: the place is this thread's, and the ledger is never unmapped.
+        unsafe { self.shard.get().as_ref() }
+    }
 }
 
-/// Decides what [`traces`] is.
-pub(crate) fn set_traces(traces: *const Traces) {
-    with(|words| {
-        words.traces.set(traces);
-        words.decided.set(true);
-    });
+/// The thread's cache of backtraces, where it has one.
+pub(crate) fn traces() -> Option<&'static Traces> {
+    let words = words();
+    if !words.asked.get() {
+        claim(words);
+    }
+    // SAFETY: the place is this thread's, and its cache is never unmapped.
+    unsafe { words.traces.get().as_ref() }
+}
+
+/// Finds a place for the calling thread.
+#[cold]
+fn claim(words: &Words) {
+    // What follows may allocate, and that has to do without.
+    words.asked.set(true);
+    let free = |place: &&Place| {
+        !place.owned.load(Ordering::Relaxed) && !place.owned.swap(true, Ordering::Acquire)
+    };
+    let mut places = PLACES.iter().enumerate();
+    let Some((number, place)) = places.find(|(_, place)| free(place)) else { return };
+    let mut traces = place.traces.load(Ordering::Relaxed);
+    if traces.is_null() {
+        traces = system::reserve(size_of::<Traces>(), 4096).map_or(traces, <*mut u8>::cast);
+        place.traces.store(traces, Ordering::Relaxed);
+    }
+    let at = core::ptr::from_ref(place).cast_mut().cast();
+    if traces.is_null() || !system::at_thread_end(at) {
+        place.owned.store(false, Ordering::Release);
+        return;
+    }
+    let shard = start::book().and_then(|book| book.shard(number));
+    words.shard.set(shard.map_or(core::ptr::null(), core::ptr::from_ref));
+    words.traces.set(traces);
+    words.decide();
+}
+
+/// Has places given back by the threads that end. Called once, before the first is claimed.
+pub(crate) fn watch_ends() {
+    system::watch_thread_ends(release);
+}
+
+/// The thread that owns `place` ends.
+unsafe extern "C" fn release(place: *mut c_void) {
+    // What the thread still allocates has to do without.
+    let words = words();
+    words.traces.set(core::ptr::null());
+    words.shard.set(core::ptr::null());
+    words.decide();
+    // SAFETY: `claim` gave the place, which is static.
+    unsafe { &*place.cast::<Place>() }.owned.store(false, Ordering::Release);
 }
 
 #[cfg(test)]
@@ -122,5 +228,14 @@ mod tests {
         assert!(other.is_ok_and(|traced| traced), "another thread is not paused");
         super::resume();
         assert!(super::is_traced());
+    }
+
+    #[test]
+    fn a_thread_that_ends_gives_its_place_back() {
+        super::system::watch_thread_ends(super::release);
+        for _ in 0..2 * super::SHARDS {
+            let thread = std::thread::spawn(|| super::traces().is_some());
+            assert!(thread.join().expect("no panic"));
+        }
     }
 }

@@ -8,87 +8,138 @@
 //!
 //! ```text
 //!   sets of WAYS entries, by (stack pointer, return address)     words, a ring
-//!   [caller][site][generation][position, number of words] -----> [address, value] ...
+//!   [caller][site][generation][position, how many] ------------> four offsets, four values; ...
 //! ```
-//! Invariant of [`Traces`]: one thread at a time owns it, found through its thread-local words,
-//! and gives it back when it ends. A signal handler that comes in between finds it busy and does
-//! without; so does the rest of a thread whose handler jumped out.
-
-use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering, compiler_fence};
+//! Invariant of [`Traces`]: one thread at a time owns it ([`thread`]). A signal handler that comes
+//! in between a look finds its own backtraces, and the look that it interrupted is not believed;
+//! one that comes while an entry is made finds the cache busy and does without, as does the rest
+//! of a thread whose handler jumped out of there.
 
 use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 
 use super::path::Path;
 use super::unwind::frame::Fast;
-use super::unwind::stack::Live;
-use super::{system, thread};
+use super::unwind::stack::{Live, SEEN, Seen};
 
 const WAYS: usize = 8;
-const SETS: usize = 128;
-/// Words that a thread keeps; the oldest make room.
-const WORDS: usize = 1 << 15;
-/// The most that one backtrace may need: two for each frame.
+const SET_BITS: u32 = 7;
+const SETS: usize = 1 << SET_BITS;
+/// What a thread keeps, four words each; the oldest make room.
+const RING: usize = 1 << 13;
+/// The most words that one backtrace may need: two for each frame.
 const MOST: usize = 256;
-/// Threads that have a cache at the same time.
-const THREADS: usize = 256;
 
-/// One backtrace.
-#[repr(C)]
-#[derive(Debug)]
+/// One backtrace. All zero is none: no code has generation 0.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy)]
 struct Entry {
-    caller: Cell<Fast>,
-    position: Cell<usize>,
-    /// The highest address of its words.
-    top: Cell<usize>,
-    len: Cell<u32>,
-    /// What [`Traces::put`] was given; 0 where there is no entry.
-    generation: Cell<u32>,
-    site: Cell<u32>,
-    reads_fp: Cell<bool>,
+    sp: usize,
+    pc: usize,
+    fp: usize,
+    /// Where its words begin, counted in fours since the beginning.
+    position: usize,
+    len: u32,
+    generation: u32,
+    site: u32,
+    reads_fp: bool,
+    /// The words are on a stack whose end is known.
+    has_end: bool,
 }
 
 /// The cache of one thread. All zero is an empty one.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Traces {
+    /// An entry is being made.
     busy: AtomicBool,
-    place: Cell<usize>,
-    /// Words written since the beginning.
+    /// How many entries were made.
+    changes: AtomicU32,
+    /// Words written since the beginning, in fours.
     position: Cell<usize>,
-    victim: Cell<usize>,
     path: Path,
-    entries: [[Entry; WAYS]; SETS],
-    words: [Cell<[usize; 2]>; WORDS],
+    entries: [[Cell<Entry>; WAYS]; SETS],
+    ring: [Seen; RING],
 }
 
-static BLOCKS: [AtomicPtr<Traces>; THREADS] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; THREADS];
-static OWNED: [AtomicBool; THREADS] = [const { AtomicBool::new(false) }; THREADS];
+impl Traces {
+    #[inline(always)]
+    fn set(&self, caller: Fast) -> Option<&[Cell<Entry>; WAYS]> {
+        const FACTOR: usize = 0x9e37_79b9_7f4a_7c15;
+        let mixed = caller.sp.wrapping_add(caller.pc).wrapping_mul(FACTOR);
+        self.entries.get(mixed >> (usize::BITS - SET_BITS))
+    }
 
-/// The calling thread's cache, for one backtrace.
+    /// The site of the backtrace from `caller`, where it is known.
+    #[inline(always)]
+    pub(crate) fn find(&self, caller: Fast, generation: u32) -> Option<u32> {
+        if self.busy.load(Ordering::Relaxed) {
+            return None;
+        }
+        let changes = self.changes.load(Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        for entry in self.set(caller)? {
+            // SAFETY: a cell of this thread's own; no reference into it outlives the turn.
+            let entry = unsafe { &*entry.as_ptr() };
+            if entry.sp == caller.sp
+                && entry.pc == caller.pc
+                && entry.generation == generation
+                && (entry.fp == caller.fp || !entry.reads_fp)
+                && self.is_unchanged(entry, caller.sp)
+            {
+                let site = entry.site;
+                compiler_fence(Ordering::SeqCst);
+                return (self.changes.load(Ordering::Relaxed) == changes).then_some(site);
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn is_unchanged(&self, entry: &Entry, pointer: usize) -> bool {
+        // Words behind the ring's position are overwritten by logs that are not kept.
+        if self.position.get().wrapping_sub(entry.position) > RING - 2 * (MOST / SEEN) {
+            return false;
+        }
+        let first = entry.position & (RING - 1);
+        let Some(seen) = self.ring.get(first..first.wrapping_add(entry.len as usize)) else {
+            return false;
+        };
+        if !entry.has_end && !is_readable(seen, pointer) {
+            return false;
+        }
+        for seen in seen {
+            // SAFETY: the words were read when the stack pointer was the same, from a stack whose
+            // end is known, or can be read now.
+            if !unsafe { seen.is_unchanged(pointer) } {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Starts to make an entry; `None` while one is being made further out.
+    pub(crate) fn enter(&'static self) -> Option<Use> {
+        if self.busy.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.busy.store(true, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        Some(Use(self))
+    }
+}
+
+/// Whether all of `seen` can be read on a stack whose end nobody knows: no word is read that a
+/// walk would not read now.
+#[cold]
+fn is_readable(seen: &[Seen], pointer: usize) -> bool {
+    let stack = Live::current(pointer);
+    seen.iter().all(|seen| seen.is_in(&stack, pointer))
+}
+
+/// The calling thread's cache, for one entry.
 #[derive(Debug)]
 pub(crate) struct Use(&'static Traces);
-
-/// The calling thread's cache; `None` where there is none, or it is in use further out.
-#[inline]
-pub(crate) fn enter() -> Option<Use> {
-    let at = match thread::traces() {
-        Some(at) => at,
-        None => claim(),
-    };
-    if at.is_null() {
-        return None;
-    }
-    // SAFETY: the type's invariant; the block is never unmapped.
-    let traces = unsafe { &*at };
-    if traces.busy.load(Ordering::Relaxed) {
-        return None;
-    }
-    traces.busy.store(true, Ordering::Relaxed);
-    compiler_fence(Ordering::SeqCst);
-    Some(Use(traces))
-}
 
 impl Drop for Use {
     #[inline]
@@ -98,94 +149,19 @@ impl Drop for Use {
     }
 }
 
-/// Finds a cache for the calling thread; null where it gets none.
-#[cold]
-fn claim() -> *const Traces {
-    // What follows may allocate, and that has to do without.
-    thread::set_traces(core::ptr::null());
-    for (place, (owned, block)) in OWNED.iter().zip(&BLOCKS).enumerate() {
-        if owned.load(Ordering::Relaxed) || owned.swap(true, Ordering::Acquire) {
-            continue;
-        }
-        let mut at = block.load(Ordering::Relaxed);
-        if at.is_null() {
-            let Some(fresh) = system::reserve(size_of::<Traces>(), 4096) else { break };
-            at = fresh.cast();
-            // SAFETY: the memory is fresh, zero, which is a valid cache, and large enough.
-            unsafe { &*at }.place.set(place);
-            block.store(at, Ordering::Relaxed);
-        }
-        if !system::at_thread_end(at.cast()) {
-            owned.store(false, Ordering::Release);
-            break;
-        }
-        thread::set_traces(at);
-        return at;
-    }
-    core::ptr::null()
-}
-
-/// The thread that owns `block` ends.
-pub(crate) unsafe extern "C" fn release(block: *mut c_void) {
-    // What the thread still allocates has to do without.
-    thread::set_traces(core::ptr::null());
-    // SAFETY: `claim` gave the block, which is never unmapped.
-    let traces = unsafe { &*block.cast::<Traces>() };
-    if let Some(owned) = OWNED.get(traces.place.get()) {
-        owned.store(false, Ordering::Release);
-    }
-}
-
 impl Use {
-    fn set(&self, caller: Fast) -> Option<&'static [Entry; WAYS]> {
-        let mixed = (caller.sp >> 4) ^ caller.pc ^ (caller.pc >> 7) ^ (caller.sp >> 11);
-        self.0.entries.get(mixed & (SETS - 1))
-    }
-
-    fn word(&self, position: usize) -> Option<&'static Cell<[usize; 2]>> {
-        self.0.words.get(position & (WORDS - 1))
-    }
-
-    /// The site of the backtrace from `caller`, where it is known.
-    #[inline]
-    pub(crate) fn find(&self, caller: Fast, generation: u32) -> Option<u32> {
-        let entry = self.set(caller)?.iter().find(|entry| {
-            let known = entry.caller.get();
-            known.sp == caller.sp
-                && known.pc == caller.pc
-                && entry.generation.get() == generation
-                && (known.fp == caller.fp || !entry.reads_fp.get())
-                && self.unchanged(entry, caller)
-        })?;
-        Some(entry.site.get())
-    }
-
-    fn unchanged(&self, entry: &Entry, caller: Fast) -> bool {
-        let (start, len) = (entry.position.get(), entry.len.get() as usize);
-        // Words behind the ring's position are overwritten by logs that are not kept.
-        if self.0.position.get().wrapping_sub(start) > WORDS - 2 * MOST {
-            return false;
-        }
-        let first = start & (WORDS - 1);
-        let Some(words) = self.0.words.get(first..first.wrapping_add(len)) else { return false };
-        let stack = Live::current(caller.sp);
-        // SAFETY: the words were read when the stack pointer was the same, and `top` is the
-        // highest of them.
-        unsafe { stack.is_unchanged(words, entry.top.get()) }
-    }
-
     /// The frames of the last backtrace that was not found.
     pub(crate) fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Starts to write down the words of a backtrace.
-    pub(crate) fn log(&self) -> Log<'_> {
+    /// Starts to write down the words of the backtrace from `caller`.
+    pub(crate) fn log(&self, caller: Fast) -> Log<'_> {
         let position = self.0.position.get();
         // They lie in one piece.
-        let left = WORDS.wrapping_sub(position & (WORDS - 1));
-        let start = if left < MOST { position.wrapping_add(left) } else { position };
-        Log { traces: self, start, len: Cell::new(0), top: Cell::new(0) }
+        let left = RING.wrapping_sub(position & (RING - 1));
+        let start = if left < MOST / SEEN { position.wrapping_add(left) } else { position };
+        Log { traces: self, caller, start, len: Cell::new(0) }
     }
 }
 
@@ -193,47 +169,59 @@ impl Use {
 #[derive(Debug)]
 pub(crate) struct Log<'a> {
     traces: &'a Use,
+    caller: Fast,
     start: usize,
+    /// Words so far; more than [`MOST`] where one can't be kept.
     len: Cell<usize>,
-    top: Cell<usize>,
 }
 
 impl Log<'_> {
+    fn seen(&self, number: usize) -> Option<&Seen> {
+        let at = self.start.wrapping_add(number / SEEN) & (RING - 1);
+        self.traces.0.ring.get(at)
+    }
+
     /// The walk read `value` at `address`.
     #[inline]
     pub(crate) fn push(&self, address: usize, value: usize) {
         let len = self.len.get();
-        if len < MOST
-            && let Some(word) = self.traces.word(self.start.wrapping_add(len))
-        {
-            word.set([address, value]);
+        let seen = self.seen(len).filter(|_| len < MOST);
+        match (u32::try_from(address.wrapping_sub(self.caller.sp)), seen) {
+            (Ok(offset), Some(seen)) => {
+                seen.put(len & (SEEN - 1), offset, value);
+                self.len.set(len.wrapping_add(1));
+            }
+            _ => self.len.set(usize::MAX / 2),
         }
-        self.len.set(len.wrapping_add(1));
-        self.top.set(self.top.get().max(address));
     }
 
-    /// The walk from `caller` read these words and nothing else, and led to `site`.
-    pub(crate) fn keep(self, caller: Fast, reads_fp: bool, generation: u32, site: u32) {
+    /// The walk read these words and nothing else, and led to `site`.
+    pub(crate) fn keep(self, reads_fp: bool, has_end: bool, generation: u32, site: u32) {
         let (traces, len) = (self.traces.0, self.len.get());
-        let (Ok(count), Some(set)) = (u32::try_from(len), self.traces.set(caller)) else { return };
-        if len > MOST {
-            return;
+        let Some(set) = traces.set(self.caller).filter(|_| len <= MOST) else { return };
+        if let Some(last) = len.checked_sub(1).and_then(|last| self.seen(last)) {
+            last.fill(len.wrapping_sub(1) & (SEEN - 1));
         }
-        traces.position.set(self.start.wrapping_add(len));
-        let victim = traces.victim.get().wrapping_add(1);
-        traces.victim.set(victim);
-        let Some(entry) = set.get(victim & (WAYS - 1)) else { return };
-        entry.caller.set(caller);
-        entry.position.set(self.start);
-        entry.len.set(count);
-        entry.top.set(self.top.get());
-        entry.site.set(site);
-        entry.reads_fp.set(reads_fp);
-        entry.generation.set(generation);
+        let count = len.div_ceil(SEEN);
+        traces.position.set(self.start.wrapping_add(count));
+        traces
+            .changes
+            .store(traces.changes.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        // The latest comes first, and the oldest goes.
+        for pair in set.windows(2).rev() {
+            if let [newer, older] = pair {
+                older.set(newer.get());
+            }
+        }
+        let Fast { pc, sp, fp, .. } = self.caller;
+        let (position, len) = (self.start, u32::try_from(count).unwrap_or_default());
+        if let [first, ..] = set {
+            first.set(Entry { sp, pc, fp, position, len, generation, site, reads_fp, has_end });
+        }
     }
 }
 
-const _: () = assert!(MOST < WORDS && SETS.is_power_of_two() && WAYS.is_power_of_two());
+const _: () = assert!(MOST / SEEN < RING && WAYS > 0);
 
 #[cfg(test)]
 #[allow(
@@ -245,10 +233,9 @@ const _: () = assert!(MOST < WORDS && SETS.is_power_of_two() && WAYS.is_power_of
 mod tests {
     use super::*;
 
-    fn entered() -> Option<Use> {
-        static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| system::watch_thread_ends(release));
-        enter()
+    fn traces() -> &'static Traces {
+        // SAFETY: zero is a valid cache.
+        Box::leak(unsafe { Box::<Traces>::new_zeroed().assume_init() })
     }
 
     /// A caller whose words are `stack`, which is on the thread's own stack.
@@ -256,21 +243,28 @@ mod tests {
         Fast { pc, sp: stack.as_ptr() as usize, fp: 7, fp_is_saved: false }
     }
 
-    fn keep(traces: &Use, stack: &[Cell<usize>], caller: Fast, reads_fp: bool, site: u32) {
-        let log = traces.log();
+    fn keep(
+        traces: &'static Traces,
+        stack: &[Cell<usize>],
+        caller: Fast,
+        reads_fp: bool,
+        site: u32,
+    ) {
+        let traces = traces.enter().expect("nobody else is at it");
+        let log = traces.log(caller);
         for word in stack {
             log.push(word.as_ptr() as usize, word.get());
         }
-        log.keep(caller, reads_fp, 1, site);
+        log.keep(reads_fp, true, 1, site);
     }
 
     #[test]
     fn a_hit_needs_everything_unchanged() {
         let stack: [Cell<usize>; 29] = std::array::from_fn(Cell::new);
-        let traces = entered().expect("the thread has one");
+        let traces = traces();
         let here = caller(&stack, 0x1000);
         assert_eq!(traces.find(here, 1), None);
-        keep(&traces, &stack, here, false, 42);
+        keep(traces, &stack, here, false, 42);
         assert_eq!(traces.find(here, 1), Some(42));
         assert_eq!(traces.find(here, 2), None, "something was closed");
         assert_eq!(traces.find(Fast { pc: 0x1001, ..here }, 1), None);
@@ -283,7 +277,7 @@ mod tests {
         }
         assert_eq!(traces.find(here, 1), Some(42));
         let other = Fast { pc: 0x2000, ..here };
-        keep(&traces, &stack, other, true, 43);
+        keep(traces, &stack, other, true, 43);
         assert_eq!(traces.find(other, 1), Some(43));
         assert_eq!(traces.find(Fast { fp: 8, ..other }, 1), None, "a rule read it");
     }
@@ -291,16 +285,18 @@ mod tests {
     #[test]
     fn what_was_overwritten_is_not_found() {
         let stack: [Cell<usize>; 200] = std::array::from_fn(Cell::new);
-        let traces = entered().expect("the thread has one");
+        let traces = traces();
         let mut found = 0;
         for round in 0..400_u32 {
             let here = |round: u32| caller(&stack, 0x1000 + round as usize * 0x40);
             // A log that isn't kept writes words too.
-            let log = traces.log();
+            let unkept = traces.enter().expect("nobody else is at it");
+            let log = unkept.log(here(round));
             (0..MOST).for_each(|_| log.push(stack.as_ptr() as usize, 5));
+            drop(unkept);
             // Sites tell which words the entry was made of.
             stack[7].set(round as usize);
-            keep(&traces, &stack, here(round), false, round + 1);
+            keep(traces, &stack, here(round), false, round + 1);
             for earlier in round.saturating_sub(90)..=round {
                 stack[7].set(earlier as usize);
                 let site = traces.find(here(earlier), 1);
@@ -314,27 +310,57 @@ mod tests {
     #[test]
     fn more_words_than_fit_are_not_kept() {
         let stack: [Cell<usize>; MOST + 1] = std::array::from_fn(Cell::new);
-        let traces = entered().expect("the thread has one");
+        let traces = traces();
         let here = caller(&stack, 0x3000);
-        keep(&traces, &stack, here, false, 1);
+        keep(traces, &stack, here, false, 1);
         assert_eq!(traces.find(here, 1), None);
-        keep(&traces, &stack[..MOST], here, false, 1);
+        keep(traces, &stack[..MOST], here, false, 1);
         assert_eq!(traces.find(here, 1), Some(1));
     }
 
     #[test]
-    fn a_cache_in_use_is_not_entered_again() {
-        let outer = entered().expect("the thread has one");
-        assert!(entered().is_none());
-        drop(outer);
-        assert!(entered().is_some());
+    fn words_below_the_stack_pointer_are_not_kept() {
+        let stack: [Cell<usize>; 4] = std::array::from_fn(Cell::new);
+        let traces = traces();
+        let here = caller(&stack[1..], 0x4000);
+        keep(traces, &stack, here, false, 1);
+        assert_eq!(traces.find(here, 1), None);
+        keep(traces, &stack[1..], here, false, 1);
+        assert_eq!(traces.find(here, 1), Some(1));
     }
 
     #[test]
-    fn a_thread_that_ends_gives_its_cache_back() {
-        for _ in 0..2 * THREADS {
-            let thread = std::thread::spawn(|| entered().is_some());
-            assert!(thread.join().expect("no panic"));
-        }
+    fn a_stack_without_an_end_is_asked_for() {
+        let stack: [Cell<usize>; 6] = std::array::from_fn(Cell::new);
+        let traces = traces();
+        let here = caller(&stack, 0x5000);
+        let used = traces.enter().expect("nobody else is at it");
+        let log = used.log(here);
+        log.push(here.sp, stack[0].get());
+        log.keep(false, false, 1, 7);
+        drop(used);
+        assert_eq!(traces.find(here, 1), Some(7));
+        let used = traces.enter().expect("nobody else is at it");
+        let log = used.log(here);
+        // Nothing is mapped there; as if the stack had been unmapped since.
+        log.push(here.sp + (3 << 30), 0);
+        log.keep(false, false, 1, 8);
+        drop(used);
+        stack[0].set(9);
+        assert_eq!(traces.find(here, 1), None);
+    }
+
+    #[test]
+    fn a_cache_in_use_is_not_entered_again() {
+        let traces = traces();
+        let stack = [Cell::new(1)];
+        let here = caller(&stack, 0x6000);
+        keep(traces, &stack, here, false, 3);
+        let outer = traces.enter().expect("nobody else is at it");
+        assert!(traces.enter().is_none());
+        assert_eq!(traces.find(here, 1), None, "it may be half written");
+        drop(outer);
+        assert!(traces.enter().is_some());
+        assert_eq!(traces.find(here, 1), Some(3));
     }
 }

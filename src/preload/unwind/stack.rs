@@ -54,29 +54,10 @@ impl Live {
         }
     }
 
-    /// Whether each word, an address and a value, is still as it was.
-    ///
-    /// # Safety
-    /// The addresses were read by [`Stack::word`] of a stack with the same stack pointer, in this
-    /// order; none is above `top`.
-    #[inline]
-    pub(crate) unsafe fn is_unchanged(&self, words: &[Cell<[usize; 2]>], top: usize) -> bool {
-        if top >= self.high.get() {
-            // No word is read that a walk would not read now.
-            return words.iter().all(|word| {
-                let [address, value] = word.get();
-                self.word(address) == Some(value)
-            });
-        }
-        words.chunks(8).all(|words| {
-            let changes = words.iter().fold(0, |changes, word| {
-                let [address, value] = word.get();
-                // SAFETY: by the caller's promise the address is aligned and not below `low`,
-                // which depends on the stack pointer alone; it is below `high`.
-                changes | (value ^ unsafe { (address as *const usize).read_volatile() })
-            });
-            changes == 0
-        })
+    /// Whether the stack's end is known: what was in it once is in it whenever the stack pointer
+    /// is the same.
+    pub(crate) fn has_end(&self) -> bool {
+        self.high.get() == self.limit
     }
 
     /// Moves `high` above `address` where the kernel says that all up to there is readable.
@@ -94,6 +75,58 @@ impl Live {
             self.high.set(page.min(self.limit));
         }
         Some(())
+    }
+}
+
+/// Four words of a stack as they were when a walk read them, by their distance from the stack
+/// pointer.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Seen {
+    offsets: [Cell<u32>; SEEN],
+    values: [Cell<usize>; SEEN],
+}
+
+/// Words in a [`Seen`].
+pub(crate) const SEEN: usize = 4;
+
+impl Seen {
+    /// Word number `lane` is the one `offset` bytes above the stack pointer, and was `value`.
+    #[inline]
+    pub(crate) fn put(&self, lane: usize, offset: u32, value: usize) {
+        if let (Some(to), Some(of)) = (self.values.get(lane), self.offsets.get(lane)) {
+            to.set(value);
+            of.set(offset);
+        }
+    }
+
+    /// The last of these words that counts is number `lane`: those behind it repeat it.
+    pub(crate) fn fill(&self, lane: usize) {
+        if let (Some(value), Some(offset)) = (self.values.get(lane), self.offsets.get(lane)) {
+            (lane..SEEN).for_each(|lane| self.put(lane, offset.get(), value.get()));
+        }
+    }
+
+    /// Whether the words above stack pointer `pointer` are as they were.
+    ///
+    /// # Safety
+    /// They were read when the stack pointer was the same, from a stack whose end is known, or
+    /// the kernel has just said that they can be read.
+    #[inline(always)]
+    pub(crate) unsafe fn is_unchanged(&self, pointer: usize) -> bool {
+        let mut changes = 0;
+        for (offset, value) in self.offsets.iter().zip(&self.values) {
+            let at = pointer.wrapping_add(offset.get() as usize) as *const usize;
+            // SAFETY: by the caller's promise the address is aligned and mapped.
+            changes |= value.get() ^ unsafe { at.read_volatile() };
+        }
+        changes == 0
+    }
+
+    /// Whether `stack`, whose stack pointer is `pointer`, still has all four words.
+    pub(crate) fn is_in(&self, stack: &Live, pointer: usize) -> bool {
+        let has = |offset: &Cell<u32>| stack.word(pointer.wrapping_add(offset.get() as usize));
+        self.offsets.iter().all(|offset| has(offset).is_some())
     }
 }
 
