@@ -1,8 +1,8 @@
 //! The ledger: what the traced child writes and the parent reads.
 //!
 //! ```text
-//!   header | shards | modules | nodes | slots | side table
-//!   4 KiB    64 B     1 KiB     16 B    4 B     8 B for every 16-byte granule of the heap
+//!   header | shards | modules | nodes | side table
+//!   4 KiB    64 B     1 KiB     16 B    8 B for every 16-byte granule of the heap
 //! ```
 //!
 //! A memfd that the parent made holds it, sparse: a page costs memory once it is written.

@@ -22,16 +22,12 @@ pub(crate) struct Layout {
     pub(crate) heap_size: u64,
     /// How many nodes fit, the root included.
     pub(crate) nodes: u32,
-    /// Entries of the node hash table: a power of two.
-    pub(crate) slots: u32,
     /// File offset of the shards; they and the header are one piece.
     pub(crate) shards_at: u64,
     /// File offset of the modules.
     pub(crate) modules_at: u64,
     /// File offset of the nodes.
     pub(crate) nodes_at: u64,
-    /// File offset of the hash table.
-    pub(crate) slots_at: u64,
     /// File offset of the side table.
     pub(crate) table_at: u64,
     /// Size of the file.
@@ -45,28 +41,15 @@ impl Layout {
         if !(2..=site::PAUSED).contains(&nodes) || !(GRANULE..=1 << 46).contains(&heap_size) {
             return None;
         }
-        let slots = nodes.checked_mul(2)?.checked_next_power_of_two()?;
         let shards_at = page_up(size_of::<header::Header>() as u64)?;
         let modules_at = shards_at.checked_add(SHARDS_LEN)?;
         let modules = u64::from(MODULES).checked_mul(module::RECORD as u64)?;
         let nodes_at = page_up(modules_at.checked_add(modules)?)?;
         let node_bytes = u64::from(nodes).checked_mul(site::NODE)?;
-        let slots_at = page_up(nodes_at.checked_add(node_bytes)?)?;
-        let slot_bytes = u64::from(slots).checked_mul(site::SLOT)?;
-        let table_at = page_up(slots_at.checked_add(slot_bytes)?)?;
+        let table_at = page_up(nodes_at.checked_add(node_bytes)?)?;
         let table = heap_size.checked_div(GRANULE)?.checked_mul(ENTRY)?;
         let len = page_up(table_at.checked_add(table)?)?;
-        Some(Self {
-            heap_size,
-            nodes,
-            slots,
-            shards_at,
-            modules_at,
-            nodes_at,
-            slots_at,
-            table_at,
-            len,
-        })
+        Some(Self { heap_size, nodes, shards_at, modules_at, nodes_at, table_at, len })
     }
 
     /// How many granules the heap has.
@@ -92,9 +75,7 @@ mod tests {
         assert!(layout.shards_at >= size_of::<header::Header>() as u64);
         assert_eq!(layout.modules_at, layout.shards_at + 256 * 64);
         assert!(layout.nodes_at >= layout.modules_at + u64::from(MODULES) * 1024);
-        assert!(layout.slots_at >= layout.nodes_at + 1000 * 16);
-        assert_eq!(layout.slots, 2048);
-        assert!(layout.table_at >= layout.slots_at + 2048 * 4);
+        assert!(layout.table_at >= layout.nodes_at + 1000 * 16);
         assert_eq!(layout.len, layout.table_at + (64 << 20) / 2);
         assert_eq!(layout.granules(), 4 << 20);
     }

@@ -6,13 +6,10 @@
 //!   word 0   63      48 47       32 31      0      word 1
 //!            [flags: 16][module: 16][parent: 32]   [offset in the module: 64]
 //! ```
-//! Node 0 is the root. The hash table beside it maps (parent, module, offset, flags) to a node.
+//! Node 0 is the root. A frame has one node: the child finds it by its words.
 
 /// Bytes of a node.
 pub(crate) const NODE: u64 = 16;
-
-/// Bytes of a slot of the hash table.
-pub(crate) const SLOT: u64 = 4;
 
 /// The most nodes that a ledger can have.
 pub(crate) const MAX_NODES: u32 = 1 << 26;
@@ -65,11 +62,12 @@ impl Node {
         }
     }
 
-    /// The slot where the search for the node starts, before it is cut to the table's size.
-    pub(crate) fn hash(words: (u64, u64)) -> u64 {
-        let mixed = words.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ words.1;
-        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        mixed ^ (mixed >> 29)
+    /// A hash of the node and all outside it, `outside` being theirs, 0 for the root's. It does
+    /// not depend on the parent's number: many can be looked for at once.
+    pub(crate) fn hash(self, outside: u64) -> u64 {
+        let tag = (u64::from(self.flags) << 48) | (u64::from(self.module) << 32);
+        let mixed = (outside ^ tag ^ self.offset).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 32)
     }
 }
 

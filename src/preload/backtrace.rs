@@ -8,9 +8,9 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
 
 use super::book::Book;
+use super::log::Log;
 use super::modules::{self, Object};
-use super::path::Path;
-use super::trace_cache::Log;
+use super::trace_cache::Traces;
 use super::unwind::arch::{Registers, with_registers};
 use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
@@ -69,93 +69,90 @@ impl Backtrace {
 #[inline(never)]
 pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
     let generation = modules::generation();
-    let Some(traces) = thread::traces() else {
-        let mut walked = Walked::default();
-        capture(caller, None, &mut walked);
-        return intern(book, &walked.backtrace, None);
-    };
     if libgcc::is_checking()
-        && let Some(site) = traces.find(caller, generation)
+        && let Some(site) = thread::traces().and_then(|traces| traces.find(caller, generation))
     {
         check_site(book, site, caller);
         return Some(site);
     }
-    let Some(used) = traces.enter() else {
-        let mut walked = Walked::default();
-        capture(caller, None, &mut walked);
-        return intern(book, &walked.backtrace, None);
-    };
-    let log = used.log(caller);
-    let mut walked = Walked::default();
-    capture(caller, Some(&log), &mut walked);
-    let site = intern(book, &walked.backtrace, Some((used.path(), generation)))?;
-    if libgcc::is_checking() && intern(book, &walked.backtrace, None) != Some(site) {
-        book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
+    let used = thread::traces().and_then(Traces::enter);
+    let log = used.as_ref().map(|used| Log::new(used, caller, generation));
+    let mut walked = Walked::new(log.as_ref());
+    capture(caller, &mut walked);
+    let site = intern(book, &walked)?;
+    if libgcc::is_checking() && log.is_some() {
+        check_site(book, site, caller);
     }
-    if walked.by_rules {
-        log.keep(walked.reads_fp, walked.has_end, generation, site);
+    let (frames, is_whole) = (walked.backtrace.len, !walked.backtrace.truncated);
+    if walked.by_rules
+        && let Some(log) = log
+    {
+        log.keep(frames, is_whole, site);
     }
     Some(site)
 }
 
 /// What a walk has found.
 #[derive(Debug)]
-pub(crate) struct Walked {
+pub(crate) struct Walked<'a> {
     backtrace: Backtrace,
-    reads_fp: bool,
-    /// All that it depends on, beside the loaded code: the words that were logged, the caller's
-    /// stack pointer and return address, and its frame pointer where that was read.
+    log: Option<&'a Log<'a>>,
+    /// All that it depends on, beside the loaded code, is in the log.
     by_rules: bool,
-    /// The stack's end is known.
-    has_end: bool,
 }
 
-impl Default for Walked {
+impl<'a> Walked<'a> {
     #[inline]
-    fn default() -> Self {
-        let backtrace = Backtrace::empty();
-        Self { backtrace, reads_fp: false, by_rules: false, has_end: false }
+    fn new(log: Option<&'a Log<'a>>) -> Self {
+        Self { backtrace: Backtrace::empty(), log, by_rules: false }
     }
 }
 
-impl Visit for Walked {
+impl Visit for Walked<'_> {
     #[inline]
     fn frame(&mut self, address: usize, exact: bool) -> Option<()> {
         self.backtrace.keep(Place { address, exact })
     }
 
     #[inline]
-    fn frame_pointer(&mut self) {
-        self.reads_fp = true;
+    fn frame_pointer(&mut self, at: &Fast) {
+        if let Some(log) = self.log {
+            log.frame_pointer(at);
+        }
+    }
+
+    #[inline]
+    fn joins(&mut self, at: &Fast) -> bool {
+        self.log.is_some_and(|log| log.joins(at, self.backtrace.len))
     }
 }
 
-/// Takes the calling thread's backtrace from `caller` outwards, and writes the stack words that it
-/// depends on to `log`.
+/// Takes the calling thread's backtrace from `caller` outwards, to where its log joins the last
+/// one if it has one.
 #[inline(never)]
-pub(crate) fn capture(caller: Fast, log: Option<&Log<'_>>, walked: &mut Walked) {
-    let mut stack = Logged { live: Live::current(caller.sp), log };
+pub(crate) fn capture(caller: Fast, walked: &mut Walked<'_>) {
+    let mut stack = Logged { live: Live::current(caller.sp), log: walked.log };
     let mut code = Loaded::default();
     let frame = Frame::of(caller, |_| None);
     let end = walk(frame, &mut code, &mut stack, walked, true);
     walked.by_rules = end.is_some() && !code.asked;
-    walked.has_end = stack.live.has_end();
     match end {
         Some(end) => walked.backtrace.truncated = end == End::Cut,
         None => {
             walked.backtrace.len = 0;
+            walked.log = None;
             // SAFETY: `walk_rows` gets what was walked as its argument and nothing else uses it
             // meanwhile.
-            unsafe { with_registers(&raw mut *walked, walk_rows) };
+            unsafe { with_registers(core::ptr::from_mut(walked).cast(), walk_rows) };
         }
     }
-    if libgcc::is_checking() {
+    if libgcc::is_checking() && end != Some(End::Joined) {
         libgcc::check(&walked.backtrace);
     }
 }
 
 /// Walks from the heap's own frames outwards, with every register that a function has to keep.
-unsafe extern "C" fn walk_rows(walked: *mut Walked, registers: &Registers) {
+unsafe extern "C" fn walk_rows(walked: *mut Walked<'_>, registers: &Registers) {
     // SAFETY: `capture` gave the argument and lent it for the call.
     let walked = unsafe { &mut *walked };
     let mut stack = Logged { live: Live::current(registers.sp()), log: None };
@@ -207,31 +204,26 @@ impl Code for Loaded {
     }
 }
 
-/// Compares `site`, which the trace cache gave, with a backtrace taken anew.
+/// Compares `site`, which was found with the help of earlier walks, with a backtrace taken anew.
 #[cold]
 fn check_site(book: &Book, site: u32, caller: Fast) {
-    let mut walked = Walked::default();
-    capture(caller, None, &mut walked);
-    if intern(book, &walked.backtrace, None) != Some(site) {
+    let mut walked = Walked::new(None);
+    capture(caller, &mut walked);
+    if !intern(book, &walked).is_some_and(|other| book.is_same(site, other)) {
         book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The site of `backtrace` in `book`, found from where it leaves the last one, whose `path` and
-/// generation are known; `None` where the ledger is full.
-fn intern(book: &Book, backtrace: &Backtrace, path: Option<(&Path, u32)>) -> Option<u32> {
-    let mut parent = ROOT;
+/// The site of what was `walked`, with what lies outside where it joined; `None` where the ledger
+/// is full.
+fn intern(book: &Book, walked: &Walked<'_>) -> Option<u32> {
+    let backtrace = &walked.backtrace;
+    let joined = walked.log.and_then(Log::joined);
+    let (mut parent, mut hash) = joined.map_or((ROOT, 0), |joint| (joint.node, joint.hash));
     let mut flags = if backtrace.truncated { flag::TRUNCATED } else { 0 };
     let mut last: Option<Object> = None;
     let mut number = NO_MODULE;
-    let mut steps = path.map(|(path, generation)| path.steps(generation, backtrace.truncated));
-    for frame in backtrace.frames().iter().rev() {
-        if let Some(steps) = &mut steps
-            && let Some(node) = steps.next(frame)
-        {
-            (parent, flags) = (node, 0);
-            continue;
-        }
+    for (inner, frame) in backtrace.frames().iter().enumerate().rev() {
         if !last.is_some_and(|object| object.contains(frame.address)) {
             last = Object::find(frame.address);
             number = last.map_or(NO_MODULE, |object| modules::number(book, &object));
@@ -240,16 +232,17 @@ fn intern(book: &Book, backtrace: &Backtrace, path: Option<(&Path, u32)>) -> Opt
         let offset = frame.address.wrapping_sub(bias);
         let exact = if frame.exact { flag::EXACT } else { 0 };
         let node = Node { parent, module: number, flags: flags | exact, offset: offset as u64 };
-        parent = book.intern(node)?;
+        hash = node.hash(hash);
+        parent = book.intern(node, hash)?;
         flags = 0;
-        if let Some(steps) = &mut steps {
-            steps.put(frame, parent);
+        if let Some(log) = walked.log {
+            log.name(inner, parent, hash);
         }
     }
     if parent == ROOT {
         // Nothing could be unwound: one nameless frame, so that the allocation has a site.
-        let flags = flag::TRUNCATED;
-        parent = book.intern(Node { parent, module: NO_MODULE, flags, offset: 0 })?;
+        let node = Node { parent, module: NO_MODULE, flags: flag::TRUNCATED, offset: 0 };
+        parent = book.intern(node, node.hash(0))?;
     }
     Some(parent)
 }
@@ -264,15 +257,15 @@ fn intern(book: &Book, backtrace: &Backtrace, path: Option<(&Path, u32)>) -> Opt
 mod tests {
     use super::*;
 
-    unsafe extern "C" fn capture_from(walked: *mut Walked, registers: &Registers) {
+    unsafe extern "C" fn capture_from(walked: *mut Walked<'_>, registers: &Registers) {
         let caller = Frame::new(registers).fast().expect("they are known");
         // SAFETY: `capture_here` lent it for the call.
-        capture(caller, None, unsafe { &mut *walked });
+        capture(caller, unsafe { &mut *walked });
     }
 
     #[inline(never)]
     fn capture_here() -> Backtrace {
-        let mut walked = Walked::default();
+        let mut walked = Walked::new(None);
         // SAFETY: `capture_from` gets it and nothing else uses it meanwhile.
         unsafe { with_registers(&raw mut walked, capture_from) };
         walked.backtrace

@@ -4,18 +4,16 @@
 //! unmapped. Other processes read it; what this process wrote there it may believe, since only
 //! a program that scribbles over foreign memory changes it.
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use super::index::Index;
 use super::thread::Words;
 use crate::ledger::entry::Entry;
 use crate::ledger::header::{Header, trouble};
 use crate::ledger::layout::{ENTRY, GRANULE, Layout, MODULES};
 use crate::ledger::module;
 use crate::ledger::shard::{SHARD, SHARDS, Shard};
-use crate::ledger::site::{NODE, Node, PAUSED, ROOT, SLOT};
-
-/// How far the search for a free slot goes; the table is never more than half full.
-const MAX_PROBES: u32 = 4096;
+use crate::ledger::site::{NODE, Node, PAUSED};
 
 /// A mapped ledger.
 #[derive(Debug)]
@@ -24,6 +22,7 @@ pub(crate) struct Book {
     base: AtomicPtr<u8>,
     heap_base: usize,
     layout: Layout,
+    index: Index,
 }
 
 /// Where the entry of a block is.
@@ -100,12 +99,13 @@ impl Place<'_> {
 }
 
 impl Book {
-    /// The ledger of `layout` that is mapped at `base`, for the heap at `heap_base`.
+    /// The ledger of `layout` that is mapped at `base`, for the heap at `heap_base`; `None`
+    /// where the kernel has no memory.
     ///
     /// # Safety
     /// The invariant of the type holds.
-    pub(crate) unsafe fn new(base: *mut u8, heap_base: usize, layout: Layout) -> Self {
-        Self { base: AtomicPtr::new(base), heap_base, layout }
+    pub(crate) unsafe fn new(base: *mut u8, heap_base: usize, layout: Layout) -> Option<Self> {
+        Some(Self { base: AtomicPtr::new(base), heap_base, layout, index: Index::new()? })
     }
 
     /// Whether the ledger is this process's.
@@ -145,12 +145,6 @@ impl Book {
         unsafe { &*self.at::<AtomicU64>(offset) }
     }
 
-    fn slot(&self, index: u32) -> &AtomicU32 {
-        let offset = self.layout.slots_at.wrapping_add(u64::from(index).wrapping_mul(SLOT));
-        // SAFETY: `index` is cut to the table's size by the caller.
-        unsafe { &*self.at::<AtomicU32>(offset) }
-    }
-
     /// The place of the entry of `block`; `None` where that is not in the heap.
     #[inline(always)]
     pub(crate) fn place(&self, block: usize) -> Option<Place<'_>> {
@@ -169,35 +163,33 @@ impl Book {
         self.header().epoch.load(Ordering::Relaxed)
     }
 
-    /// The node for `node`, made where it is new; `None` where the ledger is full.
-    pub(crate) fn intern(&self, node: Node) -> Option<u32> {
+    /// The node for `node`, made where it is new; `None` where the ledger is full. `hash` is that
+    /// of the node and all outside it.
+    #[inline(always)]
+    pub(crate) fn intern(&self, node: Node, hash: u64) -> Option<u32> {
         let words = node.encode();
-        let mask = self.layout.slots.wrapping_sub(1);
-        #[allow(clippy::cast_possible_truncation, reason = "cut to the table's size anyway")]
-        let mut index = Node::hash(words) as u32 & mask;
-        let mut made = None;
-        for _ in 0..MAX_PROBES {
-            let slot = self.slot(index);
-            let mut found = slot.load(Ordering::Acquire);
-            if found == ROOT {
-                let number = match made {
-                    Some(number) => number,
-                    None => *made.insert(self.make_node(words)?),
-                };
-                match slot.compare_exchange(ROOT, number, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => return Some(number),
-                    Err(other) => found = other,
-                }
-            }
-            if self.node_words(found) == words {
-                return Some(found);
-            }
-            index = index.wrapping_add(1) & mask;
+        let is = |number: u32| self.node_words(number) == words;
+        let made = || self.make_node(words);
+        let number = self.index.find_or_make((hash >> 32) as u32, is, made);
+        if number.is_none() {
+            self.report(trouble::NODES_FULL);
         }
-        self.report(trouble::NODES_FULL);
-        None
+        number
     }
 
+    /// Whether two sites are of one backtrace.
+    pub(crate) fn is_same(&self, mut one: u32, mut other: u32) -> bool {
+        while one != other {
+            let [a, b] = [one, other].map(|number| Node::decode(self.node_words(number)));
+            if (a.module, a.flags, a.offset) != (b.module, b.flags, b.offset) {
+                return false;
+            }
+            (one, other) = (a.parent, b.parent);
+        }
+        true
+    }
+
+    #[cold]
     fn make_node(&self, words: (u64, u64)) -> Option<u32> {
         let count = &self.header().node_count;
         let number = count.fetch_add(1, Ordering::Relaxed);
@@ -210,6 +202,7 @@ impl Book {
         let at = self.node_at(number);
         self.word(at).store(words.0, Ordering::Relaxed);
         self.word(at.wrapping_add(8)).store(words.1, Ordering::Relaxed);
+        self.index.grow_for(number);
         Some(number)
     }
 
@@ -275,6 +268,7 @@ const _: () = assert!(MODULES <= 1 << 12, "a module's number fits twelve bits of
 )]
 mod tests {
     use super::*;
+    use crate::ledger::site::ROOT;
     use crate::preload::thread::words;
 
     const HEAP: usize = 0x10_0000;
@@ -285,6 +279,7 @@ mod tests {
         let mut memory = vec![0_u64; usize::try_from(layout.len / 8).expect("it fits")];
         // SAFETY: the memory holds a whole ledger; the caller keeps it as long as the book.
         let book = unsafe { Book::new(memory.as_mut_ptr().cast(), HEAP, layout) };
+        let book = book.expect("there is memory");
         book.header().node_count.store(1, Ordering::Relaxed);
         book.header().module_count.store(1, Ordering::Relaxed);
         (book, memory)
@@ -292,6 +287,11 @@ mod tests {
 
     fn node(parent: u32, offset: u64) -> Node {
         Node { parent, module: 1, flags: 0, offset }
+    }
+
+    fn intern(book: &Book, node: Node) -> Option<u32> {
+        let outside = u64::from(node.parent) << 40;
+        book.intern(node, node.hash(outside))
     }
 
     #[test]
@@ -345,39 +345,46 @@ mod tests {
     #[test]
     fn equal_backtraces_are_one_site() {
         let (book, _memory) = book(64);
-        let outer = book.intern(node(ROOT, 10)).expect("there is room");
-        let inner = book.intern(node(outer, 20)).expect("there is room");
-        assert_eq!(book.intern(node(ROOT, 10)), Some(outer));
-        assert_eq!(book.intern(node(outer, 20)), Some(inner));
-        assert_ne!(book.intern(node(inner, 20)), Some(inner));
+        let outer = intern(&book, node(ROOT, 10)).expect("there is room");
+        let inner = intern(&book, node(outer, 20)).expect("there is room");
+        assert_eq!(intern(&book, node(ROOT, 10)), Some(outer));
+        assert_eq!(intern(&book, node(outer, 20)), Some(inner));
+        assert_ne!(intern(&book, node(inner, 20)), Some(inner));
         assert!(outer < inner, "a parent has the smaller number");
     }
 
     #[test]
     fn a_full_ledger_says_so_and_goes_on() {
         let (book, _memory) = book(4);
-        let made: Vec<_> = (0..10).map(|offset| book.intern(node(ROOT, offset))).collect();
+        let made: Vec<_> = (0..10).map(|offset| intern(&book, node(ROOT, offset))).collect();
         assert_eq!(made.iter().flatten().count(), 3, "node 0 is the root");
         assert_eq!(book.header().trouble.load(Ordering::Relaxed), trouble::NODES_FULL);
-        assert_eq!(book.intern(node(ROOT, 0)), made[0], "what is in stays in");
+        assert_eq!(intern(&book, node(ROOT, 0)), made[0], "what is in stays in");
     }
 
     #[test]
     fn threads_agree_on_the_sites() {
         let (book, _memory) = book(4096);
-        let base = book.base.load(Ordering::Relaxed) as usize;
-        let layout = book.layout;
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                std::thread::spawn(move || {
-                    // SAFETY: the memory outlives the threads, which are joined below.
-                    let book = unsafe { Book::new(base as *mut u8, HEAP, layout) };
-                    (0..500).map(|at| book.intern(node(ROOT, at))).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        let sites: Vec<_> =
-            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
-        assert!(sites.iter().all(|site| site == &sites[0]), "one number for each frame");
+        let all = || (0..500).map(|at| intern(&book, node(ROOT, at))).collect::<Vec<_>>();
+        let sites: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(all)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        for other in &sites {
+            let mut pairs = sites[0].iter().flatten().zip(other.iter().flatten());
+            assert!(pairs.all(|(one, other)| book.is_same(*one, *other)));
+        }
+    }
+
+    #[test]
+    fn sites_are_told_apart_by_their_frames() {
+        let (book, _memory) = book(64);
+        let outer = intern(&book, node(ROOT, 10)).expect("there is room");
+        let inner = intern(&book, node(outer, 20)).expect("there is room");
+        let again = book.make_node(node(outer, 20).encode()).expect("there is room");
+        assert!(book.is_same(inner, again) && inner != again);
+        let other = intern(&book, node(ROOT, 20)).expect("there is room");
+        assert!(!book.is_same(inner, other));
+        assert!(!book.is_same(inner, outer));
     }
 }

@@ -1,110 +1,119 @@
-//! The last backtrace of a thread with the nodes of its frames, outermost first: the next one
-//! mostly differs near its inner end, and what lies outside has the same nodes.
+//! The last backtrace that a thread walked: the frames at which the next walk may join it.
 //!
-//! A step counts only while every step before it was the same: a node stands for all outside it.
+//! Most walks differ from the last one near their inner end. A walk that comes to a frame with the
+//! same registers as a [`Joint`] goes on as the last one did, if every word that was read from
+//! there on is unchanged; and it leads to the same node.
 
 use core::cell::Cell;
 
-use super::backtrace::{MAX_FRAMES, Place};
+use super::backtrace::MAX_FRAMES;
+use super::unwind::frame::Fast;
 
-/// The frames of one backtrace. All zero is an empty one.
+/// A frame of a backtrace at which another walk may join it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joint {
+    /// The registers that rules work on.
+    pub(crate) at: Fast,
+    /// A rule from here outwards reads the frame pointer of `at`.
+    pub(crate) reads_fp: bool,
+    /// Fours of words that were read from here outwards.
+    pub(crate) words: u32,
+    /// Frames from here outwards, this one included.
+    pub(crate) frames: u32,
+    /// The node of this frame, and of all outside it.
+    pub(crate) node: u32,
+    /// Their hash.
+    pub(crate) hash: u64,
+}
+
+impl Joint {
+    /// Whether a walk that is at `at` is where this one was.
+    fn is_at(&self, at: &Fast) -> bool {
+        self.at.sp == at.sp && self.at.pc == at.pc && (!self.reads_fp || self.has_frame_pointer(at))
+    }
+
+    /// Whether the frame pointer of `at` is this one's.
+    pub(crate) fn has_frame_pointer(&self, at: &Fast) -> bool {
+        self.at.fp == at.fp && self.at.fp_is_saved == at.fp_is_saved
+    }
+}
+
+/// The most joints of a backtrace.
+pub(crate) const JOINTS: usize = 64;
+
+/// The joints of one backtrace. All zero is none: no code has generation 0.
 #[derive(Debug)]
 pub(crate) struct Path {
     generation: Cell<u32>,
-    truncated: Cell<bool>,
-    len: Cell<usize>,
-    steps: [Cell<(usize, u32, bool)>; MAX_FRAMES],
+    base: Cell<usize>,
+    /// Where its words end in the ring.
+    end: Cell<usize>,
+    /// The innermost joint; the outermost is the last of all.
+    first: Cell<usize>,
+    joints: [Cell<Joint>; JOINTS],
+    /// The joints of the walk that goes on, innermost first; they count words and frames from
+    /// the inner end.
+    inner: [Cell<Joint>; INNER],
 }
+
+/// Frames from one joint of a walk to the next.
+pub(crate) const APART: usize = 4;
+
+const INNER: usize = MAX_FRAMES / APART;
 
 impl Path {
-    /// Goes along the path from the outermost frame, for a backtrace that was taken in
-    /// `generation` and is `truncated` or not.
-    pub(crate) fn steps(&self, generation: u32, truncated: bool) -> Steps<'_> {
-        if self.generation.get() != generation || self.truncated.get() != truncated {
-            self.generation.set(generation);
-            self.truncated.set(truncated);
-            self.len.set(0);
-        }
-        Steps { path: self, at: 0 }
+    /// The number of the innermost joint, for a walk on the stack with limit `base`.
+    pub(crate) fn first(&self, generation: u32, base: usize) -> usize {
+        let same = self.generation.get() == generation && self.base.get() == base;
+        if same { self.first.get() } else { JOINTS }
     }
-}
 
-/// A place on the path.
-#[derive(Debug)]
-pub(crate) struct Steps<'a> {
-    path: &'a Path,
-    at: usize,
-}
-
-impl Steps<'_> {
-    /// The node of the next frame, where it and all before it are those of the path. Where it
-    /// isn't, the path ends here, and the frame has to be [put](Self::put).
+    /// The joint of a walk that is at `at`, and its number; `first` is the number of one that is
+    /// not outside it, and moves on.
     #[inline]
-    pub(crate) fn next(&mut self, place: &Place) -> Option<u32> {
-        if self.at < self.path.len.get()
-            && let Some(step) = self.path.steps.get(self.at)
-        {
-            let (address, node, exact) = step.get();
-            if address == place.address && exact == place.exact {
-                self.at = self.at.wrapping_add(1);
-                return Some(node);
+    pub(crate) fn joint(&self, first: &Cell<usize>, at: &Fast) -> Option<Joint> {
+        loop {
+            let joint = self.joints.get(first.get())?.get();
+            if joint.at.sp > at.sp {
+                return None;
             }
-        }
-        self.path.len.set(self.at);
-        None
-    }
-
-    /// The path goes on with this frame.
-    pub(crate) fn put(&mut self, place: &Place, node: u32) {
-        if let Some(step) = self.path.steps.get(self.at) {
-            step.set((place.address, node, place.exact));
-            self.at = self.at.wrapping_add(1);
-            self.path.len.set(self.at);
+            if joint.is_at(at) {
+                return Some(joint);
+            }
+            first.set(first.get().wrapping_add(1));
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path() -> Path {
-        let steps = [const { Cell::new((0, 0, false)) }; MAX_FRAMES];
-        Path { generation: Cell::new(0), truncated: Cell::new(false), len: Cell::new(0), steps }
+    /// Where the words of the last backtrace end.
+    pub(crate) fn end(&self) -> usize {
+        self.end.get()
     }
 
-    /// The nodes that the path knows for `places`; the others are put.
-    fn go(path: &Path, generation: u32, truncated: bool, places: &[usize]) -> Vec<Option<u32>> {
-        let mut steps = path.steps(generation, truncated);
-        let place = |address: &usize| Place { address: *address, exact: false };
-        places
-            .iter()
-            .map(|address| {
-                let known = steps.next(&place(address));
-                if known.is_none() {
-                    steps.put(&place(address), u32::try_from(*address).unwrap_or_default());
-                }
-                known
-            })
-            .collect()
+    /// Place `number` of the joints of the walk that goes on.
+    pub(crate) fn inner(&self, number: usize) -> Option<&Cell<Joint>> {
+        self.inner.get(number)
     }
 
-    #[test]
-    fn what_is_shared_at_the_outer_end_is_known() {
-        let path = path();
-        assert_eq!(go(&path, 1, false, &[1, 2, 3]), [None; 3]);
-        assert_eq!(go(&path, 1, false, &[1, 2, 3]), [Some(1), Some(2), Some(3)]);
-        assert_eq!(go(&path, 1, false, &[1, 5, 3]), [Some(1), None, None], "3 has another parent");
-        assert_eq!(go(&path, 1, false, &[1, 5]), [Some(1), Some(5)]);
-        assert_eq!(go(&path, 1, false, &[1, 5, 3]), [Some(1), Some(5), Some(3)]);
+    /// There is no last backtrace.
+    pub(crate) fn forget(&self) {
+        self.generation.set(0);
     }
 
-    #[test]
-    fn another_generation_and_another_end_are_another_path() {
-        let path = path();
-        go(&path, 1, false, &[1, 2]);
-        assert_eq!(go(&path, 2, false, &[1, 2]), [None; 2], "something was closed");
-        assert_eq!(go(&path, 2, true, &[1, 2]), [None; 2], "the outermost node says truncated");
-        assert_eq!(go(&path, 2, true, &[1, 2]), [Some(1), Some(2)]);
+    /// The last backtrace is what lies from joint `joined` outwards ([`JOINTS`] for nothing), and
+    /// the first `made` inner joints, which have been given their counts from the outer end. Its
+    /// words end at `end`.
+    pub(crate) fn put(&self, generation: u32, base: usize, end: usize, joined: usize, made: usize) {
+        self.generation.set(generation);
+        self.base.set(base);
+        self.end.set(end);
+        let mut first = joined;
+        for joint in self.inner.iter().take(made).rev() {
+            let Some(place) = first.checked_sub(1).and_then(|first| self.joints.get(first)) else {
+                break;
+            };
+            place.set(joint.get());
+            first = first.wrapping_sub(1);
+        }
+        self.first.set(first);
     }
 }

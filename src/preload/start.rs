@@ -135,7 +135,7 @@ fn claim(file: &system::File) -> Option<()> {
         return Some(());
     }
     // SAFETY: the whole ledger is mapped at `base`, for good.
-    let book = unsafe { Book::new(base, heap_base, layout) };
+    let book = unsafe { Book::new(base, heap_base, layout) }?;
     let place = place.cast::<Book>();
     // SAFETY: the place is a fresh page, which a book fits.
     unsafe { place.write(book) };

@@ -19,6 +19,7 @@ const MAP_SHARED: c_int = 1;
 const MAP_PRIVATE: c_int = 2;
 const MAP_ANONYMOUS: c_int = 0x20;
 const MAP_NORESERVE: c_int = 0x4000;
+const MADV_HUGEPAGE: c_int = 14;
 const MADV_WIPEONFORK: c_int = 18;
 const AT_FDCWD: c_long = -100;
 const O_RDWR: c_long = 2;
@@ -324,6 +325,12 @@ pub(crate) fn reserve(len: usize, align: usize) -> Option<*mut u8> {
     // SAFETY: the range is inside the mapping that was just made.
     let opened = unsafe { mprotect(start.cast(), len, PROT_READ | PROT_WRITE) };
     (opened == 0).then_some(start)
+}
+
+/// Asks for huge pages below the `len` bytes at `at`, which are this process's own.
+pub(crate) fn prefer_huge_pages(at: *mut u8, len: usize) {
+    // SAFETY: the advice changes no content, and fails where it can't be followed.
+    unsafe { madvise(at.cast(), len, MADV_HUGEPAGE) };
 }
 
 /// A page of memory that reads as zero in a child of `fork` (not of `vfork`).

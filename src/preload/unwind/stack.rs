@@ -54,8 +54,13 @@ impl Live {
         }
     }
 
-    /// Whether the stack's end is known: what was in it once is in it whenever the stack pointer
-    /// is the same.
+    /// Nothing is read from here on, the stack's end where that is known. It depends on the
+    /// stack pointer and the thread alone.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether the stack's end is known: all below it that is above the stack pointer is mapped.
     pub(crate) fn has_end(&self) -> bool {
         self.high.get() == self.limit
     }
@@ -78,8 +83,8 @@ impl Live {
     }
 }
 
-/// Four words of a stack as they were when a walk read them, by their distance from the stack
-/// pointer.
+/// Four words of a stack as they were when a walk read them, by how far they lie below a base:
+/// the stack's [limit](Live::limit).
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -91,12 +96,22 @@ pub(crate) struct Seen {
 pub(crate) const SEEN: usize = 4;
 
 impl Seen {
-    /// Word number `lane` is the one `offset` bytes above the stack pointer, and was `value`.
+    /// Word number `lane` is the one `offset` bytes below the base, and was `value`.
     #[inline]
     pub(crate) fn put(&self, lane: usize, offset: u32, value: usize) {
         if let (Some(to), Some(of)) = (self.values.get(lane), self.offsets.get(lane)) {
             to.set(value);
             of.set(offset);
+        }
+    }
+
+    /// Becomes what `other` is.
+    pub(crate) fn copy(&self, other: &Self) {
+        for (to, from) in self.values.iter().zip(&other.values) {
+            to.set(from.get());
+        }
+        for (to, from) in self.offsets.iter().zip(&other.offsets) {
+            to.set(from.get());
         }
     }
 
@@ -107,25 +122,25 @@ impl Seen {
         }
     }
 
-    /// Whether the words above stack pointer `pointer` are as they were.
+    /// Whether the words below `base` are as they were.
     ///
     /// # Safety
-    /// They were read when the stack pointer was the same, from a stack whose end is known, or
-    /// the kernel has just said that they can be read.
+    /// They were read with the same base, and lie above the stack pointer of a stack whose end
+    /// is known, or the kernel has just said that they can be read.
     #[inline(always)]
-    pub(crate) unsafe fn is_unchanged(&self, pointer: usize) -> bool {
+    pub(crate) unsafe fn is_unchanged(&self, base: usize) -> bool {
         let mut changes = 0;
         for (offset, value) in self.offsets.iter().zip(&self.values) {
-            let at = pointer.wrapping_add(offset.get() as usize) as *const usize;
+            let at = base.wrapping_sub(offset.get() as usize) as *const usize;
             // SAFETY: by the caller's promise the address is aligned and mapped.
             changes |= value.get() ^ unsafe { at.read_volatile() };
         }
         changes == 0
     }
 
-    /// Whether `stack`, whose stack pointer is `pointer`, still has all four words.
-    pub(crate) fn is_in(&self, stack: &Live, pointer: usize) -> bool {
-        let has = |offset: &Cell<u32>| stack.word(pointer.wrapping_add(offset.get() as usize));
+    /// Whether `stack` still has all four words.
+    pub(crate) fn is_in(&self, stack: &Live) -> bool {
+        let has = |offset: &Cell<u32>| stack.word(stack.limit.wrapping_sub(offset.get() as usize));
         self.offsets.iter().all(|offset| has(offset).is_some())
     }
 }

@@ -5,7 +5,7 @@
 //! ends the walk without a result, and the caller starts again by rows alone: nothing is guessed.
 
 use super::arch::Rule;
-use super::frame::{Frame, Step};
+use super::frame::{Fast, Frame, Step};
 use super::frame_table::Function;
 use super::row::Row;
 use super::rule_cache::{self, Known};
@@ -16,8 +16,10 @@ use super::stack::Stack;
 pub(crate) enum End {
     /// The outermost frame was reached.
     Outermost,
-    /// Frames further out are missing: `keep` wanted no more, or nobody knows them.
+    /// Frames further out are missing: `frame` wanted no more, or nobody knows them.
     Cut,
+    /// The rest is known: `joins` said so.
+    Joined,
 }
 
 /// Where unwind data comes from.
@@ -30,8 +32,10 @@ pub(crate) trait Code {
 pub(crate) trait Visit {
     /// The next frame outwards: its address, and whether it is exact. `None` to stop.
     fn frame(&mut self, address: usize, exact: bool) -> Option<()>;
-    /// A rule read the frame pointer that the walk, or its last row, began with.
-    fn frame_pointer(&mut self);
+    /// A rule reads the frame pointer of the frame at `at`.
+    fn frame_pointer(&mut self, at: &Fast);
+    /// Whether it is known what lies from `at`, which a rule leads on from, outwards.
+    fn joins(&mut self, at: &Fast) -> bool;
 }
 
 /// Walks from `frame` outwards. `None` where a register is needed that the rules, which `rules`
@@ -53,12 +57,15 @@ pub(crate) fn walk(
             loop {
                 known = rule_cache::get(fast.pc);
                 let Some(Known::Rule(rule)) = known else { break };
+                if visit.joins(&fast) {
+                    return Some(End::Joined);
+                }
                 let Some(caller) = rule.apply(fast, |at| stack.word(at)) else { break };
                 if visit.frame(fast.pc, false).is_none() {
                     return Some(End::Cut);
                 }
-                if rule.reads_frame_pointer() && !fast.fp_is_saved {
-                    visit.frame_pointer();
+                if rule.reads_frame_pointer() {
+                    visit.frame_pointer(&fast);
                 }
                 if caller.pc == 0 {
                     return Some(End::Outermost);

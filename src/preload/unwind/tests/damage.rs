@@ -62,7 +62,11 @@ impl Visit for Count {
         (self.0 < 128).then_some(())
     }
 
-    fn frame_pointer(&mut self) {}
+    fn frame_pointer(&mut self, _: &Fast) {}
+
+    fn joins(&mut self, _: &Fast) -> bool {
+        false
+    }
 }
 
 /// Walks a stack of words that are mostly addresses of code and of the stack itself.

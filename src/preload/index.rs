@@ -1,0 +1,231 @@
+//! Which node a frame has: a hash table of node numbers that grows with them. It is the process's
+//! own memory; the parent reads nodes alone.
+//!
+//! A full table is followed by one four times as large. Until all numbers are in the new one, what
+//! isn't found there is looked for in the old one, too, which stays readable for good. Threads that
+//! come at the wrong moment may make a second node for a frame: both mean the same, and the parent
+//! puts together what has the same traceback.
+//!
+//! Invariant of [`Table`]: a table that is reachable is never unmapped, and `mask + 1` slots, a
+//! power of two, follow it.
+
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use super::system;
+
+// A slot is `[hash: 32][number: 32]`, 0 where it is free.
+const NUMBER_BITS: u32 = 32;
+const FREE: u64 = 0;
+
+/// How far a search goes; a table is never more than half full.
+const MAX_PROBES: u32 = 4096;
+
+const FIRST_SLOTS: u32 = 1 << 12;
+const GROWTH: u32 = 4;
+const HUGE_PAGE: usize = 2 << 20;
+
+/// One hash table.
+#[repr(C, align(64))]
+#[derive(Debug)]
+struct Table {
+    mask: u32,
+    /// All that is in `older` is here.
+    complete: AtomicBool,
+    /// A larger one is being made.
+    outgrown: AtomicBool,
+    older: Option<&'static Table>,
+}
+
+/// Where a search ended.
+enum Found<'a> {
+    Number(u32),
+    Free(&'a AtomicU64),
+    Full,
+}
+
+impl Table {
+    fn new(slots: u32, older: Option<&'static Self>) -> Option<&'static Self> {
+        let bytes = (slots as usize).checked_mul(size_of::<AtomicU64>())?;
+        let len = bytes.checked_add(size_of::<Self>())?;
+        let at = system::reserve(len, HUGE_PAGE)?.cast::<Self>();
+        if bytes >= HUGE_PAGE {
+            system::prefer_huge_pages(at.cast(), len);
+        }
+        let complete = AtomicBool::new(older.is_none());
+        let mask = slots.wrapping_sub(1);
+        // SAFETY: the memory is fresh, large enough and aligned; zero slots are free ones.
+        unsafe { at.write(Self { mask, complete, outgrown: AtomicBool::new(false), older }) };
+        // SAFETY: it was just written, and is never unmapped.
+        Some(unsafe { &*at })
+    }
+
+    fn slot(&self, index: u32) -> &AtomicU64 {
+        let first = core::ptr::from_ref(self).wrapping_add(1).cast::<AtomicU64>();
+        let at = first.wrapping_add((index & self.mask) as usize);
+        // SAFETY: the type's invariant; the index is cut to the number of slots.
+        unsafe { &*at }
+    }
+
+    #[inline(always)]
+    fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Found<'_> {
+        for probe in 0..MAX_PROBES.min(self.mask) {
+            let slot = self.slot(hash.wrapping_add(probe));
+            let word = slot.load(Ordering::Acquire);
+            if word == FREE {
+                return Found::Free(slot);
+            }
+            let (known, number) = parts(word);
+            if known == hash && is(number) {
+                return Found::Number(number);
+            }
+        }
+        Found::Full
+    }
+
+    /// Takes `slot` for `number`; false where somebody was faster.
+    fn take(slot: &AtomicU64, hash: u32, number: u32) -> bool {
+        let word = u64::from(hash) << NUMBER_BITS | u64::from(number);
+        slot.compare_exchange(FREE, word, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn put(&self, hash: u32, number: u32) {
+        while let Found::Free(slot) = self.find(hash, |other| other == number) {
+            if Self::take(slot, hash, number) {
+                return;
+            }
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "its halves")]
+fn parts(word: u64) -> (u32, u32) {
+    ((word >> NUMBER_BITS) as u32, word as u32)
+}
+
+/// The index of one ledger's nodes.
+#[derive(Debug)]
+pub(crate) struct Index {
+    newest: AtomicPtr<Table>,
+}
+
+impl Index {
+    /// An empty one; `None` where the kernel has no memory.
+    pub(crate) fn new() -> Option<Self> {
+        let first = core::ptr::from_ref(Table::new(FIRST_SLOTS, None)?);
+        Some(Self { newest: AtomicPtr::new(first.cast_mut()) })
+    }
+
+    fn newest(&self) -> &'static Table {
+        // SAFETY: `new` and `grow` put whole tables there, which are never unmapped.
+        unsafe { &*self.newest.load(Ordering::Acquire) }
+    }
+
+    /// The number for which `is` says so, among those of `hash`, or the one that `make` gives.
+    #[inline(always)]
+    pub(crate) fn find_or_make(
+        &self,
+        hash: u32,
+        mut is: impl FnMut(u32) -> bool,
+        make: impl FnOnce() -> Option<u32>,
+    ) -> Option<u32> {
+        let table = self.newest();
+        if let Found::Number(number) = table.find(hash, &mut is) {
+            return Some(number);
+        }
+        if !table.complete.load(Ordering::Acquire)
+            && let Some(Found::Number(number)) = table.older.map(|older| older.find(hash, &mut is))
+        {
+            return Some(number);
+        }
+        let made = make()?;
+        loop {
+            match table.find(hash, &mut is) {
+                Found::Number(number) => return Some(number),
+                Found::Full => return None,
+                Found::Free(slot) => {
+                    if Table::take(slot, hash, made) {
+                        return Some(made);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Grows where `count` numbers fill half of it.
+    pub(crate) fn grow_for(&self, count: u32) {
+        let older = self.newest();
+        if count <= older.mask / 2 {
+            return;
+        }
+        if !older.complete.load(Ordering::Acquire) || older.outgrown.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let slots = older.mask.wrapping_add(1).saturating_mul(GROWTH);
+        // Without memory the old one goes on until it is full.
+        let Some(table) = Table::new(slots, Some(older)) else { return };
+        self.newest.store(core::ptr::from_ref(table).cast_mut(), Ordering::Release);
+        for index in 0..=older.mask {
+            let word = older.slot(index).load(Ordering::Acquire);
+            if word != FREE {
+                let (hash, number) = parts(word);
+                table.put(hash, number);
+            }
+        }
+        table.complete.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::arithmetic_side_effects, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn hash(number: u32) -> u32 {
+        // Many share one.
+        (number / 3).wrapping_mul(0x9e37_79b9)
+    }
+
+    #[test]
+    fn every_number_is_found_while_it_grows() {
+        let index = Index::new().expect("there is memory");
+        for number in 1..200_000 {
+            let made = index.find_or_make(hash(number), |other| other == number, || Some(number));
+            assert_eq!(made, Some(number));
+            index.grow_for(number);
+            let earlier = 1 + number / 2;
+            let make = || None;
+            let found = index.find_or_make(hash(earlier), |other| other == earlier, make);
+            assert_eq!(found, Some(earlier));
+        }
+        assert!(index.newest().mask >= 400_000, "it grew");
+    }
+
+    #[test]
+    fn threads_find_what_others_made() {
+        let index = Index::new().expect("there is memory");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for number in 1..50_000 {
+                        let found = index.find_or_make(
+                            hash(number),
+                            |other| other == number,
+                            || Some(number),
+                        );
+                        assert_eq!(found, Some(number));
+                        index.grow_for(number);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn nothing_is_made_where_nothing_can_be() {
+        let index = Index::new().expect("there is memory");
+        assert_eq!(index.find_or_make(7, |_| false, || None), None);
+        // Nothing equals anything, and all have one hash: the search ends.
+        let made = (1..5000).filter_map(|number| index.find_or_make(7, |_| false, || Some(number)));
+        assert!(made.count() <= MAX_PROBES as usize);
+    }
+}
