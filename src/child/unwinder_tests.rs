@@ -1,12 +1,13 @@
 //! The unwinder against libgcc's, in whole programs: every backtrace of a child is compared as it
 //! is taken (`LEAKSNAP_CHECK_UNWINDER=1`), and the ledger's header counts.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSymbol, SymbolKind};
 
 use super::ledger_file::{DEFAULT_NODES, LedgerFile};
 use super::process::{Event, Process};
@@ -20,7 +21,7 @@ const VARIANTS: [Variant; 5] = [
     (&["-O2", "-fno-omit-frame-pointer"], &[]),
     (&["-O3", "-fomit-frame-pointer", "-foptimize-sibling-calls"], &[]),
     (&["-O0"], &["cold parts"]),
-    (&["-Os", "-fno-plt"], &["steps in a stub", "steps in a lazy stub"]),
+    (&["-Os", "-fno-plt"], &["cold parts", "steps in a stub", "steps in a lazy stub"]),
 ];
 
 /// A program that ended well, none of its backtraces being wrong.
@@ -61,6 +62,20 @@ impl Ended {
         assert_eq!(more, None, "one block of {size} bytes");
         ledger.backtrace(block.entry.site).expect("a site has frames")
     }
+
+    /// The function that `frame` is in, by the symbols of its module.
+    fn function(&self, frame: &Node) -> Option<String> {
+        let modules = self.child.ledger().modules().expect("they can be read");
+        let module = modules[usize::from(frame.module)].as_ref()?;
+        let data = std::fs::read(&module.path).ok()?;
+        let file = object::File::parse(&*data).ok()?;
+        // The first address of a function is no return address in it.
+        let before = file
+            .symbols()
+            .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.address() < frame.offset);
+        let name = before.max_by_key(|symbol| symbol.address())?.name().ok()?.to_owned();
+        Some(name)
+    }
 }
 
 /// How many backtraces of a program were compared.
@@ -69,20 +84,26 @@ fn compared(program: &str, arguments: &[&str]) -> u64 {
 }
 
 /// Compiles `sources` of the fixtures to `name` in `folder`; its path.
-fn compiled(folder: &Path, name: &str, sources: &[&str], options: &[&str]) -> String {
+fn compiled(
+    compiler: &str,
+    folder: &Path,
+    name: &str,
+    sources: &[&str],
+    options: &[&str],
+) -> String {
     let path = folder.join(name).to_str().expect("temporary paths are text").to_owned();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/programs");
-    let mut compiler = Command::new("c++");
+    let mut compiler = Command::new(compiler);
     compiler.args(options).args(["-o", &path]);
     compiler.args(sources.iter().map(|source| fixtures.join(source))).args(["-ldl", "-lpthread"]);
-    assert!(compiler.status().expect("a C++ compiler is there").success(), "{sources:?}");
+    assert!(compiler.status().expect("the compilers are there").success(), "{sources:?}");
     path
 }
 
 /// The two modules that the torture program opens.
 fn modules(folder: &Path) -> [String; 2] {
     [("a.so", "-DMODULE=1"), ("b.so", "-DMODULE=2")].map(|(name, module)| {
-        compiled(folder, name, &["unwinds_hard.cpp"], &["-O2", "-shared", "-fPIC", module])
+        compiled("c++", folder, name, &["unwinds_hard.cpp"], &["-O2", "-shared", "-fPIC", module])
     })
 }
 
@@ -92,7 +113,7 @@ fn torture(folder: &Path, options: &[&str], rounds: &str, compare: bool) -> Ende
     // Signals shall find stubs that are not bound yet.
     let options = [options, &["-Wl,-z,lazy"]].concat();
     let sources = ["unwinds_hard.cpp", "unwinds_hard_signals.cpp", "odd_frames.S"];
-    let program = compiled(folder, "program", &sources, &options);
+    let program = compiled("c++", folder, "program", &sources, &options);
     let [a, b] = modules(folder);
     let words = [rounds, &a, &b, "exceptions"];
     Ended::run(&program, &words[..if compare { 3 } else { 4 }], compare, Stdio::piped())
@@ -116,7 +137,7 @@ fn tortures(variants: &[Variant], rounds: &str) -> u64 {
 
 fn throws(rounds: &str) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
-    compared(&compiled(folder.path(), "throws", &["throws.cpp"], &["-O2"]), &[rounds])
+    compared(&compiled("c++", folder.path(), "throws", &["throws.cpp"], &["-O2"]), &[rounds])
 }
 
 const JSON: &str = "import json\n\
@@ -155,16 +176,27 @@ fn what_is_missing_further_out_is_said() {
     }
     let below = torture.frames(70001);
     assert!(is_cut(&below), "{below:?}");
-    let last = below.last().expect("it has frames");
-    let program = folder.path().join("program");
-    let modules = torture.child.ledger().modules().expect("they can be read");
-    let module = modules[usize::from(last.module)].as_ref().expect("it is known");
-    assert_eq!(module.path, program);
-    let data = std::fs::read(program).expect("it is there");
-    let file = object::File::parse(&*data).expect("it is a program");
-    let symbol = file.symbols().find(|symbol| symbol.name() == Ok("without_unwind_data"));
-    let start = symbol.expect("it has the function").address();
-    assert!((start..start + 16).contains(&last.offset), "{below:x?} ends at {start:x}");
+    let function = torture.function(below.last().expect("it has frames"));
+    assert_eq!(function.as_deref(), Some("without_unwind_data"), "{below:x?}");
+}
+
+#[test]
+fn more_threads_than_have_a_trace_cache_have_their_sites() {
+    const THREADS: usize = 400;
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = ["keeps_threads.c"];
+    let program = compiled("cc", folder.path(), "program", &source, &["-O2"]);
+    let ended = Ended::run(&program, &[&THREADS.to_string(), "4"], true, Stdio::null());
+    assert!(ended.backtraces >= 4 * 8 * THREADS as u64, "{}", ended.backtraces);
+    let live = ended.child.ledger().live().expect("the ledger makes sense");
+    for way in 0..4 {
+        let blocks: Vec<_> = live.iter().filter(|live| live.entry.size == 7000 + way).collect();
+        assert_eq!(blocks.len(), THREADS / 4, "one from each thread");
+        let sites: BTreeSet<_> = blocks.iter().map(|block| block.entry.site).collect();
+        assert_eq!(sites.len(), 1, "all by the same way");
+        let frames = ended.child.ledger().backtrace(blocks[0].entry.site).expect("it has frames");
+        assert_eq!(ended.function(&frames[0]), Some(format!("way_{way}")));
+    }
 }
 
 /// The long proof: a million backtraces, in programs that CI may not have.
