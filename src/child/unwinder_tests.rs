@@ -200,6 +200,27 @@ fn more_threads_than_have_a_trace_cache_have_their_sites() {
 }
 
 #[test]
+fn a_module_that_libc_closed_is_not_taken_for_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = ["converts_text.c"];
+    let program = compiled("cc", folder.path(), "program", &source, &["-O2"]);
+    let ended = Ended::run(&program, &[], true, Stdio::null());
+    let ledger = ended.child.ledger();
+    let modules = ledger.modules().expect("they can be read");
+    let innermost = |site: u32| {
+        let frames = ledger.backtrace(site).expect("a site has frames");
+        modules[usize::from(frames[0].module)].as_ref().map(|module| module.path.clone())
+    };
+    let live = ledger.live().expect("the ledger makes sense");
+    let paths = live.iter().filter_map(|live| innermost(live.entry.site));
+    let names: BTreeSet<_> = paths
+        .filter(|path| path.parent().is_some_and(|folder| folder.ends_with("gconv")))
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    assert_eq!(names, BTreeSet::from(["UTF-32.so".to_owned()]));
+}
+
+#[test]
 #[ignore = "crashes until threads know where their own stack ends"]
 fn a_stack_whose_end_nobody_knows_is_not_read_beyond() {
     let folder = tempfile::tempdir().expect("a folder");
