@@ -11,7 +11,7 @@
 mod damage;
 mod tables;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use object::{Object, ObjectSection, ObjectSegment};

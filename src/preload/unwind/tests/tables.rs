@@ -1,15 +1,12 @@
 //! Every row of every function: what is read here is what gimli reads, and a rule says the same
 //! as its row.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, LittleEndian, Register, RegisterRule, UnwindContext,
     UnwindSection, UnwindTableRow,
 };
 
-use super::Library;
+use super::{BTreeMap, Library, PathBuf};
 use crate::preload::unwind::arch::{COLUMNS, FRAME_POINTER, Rule, STACK_POINTER};
 use crate::preload::unwind::frame::Fast;
 use crate::preload::unwind::frame_table;
