@@ -2,7 +2,9 @@
 //!
 //! `_dl_find_object` (glibc 2.35) finds the object without a lock, valid under the loader's own.
 //! After a `dlclose` another object may stand at the same address: each close starts a new
-//! generation, and a number is used again only after path and build id were compared.
+//! generation, and a number is used again only after path and build id were compared. What libc
+//! opens for `iconv` it closes without a word: all that was learned is forgotten right after a
+//! backtrace through one of these.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -123,6 +125,14 @@ impl Object {
     /// Whether `address` is in the object.
     pub(crate) fn contains(&self, address: usize) -> bool {
         address >= self.start && address < self.end
+    }
+
+    /// Whether it is a module of `iconv`, which libc closes by itself.
+    fn is_converter(&self) -> bool {
+        const FOLDER: &[u8] = b"/gconv/";
+        // SAFETY: the name is NUL-terminated and lives as long as its object.
+        let name = unsafe { CStr::from_ptr(self.name) }.to_bytes();
+        name.windows(FOLDER.len()).any(|part| part == FOLDER)
     }
 
     fn record(&self) -> [u8; RECORD] {
@@ -267,7 +277,10 @@ pub(crate) fn number(book: &Book, object: &Object) -> u16 {
     let record = object.record();
     let known = (1..book.module_count()).find(|number| book.module(*number) == record);
     let Some(number) = known.or_else(|| book.add_module(&record)) else { return NO_MODULE };
-    if let Some(word) = remembered {
+    if object.is_converter() {
+        closing();
+        closed();
+    } else if let Some(word) = remembered {
         word.store(tag | u64::from(number), Ordering::Relaxed);
     }
     number

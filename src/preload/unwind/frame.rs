@@ -170,13 +170,18 @@ impl Frame {
                 None => caller.known &= !bit(column),
             }
         }
-        let pc = return_address(caller.get(return_column)?);
+        // These are asked for: they may be in a register that nobody followed.
+        let asked = |column: usize| {
+            let value = caller.get(column);
+            unfollowed.set(unfollowed.get() || value.is_none());
+            value
+        };
+        let (pc, sp) = (return_address(asked(return_column)?), asked(STACK_POINTER)?);
         if pc == 0 {
             return Some(Step::Outermost);
         }
         caller.set(PROGRAM_COUNTER, pc);
         caller.exact = function.common.signal;
-        let sp = caller.get(STACK_POINTER)?;
         if !stack.holds(sp) {
             *stack = other.filter(|other| other.holds(sp)).unwrap_or_else(|| S::unknown(sp));
         }

@@ -11,6 +11,9 @@
 mod damage;
 mod tables;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
 use object::{Object, ObjectSection, ObjectSegment};
 
 /// The unwind data of a library, as it lies in its file.
@@ -24,7 +27,7 @@ struct Library {
 }
 
 impl Library {
-    /// The library that is loaded from, or lies at, `path`.
+    /// The library that lies at `path`; `None` where it is no library or has no unwind data.
     fn read(path: &std::path::Path) -> Option<Self> {
         let data = std::fs::read(path).ok()?;
         let file = object::File::parse(&*data).ok()?;
@@ -54,24 +57,22 @@ impl Library {
 
 /// The machine's own libc, by the address of one of its functions.
 fn libc() -> Library {
-    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
-    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
-    let path = path.into_iter().find(|path| path.ends_with("/libc.so.6")).expect("it is loaded");
-    Library::read(path.as_ref()).expect("libc has unwind data")
+    Library::read(&libc_path()).expect("libc has unwind data")
 }
 
-/// The other libraries that the tables are compared for, where they are installed.
-fn others() -> Vec<Library> {
-    let folder = libc_folder();
-    ["libcrypto.so.3", "libpython3.11.so.1.0", "libstdc++.so.6", "ld-linux-x86-64.so.2"]
-        .iter()
-        .filter_map(|name| Library::read(&folder.join(name)))
+fn libc_path() -> PathBuf {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    path.into_iter().find(|path| path.ends_with("/libc.so.6")).expect("it is loaded").into()
+}
+
+/// The files beside libc whose names start with `start`, each file once.
+fn beside_libc(start: &str) -> BTreeSet<PathBuf> {
+    let folder = libc_path().parent().expect("it is in a folder").to_path_buf();
+    let entries = std::fs::read_dir(folder).expect("it can be listed").flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(start))
+        .filter(|entry| entry.file_name().to_string_lossy().contains(".so"))
+        .filter_map(|entry| entry.path().canonicalize().ok())
         .collect()
-}
-
-fn libc_folder() -> std::path::PathBuf {
-    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
-    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
-    let path = path.into_iter().find(|path| path.ends_with("/libc.so.6")).expect("it is loaded");
-    std::path::Path::new(path).parent().expect("it is in a folder").to_path_buf()
 }
