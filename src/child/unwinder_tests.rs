@@ -221,7 +221,6 @@ fn a_module_that_libc_closed_is_not_taken_for_the_next() {
 }
 
 #[test]
-#[ignore = "crashes until threads know where their own stack ends"]
 fn a_stack_whose_end_nobody_knows_is_not_read_beyond() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = ["returns_by_hand.c"];

@@ -20,13 +20,20 @@ use crate::ledger::site::PAUSED;
 /// The largest request: beyond it, differences of pointers overflow (C17 7.22.3, glibc).
 const MAX_REQUEST: usize = isize::MAX.cast_unsigned();
 
-/// A block that the heap gave for a request of `size` bytes, entered; null and refused where it
-/// gave none.
+/// A block for a request of `size` bytes, entered; null and refused where the heap has none. The
+/// site first: less has to be kept over the calls.
 #[inline(always)]
-fn served(book: &Book, block: *mut c_void, size: usize, caller: Fast) -> *mut c_void {
-    let Some(place) = book.place(block as usize) else { return refuse(Some(book), size) };
+fn serve(
+    book: &Book,
+    from_heap: impl Fn() -> *mut c_void,
+    size: usize,
+    caller: Fast,
+) -> *mut c_void {
     let words = thread::words();
-    place.enter(words, site(book, words, caller), size);
+    let site = site(book, words, caller);
+    let block = from_heap();
+    let Some(place) = book.place(block as usize) else { return refuse(Some(book), size) };
+    place.enter(words, site, size);
     block
 }
 
@@ -92,7 +99,7 @@ fn allocate_from(
     caller: Fast,
 ) -> *mut c_void {
     match start::book() {
-        Some(book) => served(book, from_heap(), size, caller),
+        Some(book) => serve(book, from_heap, size, caller),
         None => started(from_heap, from_libc, size, caller),
     }
 }
@@ -109,12 +116,11 @@ fn started(
     if !start::is_ready() {
         return from_libc();
     }
-    let block = from_heap();
-    match start::book() {
-        Some(book) => served(book, block, size, caller),
-        None if block.is_null() => refuse(None, size),
-        None => block,
+    if let Some(book) = start::book() {
+        return serve(book, from_heap, size, caller);
     }
+    let block = from_heap();
+    if block.is_null() { refuse(None, size) } else { block }
 }
 
 /// `malloc`.

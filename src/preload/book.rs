@@ -91,7 +91,9 @@ impl Place<'_> {
     #[inline(always)]
     fn store(self, entry: Entry) {
         let (word, next) = entry.encode();
-        if let (Some(size), Some(next)) = (next, self.next()) {
+        if let Some(size) = next
+            && let Some(next) = self.next()
+        {
             next.store(size, Ordering::Relaxed);
         }
         self.word.store(word, Ordering::Release);

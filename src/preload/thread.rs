@@ -28,6 +28,9 @@ pub(crate) struct Words {
     shard: Cell<*const Shard>,
     /// The place's cache of backtraces; null without a place.
     traces: Cell<*const Traces>,
+    /// From here to the control block lies the thread's own stack, in one piece; 0 where nobody
+    /// has looked.
+    stack: Cell<usize>,
     /// The thread's `errno`, once it was looked for.
     errno: Cell<Option<Errno>>,
     /// How often the thread said pause and not yet resume.
@@ -165,6 +168,17 @@ pub(crate) fn traces() -> Option<&'static Traces> {
     }
     // SAFETY: the place is this thread's, and its cache is never unmapped.
     unsafe { words.traces.get().as_ref() }
+}
+
+/// From where on the thread's own stack is known to be in one piece; `None` where nobody has
+/// looked.
+pub(crate) fn stack() -> Option<usize> {
+    Some(words().stack.get()).filter(|low| *low != 0)
+}
+
+/// Says what [`stack`] is from now on.
+pub(crate) fn set_stack(low: usize) {
+    words().stack.set(low);
 }
 
 /// Finds a place for the calling thread.

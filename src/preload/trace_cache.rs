@@ -100,7 +100,7 @@ impl Traces {
     #[inline(always)]
     fn is_unchanged(&self, entry: &Entry) -> bool {
         let Some(seen) = self.ring.kept(entry.position, entry.len as usize) else { return false };
-        if !entry.has_end && !is_readable(seen, entry.sp) {
+        if !entry.has_end && !is_readable(seen, entry.sp, entry.base) {
             return false;
         }
         for seen in seen {
@@ -139,9 +139,9 @@ impl Traces {
 
 /// Whether all of `seen` can be read on a stack whose end nobody knows.
 #[cold]
-fn is_readable(seen: &[Seen], pointer: usize) -> bool {
+fn is_readable(seen: &[Seen], pointer: usize, base: usize) -> bool {
     let stack = Live::current(pointer);
-    seen.iter().all(|seen| seen.is_in(&stack))
+    seen.iter().all(|seen| seen.is_in(&stack, base))
 }
 
 /// The calling thread's cache, for one entry.

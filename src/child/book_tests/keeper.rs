@@ -7,7 +7,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
@@ -251,10 +250,9 @@ impl BookKeeper {
 
 /// What the ledger's header says.
 fn counts(child: &Process) -> Counts {
-    let header = child.ledger().header();
-    let [allocations, frees, live_bytes] = [&header.allocations, &header.frees, &header.live_bytes]
-        .map(|word| word.load(Ordering::Relaxed));
-    Counts { allocations, frees, live_bytes }
+    let counts = child.ledger().counts();
+    let (allocations, frees) = (counts.allocations, counts.frees);
+    Counts { allocations, frees, live_bytes: counts.live_bytes }
 }
 
 fn word(book: &File, which: Word) -> Option<u64> {

@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use crate::preload::system;
+use crate::preload::{system, thread};
 
 /// A source of stack words.
 pub(crate) trait Stack: Sized {
@@ -27,6 +27,9 @@ const RED_ZONE: usize = 128;
 /// The most that is read above a stack pointer where the stack's end isn't known.
 const REACH: usize = 64 << 20;
 
+/// How much further down a thread's stack is looked at in one go.
+const STEP: usize = 1 << 18;
+
 const WORD: usize = size_of::<usize>();
 const PAGE: usize = 4096;
 
@@ -44,18 +47,18 @@ impl Live {
         // glibc puts a thread's control block at the end of its stack, and the program's first
         // words lie above the main thread's.
         let reach = pointer.saturating_add(REACH);
-        let ends = [system::thread_pointer(), system::stack_end()];
+        let stack_end = system::stack_end();
+        let ends = [system::thread_pointer(), stack_end];
         match ends.into_iter().filter(|end| *end > pointer && *end < reach).min() {
-            Some(end) => {
+            Some(end) if end == stack_end || is_own(pointer, end) => {
                 let low = pointer.saturating_sub(RED_ZONE);
                 Self { low, high: Cell::new(end), limit: end }
             }
-            None => Self::unknown(pointer),
+            _ => Self::unknown(pointer),
         }
     }
 
-    /// Nothing is read from here on, the stack's end where that is known. It depends on the
-    /// stack pointer and the thread alone.
+    /// Nothing is read from here on: the stack's end where that is known.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
@@ -81,6 +84,31 @@ impl Live {
         }
         Some(())
     }
+}
+
+/// Whether all between `pointer` and `end`, the thread's control block, is the thread's stack. A
+/// coroutine's can lie near below, with a page between that nobody may read.
+fn is_own(pointer: usize, end: usize) -> bool {
+    let known = thread::stack();
+    known.is_some_and(|low| pointer.saturating_sub(RED_ZONE) >= low)
+        || is_in_one_piece(pointer, known.unwrap_or(end))
+}
+
+/// Asks the kernel for each page from `pointer` up to `known`, and remembers.
+#[cold]
+fn is_in_one_piece(pointer: usize, known: usize) -> bool {
+    // The main thread's control block lies somewhere else, not at the end of its stack.
+    if known == usize::MAX || system::thread() == system::process() {
+        thread::set_stack(usize::MAX);
+        return false;
+    }
+    let low = pointer.saturating_sub(RED_ZONE) & !(PAGE - 1);
+    let near = known.saturating_sub(low) <= STEP;
+    let whole = near && (low..known).step_by(PAGE).all(system::is_readable);
+    if whole {
+        thread::set_stack(low);
+    }
+    whole
 }
 
 /// Four words of a stack as they were when a walk read them, by how far they lie below a base:
@@ -138,9 +166,9 @@ impl Seen {
         changes == 0
     }
 
-    /// Whether `stack` still has all four words.
-    pub(crate) fn is_in(&self, stack: &Live) -> bool {
-        let has = |offset: &Cell<u32>| stack.word(stack.limit.wrapping_sub(offset.get() as usize));
+    /// Whether `stack` still has all four words below `base`.
+    pub(crate) fn is_in(&self, stack: &Live, base: usize) -> bool {
+        let has = |offset: &Cell<u32>| stack.word(base.wrapping_sub(offset.get() as usize));
         self.offsets.iter().all(|offset| has(offset).is_some())
     }
 }
