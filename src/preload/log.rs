@@ -39,7 +39,7 @@ impl<'a> Log<'a> {
     pub(crate) fn new(used: &'a Use, caller: Fast, generation: u32) -> Self {
         let traces = used.0;
         let stack = Live::current(caller.sp);
-        let (base, has_end) = (stack.limit(), stack.has_end());
+        let (base, has_end) = (stack.base(), stack.has_end());
         let next = if has_end { traces.path.first(generation, base) } else { JOINTS };
         Self {
             traces,
@@ -65,7 +65,7 @@ impl<'a> Log<'a> {
     pub(crate) fn push(&self, address: usize, value: usize) {
         let len = self.len.get();
         let seen = self.seen(len).filter(|_| len < MOST.wrapping_mul(SEEN));
-        match (u32::try_from(self.base.wrapping_sub(address)), seen) {
+        match (u32::try_from(address.wrapping_sub(self.base)), seen) {
             (Ok(offset), Some(seen)) => {
                 seen.put(len & (SEEN - 1), offset, value);
                 self.len.set(len.wrapping_add(1));

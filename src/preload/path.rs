@@ -62,7 +62,7 @@ pub(crate) const APART: usize = 4;
 const INNER: usize = MAX_FRAMES / APART;
 
 impl Path {
-    /// The number of the innermost joint, for a walk on the stack with limit `base`.
+    /// The number of the innermost joint, for a walk on the stack with that base.
     pub(crate) fn first(&self, generation: u32, base: usize) -> usize {
         let same = self.generation.get() == generation && self.base.get() == base;
         if same { self.first.get() } else { JOINTS }

@@ -58,9 +58,10 @@ impl Live {
         }
     }
 
-    /// Nothing is read from here on: the stack's end where that is known.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
+    /// The address from which the distances of [`Seen`] count: nothing is read 4 GiB above it
+    /// and further, and 32 bits are enough for what is.
+    pub(crate) fn base(&self) -> usize {
+        self.limit.wrapping_sub(1 << u32::BITS)
     }
 
     /// Whether the stack's end is known: all below it that is above the stack pointer is mapped.
@@ -111,8 +112,8 @@ fn is_in_one_piece(pointer: usize, known: usize) -> bool {
     whole
 }
 
-/// Four words of a stack as they were when a walk read them, by how far they lie below a base:
-/// the stack's [limit](Live::limit).
+/// Four words of a stack as they were when a walk read them, by how far they lie above the
+/// stack's [base](Live::base).
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -124,7 +125,7 @@ pub(crate) struct Seen {
 pub(crate) const SEEN: usize = 4;
 
 impl Seen {
-    /// Word number `lane` is the one `offset` bytes below the base, and was `value`.
+    /// Word number `lane` is the one `offset` bytes above the base, and was `value`.
     #[inline]
     pub(crate) fn put(&self, lane: usize, offset: u32, value: usize) {
         if let (Some(to), Some(of)) = (self.values.get(lane), self.offsets.get(lane)) {
@@ -150,7 +151,7 @@ impl Seen {
         }
     }
 
-    /// Whether the words below `base` are as they were.
+    /// Whether the words above `base` are as they were.
     ///
     /// # Safety
     /// They were read with the same base, and lie above the stack pointer of a stack whose end
@@ -159,16 +160,16 @@ impl Seen {
     pub(crate) unsafe fn is_unchanged(&self, base: usize) -> bool {
         let mut changes = 0;
         for (offset, value) in self.offsets.iter().zip(&self.values) {
-            let at = base.wrapping_sub(offset.get() as usize) as *const usize;
+            let at = base.wrapping_add(offset.get() as usize) as *const usize;
             // SAFETY: by the caller's promise the address is aligned and mapped.
             changes |= value.get() ^ unsafe { at.read_volatile() };
         }
         changes == 0
     }
 
-    /// Whether `stack` still has all four words below `base`.
+    /// Whether `stack` still has all four words above `base`.
     pub(crate) fn is_in(&self, stack: &Live, base: usize) -> bool {
-        let has = |offset: &Cell<u32>| stack.word(base.wrapping_sub(offset.get() as usize));
+        let has = |offset: &Cell<u32>| stack.word(base.wrapping_add(offset.get() as usize));
         self.offsets.iter().all(|offset| has(offset).is_some())
     }
 }
