@@ -66,5 +66,5 @@ fn reached(
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let mut blocks = Blocks::new(live.iter().map(block).collect());
     blocks.mark(roots, |address, buffer| stopped.read(address, buffer));
-    Ok(live.iter().map(|live| live.address).zip(blocks.states().iter().copied()).collect())
+    Ok(live.iter().map(|live| live.address).zip(blocks.into_states()).collect())
 }

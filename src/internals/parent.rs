@@ -57,8 +57,9 @@ pub fn mark(blocks: &[(u64, u64)], roots: &[u64], memory: &File) -> [usize; 3] {
     let mut blocks = Blocks::new(blocks.iter().map(block).collect());
     let read = |address, buffer: &mut [u8]| memory.read_at(buffer, address).unwrap_or(0);
     blocks.mark(roots.iter().copied(), read);
+    let states = blocks.into_states();
     [Reachability::Lost, Reachability::Indirect, Reachability::Reachable]
-        .map(|state| blocks.states().iter().filter(|found| **found == state).count())
+        .map(|state| states.iter().filter(|found| **found == state).count())
 }
 
 /// Symbolizes `offsets` of the file at `module` with a new symbolizer; how many frames they are,
