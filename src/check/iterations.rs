@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::capture::Capture;
 use super::plugin_path;
-use super::tally::Tally;
+use super::tally::{Marks, Tally};
 use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::Process;
@@ -142,17 +142,21 @@ impl Run<'_> {
         }
         let (warmup, repeat, iteration) = self.iteration()?;
         report.iterations = repeat;
-        let mut marks = Vec::new();
+        let mut marks = Marks::new(self.child.ledger());
+        let mut last = Vec::new();
         for epoch in 1..=warmup + repeat {
             self.child.ledger().set_epoch(epoch);
             for asked in &iteration {
                 self.ask(asked.clone())?;
             }
-            if epoch > warmup {
-                marks.push(self.live()?);
+            if epoch == warmup + repeat {
+                last = self.live()?;
+                marks.take(&last);
+            } else if epoch > warmup {
+                marks.read(self.child.ledger()).map_err(damaged)?;
             }
         }
-        self.judge(&marks, warmup, report, table)?;
+        self.judge(&marks, &last, warmup, report, table)?;
         if let Work::Closure(_) = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }
@@ -186,7 +190,8 @@ impl Run<'_> {
 
     fn judge(
         &mut self,
-        marks: &[Vec<Live>],
+        marks: &Marks,
+        last: &[Live],
         warmup: u32,
         report: &mut Report,
         table: &mut Memory,
@@ -200,12 +205,12 @@ impl Run<'_> {
         let ledger = self.child.ledger();
         let mut tally =
             Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
-        report.groups = tally.by_age(marks, warmup, None).map_err(damaged)?;
-        let last = marks.last().map(Vec::as_slice).unwrap_or_default();
+        report.groups = tally.by_age(marks, last, warmup, None).map_err(damaged)?;
         if report.groups.iter().any(|group| group.verdict.fails()) {
             // It explains, it does not decide: what can't be read stays unknown.
             if let Ok(reached) = view::reachability(&self.child, last) {
-                report.groups = tally.by_age(marks, warmup, Some(&reached)).map_err(damaged)?;
+                let groups = tally.by_age(marks, last, warmup, Some(&reached));
+                report.groups = groups.map_err(damaged)?;
             }
         }
         if memory {

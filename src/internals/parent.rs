@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::child::Ledger;
-use crate::check::tally::Tally;
+use crate::check::tally::{Marks, Tally};
 use crate::child::reach::{Block, Blocks};
 use crate::report::{Group, Reachability};
 use crate::symbols::{DebugFiles, Module, Symbolizer};
@@ -26,9 +26,11 @@ impl Ledger {
     /// Where the ledger makes no sense.
     #[must_use]
     pub fn judge_by_age(&self, warmup: u32, repeat: u32) -> Vec<Group> {
-        let marks: Vec<_> =
-            (0..repeat).map(|_| self.file.live().expect("it makes sense")).collect();
-        self.tally().by_age(&marks, warmup, None).expect("it makes sense")
+        let mut marks = Marks::new(&self.file);
+        (1..repeat).for_each(|_| marks.read(&self.file).expect("it makes sense"));
+        let last = self.file.live().expect("it makes sense");
+        marks.take(&last);
+        self.tally().by_age(&marks, &last, warmup, None).expect("it makes sense")
     }
 
     /// Reads the ledger once and judges by reachability: every second block is lost.
@@ -39,8 +41,7 @@ impl Ledger {
     pub fn judge_by_reachability(&self) -> Vec<Group> {
         let live = self.file.live().expect("it makes sense");
         let states = [Reachability::Lost, Reachability::Reachable];
-        let states = states.into_iter().cycle();
-        let reached = live.iter().map(|block| block.address).zip(states).collect();
+        let reached: Vec<_> = states.into_iter().cycle().take(live.len()).collect();
         self.tally().by_reachability(&live, Some(&reached)).expect("it makes sense")
     }
 
