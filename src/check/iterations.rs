@@ -143,20 +143,18 @@ impl Run<'_> {
         let (warmup, repeat, iteration) = self.iteration()?;
         report.iterations = repeat;
         let mut marks = Marks::new(self.child.ledger());
-        let mut last = Vec::new();
         for epoch in 1..=warmup + repeat {
             self.child.ledger().set_epoch(epoch);
             for asked in &iteration {
                 self.ask(asked.clone())?;
             }
             if epoch == warmup + repeat {
-                last = self.live()?;
-                marks.take(&last);
+                marks.read_last(self.child.ledger()).map_err(damaged)?;
             } else if epoch > warmup {
                 marks.read(self.child.ledger()).map_err(damaged)?;
             }
         }
-        self.judge(&marks, &last, warmup, report, table)?;
+        self.judge(&marks, warmup, report, table)?;
         if let Work::Closure(_) = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }
@@ -191,7 +189,6 @@ impl Run<'_> {
     fn judge(
         &mut self,
         marks: &Marks,
-        last: &[Live],
         warmup: u32,
         report: &mut Report,
         table: &mut Memory,
@@ -205,16 +202,16 @@ impl Run<'_> {
         let ledger = self.child.ledger();
         let mut tally =
             Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
-        report.groups = tally.by_age(marks, last, warmup, None).map_err(damaged)?;
+        report.groups = tally.by_age(marks, warmup, None).map_err(damaged)?;
         if report.groups.iter().any(|group| group.verdict.fails()) {
             // It explains, it does not decide: what can't be read stays unknown.
-            if let Ok(reached) = view::reachability(&self.child, last) {
-                let groups = tally.by_age(marks, last, warmup, Some(&reached));
+            if let Ok(reached) = view::reachability(&self.child, marks.last()) {
+                let groups = tally.by_age(marks, warmup, Some(&reached));
                 report.groups = groups.map_err(damaged)?;
             }
         }
         if memory {
-            *table = tally.memory(last, warmup + 1).map_err(damaged)?;
+            *table = tally.memory(marks.last(), warmup + 1).map_err(damaged)?;
         }
         Ok(())
     }

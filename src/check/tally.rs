@@ -15,8 +15,7 @@ use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 pub(crate) use self::marks::Marks;
-use self::marks::is_counted;
-use self::sites::{Buckets, Places};
+use self::sites::{Buckets, Number, Places};
 use self::tracebacks::{Traceback, Tracebacks};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::report::table::{Memory, TableRow};
@@ -47,34 +46,29 @@ impl<'a> Tally<'a> {
     }
 
     /// The groups of an iterated scenario. `marks` are the readings at the end of each measured
-    /// iteration, `live` is the last of them; epochs up to `warmup` are the warm-up's. `reached`
-    /// says what each block of `live` is.
+    /// iteration; epochs up to `warmup` are the warm-up's. `reached` says what each block of the
+    /// last reading is.
     ///
     /// # Errors
     /// Where the ledger can't be read.
     pub(crate) fn by_age(
         &mut self,
         marks: &Marks,
-        live: &[Live],
         warmup: u32,
         reached: Option<&[Reachability]>,
     ) -> Result<Vec<Group>, LedgerError> {
         let (sites, places): (Vec<u32>, Vec<usize>) = marks.places().sorted().into_iter().unzip();
         let tracebacks = self.tracebacks.of(&sites)?;
-        let mut keys = vec![0; places.len()];
+        let mut keys = vec![None; places.len()];
         let mut first: Vec<Option<&Traceback>> = vec![None; self.tracebacks.keys()];
         for (place, traceback) in places.iter().zip(&tracebacks) {
-            keys[*place] = traceback.key;
+            keys[*place] = Some(Number::new(traceback.key));
             first[traceback.key].get_or_insert(traceback);
         }
-        let places = Buckets::new(first.len(), keys.iter().copied().map(Some));
-        let blocks = Buckets::new(
-            first.len(),
-            live.iter().map(|block| {
-                let place = marks.places().find(block.entry.site).filter(|_| is_counted(block));
-                place.map(|place| keys[place])
-            }),
-        );
+        let key_of = |place: &Option<Number>| place.and_then(|place| keys[place.get()]);
+        let blocks: Vec<_> = marks.last_places().iter().map(key_of).collect();
+        let blocks = Buckets::new(first.len(), &blocks);
+        let places = Buckets::new(first.len(), &keys);
         let series = marks.series();
         let mut groups = Vec::new();
         for (key, traceback) in first.into_iter().enumerate() {
@@ -83,7 +77,7 @@ impl<'a> Tally<'a> {
             places.of(key).for_each(|place| series.add(place, &mut history.marks));
             let mut worst = Reachability::Unknown;
             for at in blocks.of(key) {
-                let block = &live[at];
+                let block = &marks.last()[at];
                 history.add(warmup, block.entry.epoch, one(block));
                 if block.entry.epoch > warmup {
                     worst = worst.min(state(reached, at));

@@ -48,8 +48,8 @@ struct Found {
     open: Vec<usize>,
 }
 
-/// Blocks whose words are looked up together: their look-ups don't wait for each other.
-const TOGETHER: usize = 32;
+/// Blocks whose words are looked up together.
+const TOGETHER: usize = 64;
 
 /// Words that are kept until they are looked up.
 const WORDS: usize = 1024;
@@ -102,18 +102,20 @@ impl Blocks {
     ) {
         const WORD: usize = 8;
         let Self { blocks, index, found } = self;
-        let mut words = Vec::new();
+        let mut words: Vec<u64> = Vec::new();
         let look_up = |words: &mut Vec<u64>, found: &mut Found| {
-            for word in words.drain(..) {
-                let next = index.find(blocks, word).filter(|next| Some(*next) != start);
-                if let Some(next) = next {
+            index.find_all(blocks, words, |next| {
+                if Some(next) != start {
                     found.reach(next, state);
                 }
-            }
+            });
+            words.clear();
         };
         while !found.open.is_empty() {
             let first = found.open.len().saturating_sub(TOGETHER);
-            for at in found.open.split_off(first) {
+            let batch = found.open.split_off(first);
+            content.touch(batch.iter().map(|at| blocks[*at].address));
+            for at in batch {
                 let block = blocks[at];
                 // A damaged ledger may have blocks that overlap: no byte is read twice.
                 let next = blocks.get(at + 1).map_or(u64::MAX, |next| next.address);

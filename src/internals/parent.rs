@@ -28,9 +28,8 @@ impl Ledger {
     pub fn judge_by_age(&self, warmup: u32, repeat: u32) -> Vec<Group> {
         let mut marks = Marks::new(&self.file);
         (1..repeat).for_each(|_| marks.read(&self.file).expect("it makes sense"));
-        let last = self.file.live().expect("it makes sense");
-        marks.take(&last);
-        self.tally().by_age(&marks, &last, warmup, None).expect("it makes sense")
+        marks.read_last(&self.file).expect("it makes sense");
+        self.tally().by_age(&marks, warmup, None).expect("it makes sense")
     }
 
     /// Reads the ledger once and judges by reachability: every second block is lost.

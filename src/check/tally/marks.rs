@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use super::one;
-use super::sites::{Buckets, Places};
+use super::sites::{Buckets, Number, Places};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::verdict::Total;
 
@@ -20,6 +20,9 @@ pub(crate) struct Marks {
     now: Vec<Total>,
     before: Vec<Total>,
     changes: Vec<Change>,
+    last: Vec<Live>,
+    /// The place of each block of `last`, but for those that no verdict counts.
+    last_places: Vec<Option<Number>>,
 }
 
 /// A site's total from a mark on.
@@ -32,7 +35,7 @@ struct Change {
 
 /// Whether `block` is an iteration's: what was made before the first, by opening plugins, is
 /// none's.
-pub(super) fn is_counted(block: &Live) -> bool {
+fn is_counted(block: &Live) -> bool {
     !block.is_paused() && block.entry.epoch > 0
 }
 
@@ -41,10 +44,11 @@ impl Marks {
     pub(crate) fn new(ledger: &LedgerFile) -> Self {
         let places = Places::new(ledger.nodes());
         let (now, before, changes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { places, count: 0, now, before, changes }
+        let (last, last_places) = (Vec::new(), Vec::new());
+        Self { places, count: 0, now, before, changes, last, last_places }
     }
 
-    /// A mark at which nothing but totals is wanted.
+    /// Reads a mark that is not the last: its totals are all that is kept.
     ///
     /// # Errors
     /// Where the ledger can't be read.
@@ -57,10 +61,30 @@ impl Marks {
         Ok(())
     }
 
-    /// A mark at which `live` was read.
-    pub(crate) fn take(&mut self, live: &[Live]) {
-        live.iter().for_each(|block| self.add(block));
+    /// Reads the last mark.
+    ///
+    /// # Errors
+    /// Where the ledger can't be read.
+    pub(crate) fn read_last(&mut self, ledger: &LedgerFile) -> Result<(), LedgerError> {
+        self.take_last(ledger.live()?);
+        Ok(())
+    }
+
+    /// The last mark, at which `live` was read.
+    pub(super) fn take_last(&mut self, live: Vec<Live>) {
+        self.last_places = live.iter().map(|block| self.add(block)).collect();
+        self.last = live;
         self.close();
+    }
+
+    /// The live allocations of the last mark.
+    pub(crate) fn last(&self) -> &[Live] {
+        &self.last
+    }
+
+    /// The place of each of them, but for those that no verdict counts.
+    pub(super) fn last_places(&self) -> &[Option<Number>] {
+        &self.last_places
     }
 
     /// How many there are.
@@ -73,14 +97,17 @@ impl Marks {
         &self.places
     }
 
-    fn add(&mut self, block: &Live) {
-        if is_counted(block) {
-            let place = self.places.of(block.entry.site);
-            if place == self.now.len() {
-                self.now.push(Total::default());
-            }
-            self.now[place] += one(block);
+    /// Adds `block` to its site's total; the site's place, where the block is counted.
+    fn add(&mut self, block: &Live) -> Option<Number> {
+        if !is_counted(block) {
+            return None;
         }
+        let place = self.places.of(block.entry.site);
+        if place == self.now.len() {
+            self.now.push(Total::default());
+        }
+        self.now[place] += one(block);
+        Some(Number::new(place))
     }
 
     fn close(&mut self) {
@@ -97,8 +124,9 @@ impl Marks {
 
     /// The marks of each site.
     pub(super) fn series(&self) -> Series<'_> {
-        let places = self.changes.iter().map(|change| Some(change.place));
-        Series { marks: self, by_place: Buckets::new(self.places.sites().len(), places) }
+        let places = self.changes.iter().map(|change| Some(Number::new(change.place)));
+        let places: Vec<_> = places.collect();
+        Series { marks: self, by_place: Buckets::new(self.places.sites().len(), &places) }
     }
 }
 
@@ -132,13 +160,14 @@ mod tests {
 
     fn marks(readings: &[&[Live]]) -> Marks {
         let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"));
-        readings.iter().for_each(|live| marks.take(live));
+        readings.iter().for_each(|live| marks.take_last(live.to_vec()));
         marks
     }
 
     fn of(marks: &Marks, site: u32) -> Vec<(u64, u64)> {
         let mut sums = vec![Total::default(); marks.count()];
-        let place = marks.places().find(site).expect("the site was live");
+        let place = marks.places().sites().iter().position(|found| *found == site);
+        let place = place.expect("the site was live");
         marks.series().add(place, &mut sums);
         sums.iter().map(|total| (total.blocks, total.bytes)).collect()
     }

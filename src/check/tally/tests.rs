@@ -49,10 +49,9 @@ fn two_of_a_kind() -> LedgerFile {
 fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
     let ledger = two_of_a_kind();
     let mut marks = Marks::new(&ledger);
-    readings.iter().for_each(|live| marks.take(live));
+    readings.iter().for_each(|live| marks.take_last(live.to_vec()));
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
-    let last = readings.last().expect("there is one");
-    tally.by_age(&marks, last, 2, states).expect("it makes sense")
+    tally.by_age(&marks, 2, states).expect("it makes sense")
 }
 
 #[test]

@@ -51,18 +51,44 @@ impl Index {
     }
 
     /// The block of `blocks`, those that the index was made of, that `word` is in.
-    #[inline]
     pub(super) fn find(&self, blocks: &[Block], word: u64) -> Option<usize> {
+        find(blocks, word, self.part_of(word)?)
+    }
+
+    /// Calls `each` with the block of each of `words` that is in one. What a step needs of memory
+    /// is asked for of all words before the next step: no look-up waits for another one's.
+    pub(super) fn find_all(&self, blocks: &[Block], words: &[u64], mut each: impl FnMut(usize)) {
+        // With a few there is nothing to wait for that the processor does not see itself.
+        const FEW: usize = 8;
+        const TOGETHER: usize = 64;
+        for words in words.chunks(TOGETHER) {
+            if words.len() > FEW {
+                let parts = words.iter().filter_map(|word| self.part_of(*word));
+                let touched = parts.filter_map(|(_, to)| blocks.get(to.saturating_sub(1)));
+                std::hint::black_box(touched.fold(0, |sum, block| sum ^ block.address));
+            }
+            words.iter().filter_map(|word| self.find(blocks, *word)).for_each(&mut each);
+        }
+    }
+
+    /// From which block to which those start that start in the part of `word`.
+    #[inline]
+    fn part_of(&self, word: u64) -> Option<(usize, usize)> {
         let offset = word.checked_sub(self.start)?;
         // What is behind the last block's start is in the last part.
         let part = part(offset, self.shift).min(self.first.len().checked_sub(2)?);
-        let from = *self.first.get(part)? as usize;
-        let to = *self.first.get(part + 1)? as usize;
-        let behind = blocks.get(from..to)?.iter().take_while(|block| block.address <= word).count();
-        let index = (from + behind).checked_sub(1)?;
-        let block = blocks.get(index)?;
-        (word - block.address < block.len()).then_some(index)
+        Some((*self.first.get(part)? as usize, *self.first.get(part + 1)? as usize))
     }
+}
+
+/// The block that `word` is in: one of those in its part, or the last before them.
+#[inline]
+fn find(blocks: &[Block], word: u64, (from, to): (usize, usize)) -> Option<usize> {
+    let behind = blocks.get(from..to)?.iter().take_while(|block| block.address <= word).count();
+    let index = (from + behind).checked_sub(1)?;
+    let block = blocks.get(index)?;
+    // Where the part is not known, the block may be anywhere.
+    (word.checked_sub(block.address)? < block.len()).then_some(index)
 }
 
 #[inline]
@@ -92,13 +118,18 @@ mod tests {
             let index = blocks.partition_point(|block| block.address <= word).checked_sub(1)?;
             (word - blocks[index].address < blocks[index].len()).then_some(index)
         };
+        let mut words = vec![0, u64::MAX];
         for block in &blocks {
             for word in [block.address.wrapping_sub(1), block.address, block.end() - 1, block.end()]
             {
                 assert_eq!(index.find(&blocks, word), search(word), "{word:#x}");
+                words.push(word);
                 assert!(index.spans(word) || search(word).is_none());
             }
         }
+        let mut found = Vec::new();
+        index.find_all(&blocks, &words, |block| found.push(block));
+        assert_eq!(found, words.iter().copied().filter_map(search).collect::<Vec<_>>());
         for word in [0, 0xfff, at + 1_000_000, u64::MAX] {
             assert_eq!(index.find(&blocks, word), None, "{word:#x}");
             assert!(!index.spans(word));
