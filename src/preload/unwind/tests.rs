@@ -75,3 +75,16 @@ fn libc_folder() -> std::path::PathBuf {
     let path = path.into_iter().find(|path| path.ends_with("/libc.so.6")).expect("it is loaded");
     std::path::Path::new(path).parent().expect("it is in a folder").to_path_buf()
 }
+
+/// What the fuzz target starts from, by name.
+fn corpus() -> Vec<(String, Vec<u8>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/unwind");
+    let inputs = std::fs::read_dir(folder).expect("there is a corpus");
+    inputs
+        .map(|input| {
+            let input = input.expect("an entry");
+            let name = input.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(input.path()).expect("it is readable"))
+        })
+        .collect()
+}
