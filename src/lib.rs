@@ -32,9 +32,12 @@ mod command;
 #[doc(hidden)]
 pub mod harness;
 mod host;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[allow(dead_code, reason = "the child's half is for the preload heap")]
 mod ledger;
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 #[allow(dead_code, reason = "without exports nobody calls the entry points")]
 mod preload;
 mod protocol;
@@ -49,6 +52,6 @@ pub use command::run as command;
 pub use host::closure::{ClosureScenario, IntoResult, Run, RunError, scenario};
 #[doc(hidden)]
 pub use insta;
-// Its sources are in the preload heap; only the preload heap's unit tests link it.
-#[cfg(test)]
+// Its sources are in the preload heap; only its unit tests and benches link it.
+#[cfg(any(test, feature = "internals"))]
 use libmimalloc_sys as _;

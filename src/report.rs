@@ -6,6 +6,7 @@ pub(crate) mod table;
 pub(crate) mod text;
 
 use std::fmt;
+use std::sync::Arc;
 
 /// What the ages of a traceback's live allocations say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,13 +68,13 @@ impl fmt::Display for Reachability {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// The demangled function, without a hash; `None` where no symbol is known.
-    pub function: Option<String>,
+    pub function: Option<Arc<str>>,
     /// The base name of the module's file; `None` for generated code.
-    pub module: Option<String>,
+    pub module: Option<Arc<str>>,
     /// Bytes from the function's start, or from the module's where no symbol is known.
     pub offset: u64,
     /// The source file, where debug information names it.
-    pub file: Option<String>,
+    pub file: Option<Arc<str>>,
     /// The line in the source file, from 1.
     pub line: Option<u32>,
     /// The function was inlined into the next frame.

@@ -76,10 +76,10 @@ mod tests {
 
     fn group(functions: &[&str]) -> Group {
         let frame = |function: &&str| Frame {
-            function: Some((*function).to_owned()).filter(|name| !name.is_empty()),
-            module: Some("libcrypto.so.3".to_owned()),
+            function: Some(*function).filter(|name| !name.is_empty()).map(Into::into),
+            module: Some("libcrypto.so.3".into()),
             offset: 1,
-            file: Some("hmac.c".to_owned()),
+            file: Some("hmac.c".into()),
             line: None,
             inlined: false,
         };

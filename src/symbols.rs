@@ -17,6 +17,7 @@ mod name;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use blazesym::helper::read_elf_build_id;
 use blazesym::symbolize::source::{Elf, Source};
@@ -122,7 +123,7 @@ impl Symbolizer {
             for (address, symbolized) in left.into_iter().zip(found) {
                 match symbolized {
                     Symbolized::Sym(symbol) if !symbol.name.is_empty() => {
-                        self.known.insert(address, frames(address, &symbol, name.as_deref()));
+                        self.known.insert(address, frames(address, &symbol, name.as_ref()));
                     }
                     _ => missed.push(address),
                 }
@@ -164,15 +165,15 @@ fn debug_file(build_id: &[u8]) -> Option<PathBuf> {
     Some(Path::new(DEBUG_FILES).join(format!("{first:02x}")).join(name + ".debug"))
 }
 
-fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&str>) -> Vec<Frame> {
+fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&Arc<str>>) -> Vec<Frame> {
     let from_start = u64::try_from(symbol.offset).unwrap_or_default();
     let offset = from_start + (address.1 - lookup(address));
     let frame = |function: &str, code: Option<&CodeInfo<'_>>, inlined| Frame {
-        function: Some(name::clean(function)),
-        module: module.map(str::to_owned),
+        function: Some(name::clean(function).into()),
+        module: module.cloned(),
         // An inlined function has no start of its own: the offset is that of its host.
         offset,
-        file: code.map(|code| code.to_path().to_string_lossy().into_owned()),
+        file: code.map(|code| code.to_path().to_string_lossy().into()),
         line: code.and_then(|code| code.line),
         inlined,
     };
@@ -183,12 +184,12 @@ fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&str>) -> Vec<F
         .collect()
 }
 
-fn unnamed(offset: u64, module: Option<String>) -> Frame {
+fn unnamed(offset: u64, module: Option<Arc<str>>) -> Frame {
     Frame { function: None, module, offset, file: None, line: None, inlined: false }
 }
 
-fn base_name(path: &Path) -> Option<String> {
-    path.file_name().map(|name| name.to_string_lossy().into_owned())
+fn base_name(path: &Path) -> Option<Arc<str>> {
+    path.file_name().map(|name| name.to_string_lossy().into())
 }
 
 #[cfg(test)]

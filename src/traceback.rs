@@ -14,13 +14,15 @@
 //! Invariant: a traceback has at least one frame; when a rule would leave none, the innermost
 //! frame of the backtrace stays.
 
+use std::ops::Range;
+
 use crate::report::Frame;
 
 /// One step of the normalization.
 struct Rule {
     name: &'static str,
     /// How many frames are left out at the inner and the outer end.
-    excess: fn(&[Frame], host: Option<&str>) -> (usize, usize),
+    excess: fn(&[&Frame], host: Option<&str>) -> (usize, usize),
 }
 
 const RULES: [Rule; 6] = [
@@ -32,24 +34,23 @@ const RULES: [Rule; 6] = [
     Rule { name: "libc-start", excess: libc_start },
 ];
 
-/// The traceback of `frames`, innermost first. `host` is the base name of the executable whose
-/// frames end it, where one ran the steps.
-pub(crate) fn normalize(frames: Vec<Frame>, host: Option<&str>) -> Vec<Frame> {
-    normalize_by(&RULES, frames, host)
+/// Which of `frames`, innermost first, are the traceback. `host` is the base name of the executable
+/// whose frames end it, where one ran the steps.
+pub(crate) fn kept(frames: &[&Frame], host: Option<&str>) -> Range<usize> {
+    kept_by(&RULES, frames, host)
 }
 
-fn normalize_by(rules: &[Rule], mut frames: Vec<Frame>, host: Option<&str>) -> Vec<Frame> {
-    let innermost = frames.first().cloned();
+fn kept_by(rules: &[Rule], frames: &[&Frame], host: Option<&str>) -> Range<usize> {
+    let mut kept = 0..frames.len();
     for rule in rules {
-        let (inner, outer) = (rule.excess)(&frames, host);
-        debug_assert!(inner + outer <= frames.len(), "rule {} drops too much", rule.name);
-        if inner + outer >= frames.len() {
-            return innermost.into_iter().collect();
+        let (inner, outer) = (rule.excess)(&frames[kept.clone()], host);
+        debug_assert!(inner + outer <= kept.len(), "rule {} drops too much", rule.name);
+        if inner + outer >= kept.len() {
+            return 0..frames.len().min(1);
         }
-        frames.truncate(frames.len() - outer);
-        frames.drain(..inner);
+        kept = kept.start + inner..kept.end - outer;
     }
-    frames
+    kept
 }
 
 /// What two tracebacks of one group have in common: offsets count only where no symbol is known.
@@ -64,7 +65,7 @@ pub(crate) fn line(frame: &Frame) -> String {
             let file = frame.file.as_deref().map(base_name);
             let module = module.as_deref().map(without_cargo_hash);
             let rest = [module, file].into_iter().flatten();
-            rest.fold(function.clone(), |line, part| line + "  " + part)
+            rest.fold(function.to_string(), |line, part| line + "  " + part)
         }
         (None, Some(module)) => format!("{}+{:#x}", without_cargo_hash(module), frame.offset),
         (None, None) => "<generated code>".to_owned(),
@@ -88,11 +89,11 @@ fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn inner(frames: &[Frame], drops: impl Fn(&Frame) -> bool) -> (usize, usize) {
+fn inner(frames: &[&Frame], drops: impl Fn(&Frame) -> bool) -> (usize, usize) {
     (frames.iter().take_while(|frame| drops(frame)).count(), 0)
 }
 
-fn outer(frames: &[Frame], drops: impl Fn(&Frame) -> bool) -> (usize, usize) {
+fn outer(frames: &[&Frame], drops: impl Fn(&Frame) -> bool) -> (usize, usize) {
     (0, frames.iter().rev().take_while(|frame| drops(frame)).count())
 }
 
@@ -102,7 +103,7 @@ fn starts_with_one_of(frame: &Frame, prefixes: &[&str]) -> bool {
 }
 
 /// The preload heap, Rust's allocator shims, C++'s operators: how memory was asked for, not why.
-fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+fn allocation_plumbing(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
     const FUNCTIONS: [&str; 18] = [
         "__rust_alloc",
         "__rust_realloc",
@@ -134,7 +135,7 @@ fn allocation_plumbing(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
 }
 
 /// The host, and everything that called it.
-fn host_frames(frames: &[Frame], host: Option<&str>) -> (usize, usize) {
+fn host_frames(frames: &[&Frame], host: Option<&str>) -> (usize, usize) {
     let first = frames.iter().position(|frame| {
         (host.is_some() && frame.module.as_deref() == host)
             || starts_with_one_of(frame, &["leaksnap::", "<leaksnap::"])
@@ -143,7 +144,7 @@ fn host_frames(frames: &[Frame], host: Option<&str>) -> (usize, usize) {
 }
 
 /// How libc starts programs and threads.
-fn start_up(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+fn start_up(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
     const FUNCTIONS: [&str; 10] = [
         "__libc_start_main",
         "__libc_start_main_impl",
@@ -165,7 +166,7 @@ fn start_up(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
 }
 
 /// The C `main` that rustc writes around Rust's.
-fn rust_main(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+fn rust_main(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
     match frames {
         [.., caller, main]
             if main.function.as_deref() == Some("main")
@@ -178,7 +179,7 @@ fn rust_main(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
 }
 
 /// How Rust calls `main`, threads and closures.
-fn rust_runtime(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+fn rust_runtime(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
     const FUNCTIONS: [&str; 11] = [
         "std::panicking::",
         "std::panic::",
@@ -200,7 +201,7 @@ fn rust_runtime(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
 
 /// What libc's start function called `main` from: in a stripped program its caller, `_start`, has
 /// no name that the start-up rule could know.
-fn libc_start(frames: &[Frame], _: Option<&str>) -> (usize, usize) {
+fn libc_start(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
     const FUNCTIONS: [&str; 3] =
         ["__libc_start_call_main", "__libc_start_main", "__libc_start_main_impl"];
     let start = frames.iter().position(|frame| {

@@ -78,12 +78,13 @@ impl History {
         Self { warm: Total::default(), ages: nothing.clone(), marks: nothing }
     }
 
-    /// Adds the history of another backtrace with the same traceback, of the same run.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        debug_assert_eq!(self.ages.len(), other.ages.len(), "histories of one run");
-        self.warm += other.warm;
-        self.ages.iter_mut().zip(&other.ages).for_each(|(total, more)| *total += *more);
-        self.marks.iter_mut().zip(&other.marks).for_each(|(total, more)| *total += *more);
+    /// Adds what is live at the end and was made in `epoch`, the warm-up's last being `warmup`.
+    pub(crate) fn add(&mut self, warmup: u32, epoch: u32, total: Total) {
+        let age = epoch.checked_sub(warmup + 1);
+        match age.and_then(|age| self.ages.get_mut(age as usize)) {
+            Some(age) => *age += total,
+            None => self.warm += total,
+        }
     }
 
     /// Applies the rule; `None` when nothing is live at the end.
@@ -322,10 +323,11 @@ mod tests {
     }
 
     #[test]
-    fn histories_of_one_traceback_are_added_before_the_rule() {
-        let mut odd = history(1, &[1, 0, 1, 0], &[2, 2, 3, 3]);
-        odd.merge(&history(0, &[0, 1, 0, 1], &[0, 1, 1, 2]));
-        assert_eq!(odd, history(1, &[1, 1, 1, 1], &[2, 3, 4, 5]));
-        assert_eq!(odd.judge().map(|judgement| judgement.verdict), Some(Verdict::Leak));
+    fn ages_count_from_the_end_of_the_warm_up() {
+        let mut history = History::empty(2);
+        for epoch in [1, 2, 3, 4, 4] {
+            history.add(2, epoch, Total { blocks: 1, bytes: 10 });
+        }
+        assert_eq!(history, self::history(2, &[1, 2], &[0, 0]));
     }
 }

@@ -7,15 +7,16 @@ use harness_tests::source::{Source, files, sources};
 use harness_tests::trials::read;
 
 /// The folders with files in Rust.
-const RUST: [&str; 4] = ["build.rs", "src", "fixtures", "harness-tests"];
+const RUST: [&str; 6] = ["build.rs", "src", "benches", "fixtures", "fuzz", "harness-tests"];
 
 /// The files outside `src/preload/` that are unsafe, and what they need it for.
-const UNSAFE: [(&str, &str); 6] = [
+const UNSAFE: [(&str, &str); 7] = [
     ("src/plugin.rs", "the plugin ABI: pointers from the host"),
     ("src/host/commands.rs", "calls a plugin's commands, and is called back"),
     ("src/host/plugins.rs", "opens plugins and reads their entry"),
     ("src/host/tracing.rs", "calls the preload heap's own symbols"),
     ("src/child/ledger_file.rs", "maps the ledger"),
+    ("src/internals/child.rs", "does what the preload heap does, for benches"),
     ("src/harness/golden.rs", "sets a variable before there is a second thread"),
 ];
 
@@ -54,13 +55,25 @@ fn the_ledger_imports_nothing_and_the_preload_heap_only_the_ledger() {
 
 #[test]
 fn nobody_imports_the_preload_heap() {
-    // Its two roots declare it.
+    // Its two roots declare it. What is not compiled for users gives it to benches and fuzz targets.
     let roots = ["src/lib.rs", "src/cdylib.rs"];
-    for source in sources("src").iter().filter(|source| !is_in(source, "preload")) {
+    let others = |source: &&Source| !is_in(source, "preload") && !is_in(source, "internals");
+    for source in sources("src").iter().filter(others) {
         let root = roots.contains(&source.path.as_str());
         assert!(!source.imports().contains(&"preload"), "{} imports it", source.path);
         assert!(root || !source.shipped().contains("mod preload;"), "{} declares it", source.path);
         assert!(!source.shipped().contains("super::preload::"), "{} imports it", source.path);
+    }
+}
+
+#[test]
+fn the_rooms_inside_are_open_with_a_feature_alone() {
+    let root = read(&repository().join("src/lib.rs"));
+    let declared = "#[cfg(feature = \"internals\")]\n#[doc(hidden)]\npub mod internals;";
+    assert!(root.contains(declared));
+    assert!(!read(&repository().join("Cargo.toml")).contains("default = ["));
+    for source in sources("src").iter().filter(|source| !is_in(source, "internals")) {
+        assert!(!source.imports().contains(&"internals"), "{} imports it", source.path);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::capture::Capture;
 use super::plugin_path;
-use super::tally::Tally;
+use super::tally::{Marks, Tally};
 use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::Process;
@@ -142,14 +142,16 @@ impl Run<'_> {
         }
         let (warmup, repeat, iteration) = self.iteration()?;
         report.iterations = repeat;
-        let mut marks = Vec::new();
+        let mut marks = Marks::new(self.child.ledger());
         for epoch in 1..=warmup + repeat {
             self.child.ledger().set_epoch(epoch);
             for asked in &iteration {
                 self.ask(asked.clone())?;
             }
-            if epoch > warmup {
-                marks.push(self.live()?);
+            if epoch == warmup + repeat {
+                marks.read_last(self.child.ledger()).map_err(damaged)?;
+            } else if epoch > warmup {
+                marks.read(self.child.ledger()).map_err(damaged)?;
             }
         }
         self.judge(&marks, warmup, report, table)?;
@@ -186,7 +188,7 @@ impl Run<'_> {
 
     fn judge(
         &mut self,
-        marks: &[Vec<Live>],
+        marks: &Marks,
         warmup: u32,
         report: &mut Report,
         table: &mut Memory,
@@ -201,15 +203,15 @@ impl Run<'_> {
         let mut tally =
             Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
         report.groups = tally.by_age(marks, warmup, None).map_err(damaged)?;
-        let last = marks.last().map(Vec::as_slice).unwrap_or_default();
         if report.groups.iter().any(|group| group.verdict.fails()) {
             // It explains, it does not decide: what can't be read stays unknown.
-            if let Ok(reached) = view::reachability(&self.child, last) {
-                report.groups = tally.by_age(marks, warmup, Some(&reached)).map_err(damaged)?;
+            if let Ok(reached) = view::reachability(&self.child, marks.last()) {
+                let groups = tally.by_age(marks, warmup, Some(&reached));
+                report.groups = groups.map_err(damaged)?;
             }
         }
         if memory {
-            *table = tally.memory(last, warmup + 1).map_err(damaged)?;
+            *table = tally.memory(marks.last(), warmup + 1).map_err(damaged)?;
         }
         Ok(())
     }

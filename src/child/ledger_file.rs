@@ -1,29 +1,34 @@
 //! The parent's side of the ledger: the memfd, and readings of it.
 //!
-//! A [`Reading`] is a checked copy. The child may write while it is taken, may have been killed
+//! A reading is a checked copy. The child may write while it is taken, may have been killed
 //! in the middle of a store, or may have scribbled over all of it: sizes are this process's own,
 //! numbers read from the file are checked before they are used, and what makes no sense is an
 //! error, never a panic.
 
+mod entries;
+mod frames;
+
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
+use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::ledger::entry::{Entry, MAX_EPOCH};
+pub(crate) use self::entries::Live;
+pub(crate) use self::frames::Frames;
+use crate::ledger::entry::MAX_EPOCH;
 use crate::ledger::header::{Header, MAGIC, VERSION};
-use crate::ledger::layout::{ENTRY, GRANULE, Layout, MODULES};
+use crate::ledger::layout::{ENTRY, Layout, MODULES};
 use crate::ledger::module::{
     BUILD_ID_AT, BUILD_ID_LEN_AT, MAX_BUILD_ID, MAX_PATH, PATH_AT, PATH_LEN_AT, RECORD,
 };
 use crate::ledger::shard::{Counts, SHARDS, Shard};
-use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
+use crate::ledger::site::NODE;
 use crate::symbols::Module;
 
 /// Distinct frames that a ledger holds where nobody asks for more.
@@ -47,22 +52,6 @@ pub(crate) enum LedgerError {
     /// The child wrote what no preload heap writes.
     #[error("the program overwrote its ledger: {0}")]
     Damaged(String),
-}
-
-/// One live allocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Live {
-    /// Where the block lies in the child.
-    pub(crate) address: u64,
-    /// What the ledger holds of it.
-    pub(crate) entry: Entry,
-}
-
-impl Live {
-    /// Whether it was allocated while tracing was paused: no verdict counts it.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.entry.site == PAUSED
-    }
 }
 
 /// The ledger of one child.
@@ -166,84 +155,6 @@ impl LedgerFile {
         self.header().epoch.store(epoch.min(MAX_EPOCH), Ordering::Release);
     }
 
-    /// Every live allocation, by address.
-    ///
-    /// # Errors
-    /// Where the file can't be read, or an entry makes no sense.
-    pub(crate) fn live(&self) -> Result<Vec<Live>, LedgerError> {
-        const CHUNK: usize = 256 << 10;
-        let base = self.header().heap_base.load(Ordering::Relaxed);
-        if base.checked_add(self.layout.heap_size).is_none() {
-            return Err(LedgerError::Damaged("the heap's base is not an address".into()));
-        }
-        let mut nodes = self.node_count();
-        let mut live = Vec::new();
-        let mut buffer = vec![0_u8; CHUNK + WORD];
-        let mut next_free = 0;
-        for (start, end) in self.data(self.layout.table_at)? {
-            let mut at = start;
-            while at < end {
-                let len = (end - at).min(CHUNK as u64);
-                // One word more: the size of a large block may lie beyond the chunk.
-                let wanted = usize::try_from((len + ENTRY).min(self.layout.len - at))
-                    .unwrap_or(buffer.len());
-                self.file.read_exact_at(&mut buffer[..wanted], at)?;
-                for offset in (0..len).step_by(WORD) {
-                    let index = usize::try_from(offset).unwrap_or_default();
-                    let granule = (at + offset - self.layout.table_at) / ENTRY;
-                    let word = word_at(&buffer, index);
-                    if word == 0 || granule < next_free {
-                        continue;
-                    }
-                    let following =
-                        if index + 8 < wanted { word_at(&buffer, index + 8) } else { 0 };
-                    let Some(entry) = Entry::decode(word, || following) else { continue };
-                    let granules = entry.size.div_ceil(GRANULE).max(1);
-                    let fits = granules <= self.layout.granules().saturating_sub(granule);
-                    if entry.site >= nodes {
-                        // A thread of the child may have made it since.
-                        nodes = self.node_count();
-                    }
-                    let known = entry.site != ROOT && entry.site < nodes || entry.site == PAUSED;
-                    if !fits || !known {
-                        let what = format!("entry {granule} has site {} of {nodes}", entry.site);
-                        return Err(LedgerError::Damaged(what));
-                    }
-                    // A large block's size stands where its second granule's entry would.
-                    next_free = granule + if Entry::is_large(word) { 2 } else { 1 };
-                    live.push(Live { address: base + granule * GRANULE, entry });
-                }
-                at += len;
-            }
-        }
-        Ok(live)
-    }
-
-    /// The frames of `site`, innermost first.
-    ///
-    /// # Errors
-    /// Where the file can't be read, or the chain makes no sense.
-    pub(crate) fn backtrace(&self, site: u32) -> Result<Vec<Node>, LedgerError> {
-        let mut frames = Vec::new();
-        let mut number = site;
-        while number != ROOT {
-            if number >= self.node_count() {
-                return Err(LedgerError::Damaged(format!("there is no node {number}")));
-            }
-            let mut words = [0; 2 * WORD];
-            let at = self.layout.nodes_at + u64::from(number) * NODE;
-            self.file.read_exact_at(&mut words, at)?;
-            let node = Node::decode((word_at(&words, 0), word_at(&words, 8)));
-            // A parent is always older: the walk ends.
-            if node.parent >= number {
-                return Err(LedgerError::Damaged(format!("node {number} is its own caller")));
-            }
-            frames.push(node);
-            number = node.parent;
-        }
-        Ok(frames)
-    }
-
     /// The modules by number; number 0 is none.
     ///
     /// # Errors
@@ -266,24 +177,13 @@ impl LedgerFile {
         Ok(modules)
     }
 
-    fn node_count(&self) -> u32 {
-        self.header().node_count.load(Ordering::Acquire).min(self.layout.nodes)
+    /// How many nodes fit: a site is less than this.
+    pub(crate) fn nodes(&self) -> u32 {
+        self.layout.nodes
     }
 
-    /// The written parts of the file from `from` on: reading a hole would fill it.
-    fn data(&self, from: u64) -> Result<Vec<(u64, u64)>, LedgerError> {
-        let mut parts = Vec::new();
-        let mut at = from;
-        loop {
-            let start = match rustix::fs::seek(self.file.as_fd(), SeekFrom::Data(at)) {
-                Ok(start) => start,
-                Err(rustix::io::Errno::NXIO) => return Ok(parts),
-                Err(error) => return Err(LedgerError::Read(error.into())),
-            };
-            at = rustix::fs::seek(self.file.as_fd(), SeekFrom::Hole(start))
-                .map_err(std::io::Error::from)?;
-            parts.push((start, at));
-        }
+    fn node_count(&self) -> u32 {
+        self.header().node_count.load(Ordering::Acquire).min(self.layout.nodes)
     }
 }
 
@@ -294,6 +194,9 @@ fn word_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::entry::Entry;
+    use crate::ledger::layout::GRANULE;
+    use crate::ledger::site::ROOT;
 
     const HEAP: u64 = 64 << 20;
 
@@ -369,9 +272,12 @@ mod tests {
         let at = |number: u64| ledger.layout.nodes_at + number * NODE;
         write(&ledger, at(5), 5);
         write(&ledger, at(6), 3);
-        assert!(matches!(ledger.backtrace(5), Err(LedgerError::Damaged(_))));
-        assert!(matches!(ledger.backtrace(77), Err(LedgerError::Damaged(_))));
-        assert_eq!(ledger.backtrace(6).expect("6, 3, root").len(), 2);
+        let mut frames = Frames::new(&ledger);
+        assert!(matches!(frames.get(5), Err(LedgerError::Damaged(_))));
+        assert!(matches!(frames.get(77), Err(LedgerError::Damaged(_))));
+        assert_eq!(frames.get(6).expect("it makes sense").map(|node| node.parent), Some(3));
+        assert_eq!(frames.get(3).expect("it makes sense").map(|node| node.parent), Some(ROOT));
+        assert_eq!(frames.get(ROOT).expect("the root is none"), None);
     }
 
     #[test]

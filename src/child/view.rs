@@ -1,6 +1,5 @@
 //! What of a child's live blocks its own pointers reach, while it stands.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -11,15 +10,13 @@ use super::reach::{Block, Blocks};
 use crate::ledger::header::mark;
 use crate::report::Reachability;
 
-/// The live blocks of a child that stands at its exit, and what each is, by address. Other
+/// The live blocks of a child that stands at its exit, and what each of them is. Other
 /// threads run until they are stopped: the ledger that counts is the one after that.
 ///
 /// # Errors
 /// Where the ledger or the child's memory can't be read.
-pub(crate) fn look(
-    child: &Process,
-) -> Result<(Vec<Live>, HashMap<u64, Reachability>), LedgerError> {
-    if child.ledger().live()?.is_empty() {
+pub(crate) fn look(child: &Process) -> Result<(Vec<Live>, Vec<Reachability>), LedgerError> {
+    if !child.ledger().has_live()? {
         return Ok(Default::default());
     }
     let stopped = stop(child).map_err(LedgerError::Memory)?;
@@ -28,14 +25,11 @@ pub(crate) fn look(
     Ok((live, reached))
 }
 
-/// What each of `live` is, by address; `child` waits for a request, and its threads with it.
+/// What each of `live` is; `child` waits for a request, and its threads with it.
 ///
 /// # Errors
 /// Where the child's memory can't be read.
-pub(crate) fn reachability(
-    child: &Process,
-    live: &[Live],
-) -> io::Result<HashMap<u64, Reachability>> {
+pub(crate) fn reachability(child: &Process, live: &[Live]) -> io::Result<Vec<Reachability>> {
     reached(child, &stop(child)?, live)
 }
 
@@ -54,11 +48,7 @@ fn stop(child: &Process) -> io::Result<Stopped> {
     Ok(stopped)
 }
 
-fn reached(
-    child: &Process,
-    stopped: &Stopped,
-    live: &[Live],
-) -> io::Result<HashMap<u64, Reachability>> {
+fn reached(child: &Process, stopped: &Stopped, live: &[Live]) -> io::Result<Vec<Reachability>> {
     let header = child.ledger().header();
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
@@ -66,5 +56,5 @@ fn reached(
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let mut blocks = Blocks::new(live.iter().map(block).collect());
     blocks.mark(roots, |address, buffer| stopped.read(address, buffer));
-    Ok(live.iter().map(|live| live.address).zip(blocks.states().iter().copied()).collect())
+    Ok(blocks.into_states())
 }

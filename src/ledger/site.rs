@@ -61,12 +61,27 @@ impl Node {
             offset: words.1,
         }
     }
+}
 
-    /// A hash of the node and all outside it, `outside` being theirs, 0 for the root's. It does
-    /// not depend on the parent's number: many can be looked for at once.
-    pub(crate) fn hash(self, outside: u64) -> u64 {
-        let tag = (u64::from(self.flags) << 48) | (u64::from(self.module) << 32);
-        let mixed = (outside ^ tag ^ self.offset).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+/// A node's number, with a hash of the node and all outside it. The hash does not depend on other
+/// nodes' numbers: many can be looked for at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interned {
+    /// The number.
+    pub(crate) number: u32,
+    /// The hash.
+    pub(crate) hash: u64,
+}
+
+impl Interned {
+    /// The root.
+    pub(crate) const ROOT: Self = Self { number: ROOT, hash: 0 };
+
+    /// The hash of a node whose caller this is.
+    #[inline(always)]
+    pub(crate) fn hash_with(self, module: u16, flags: u16, offset: u64) -> u64 {
+        let tag = (u64::from(flags) << 48) | (u64::from(module) << 32);
+        let mixed = (self.hash ^ tag ^ offset).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ (mixed >> 32)
     }
 }

@@ -39,7 +39,7 @@ fn serve(
 
 /// The site of an allocation that happens now.
 #[inline(always)]
-fn site(book: &Book, words: &Words, caller: Fast) -> u32 {
+pub(crate) fn site(book: &Book, words: &Words, caller: Fast) -> u32 {
     if let Some(traces) = words.known()
         && let Some(site) = traces.find(caller, modules::generation())
     {

@@ -18,7 +18,7 @@ use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
 use super::{libgcc, thread};
 use crate::ledger::module::NO_MODULE;
-use crate::ledger::site::{Node, ROOT, flag};
+use crate::ledger::site::{Interned, flag};
 
 /// Frames of a backtrace that are kept, innermost first.
 pub(crate) const MAX_FRAMES: usize = 128;
@@ -219,7 +219,7 @@ fn check_site(book: &Book, site: u32, caller: Fast) {
 fn intern(book: &Book, walked: &Walked<'_>) -> Option<u32> {
     let backtrace = &walked.backtrace;
     let joined = walked.log.and_then(Log::joined);
-    let (mut parent, mut hash) = joined.map_or((ROOT, 0), |joint| (joint.node, joint.hash));
+    let mut outside = joined.map_or(Interned::ROOT, |joint| joint.node);
     let mut flags = if backtrace.truncated { flag::TRUNCATED } else { 0 };
     let mut last: Option<Object> = None;
     let mut number = NO_MODULE;
@@ -231,20 +231,17 @@ fn intern(book: &Book, walked: &Walked<'_>) -> Option<u32> {
         let bias = last.filter(|_| number != NO_MODULE).map_or(0, |object| object.bias);
         let offset = frame.address.wrapping_sub(bias);
         let exact = if frame.exact { flag::EXACT } else { 0 };
-        let node = Node { parent, module: number, flags: flags | exact, offset: offset as u64 };
-        hash = node.hash(hash);
-        parent = book.intern(node, hash)?;
+        outside = book.intern(outside, number, flags | exact, offset as u64)?;
         flags = 0;
         if let Some(log) = walked.log {
-            log.name(inner, parent, hash);
+            log.name(inner, outside);
         }
     }
-    if parent == ROOT {
+    if outside == Interned::ROOT {
         // Nothing could be unwound: one nameless frame, so that the allocation has a site.
-        let node = Node { parent, module: NO_MODULE, flags: flag::TRUNCATED, offset: 0 };
-        parent = book.intern(node, node.hash(0))?;
+        outside = book.intern(outside, NO_MODULE, flag::TRUNCATED, 0)?;
     }
-    Some(parent)
+    Some(outside.number)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::ledger::header::{Header, trouble};
 use crate::ledger::layout::{ENTRY, GRANULE, Layout, MODULES};
 use crate::ledger::module;
 use crate::ledger::shard::{SHARD, SHARDS, Shard};
-use crate::ledger::site::{NODE, Node, PAUSED};
+use crate::ledger::site::{Interned, NODE, Node, PAUSED};
 
 /// A mapped ledger.
 #[derive(Debug)]
@@ -165,18 +165,25 @@ impl Book {
         self.header().epoch.load(Ordering::Relaxed)
     }
 
-    /// The node for `node`, made where it is new; `None` where the ledger is full. `hash` is that
-    /// of the node and all outside it.
+    /// The frame at `offset` of `module` whose caller is `outside`, made where it is new; `None`
+    /// where the ledger is full.
     #[inline(always)]
-    pub(crate) fn intern(&self, node: Node, hash: u64) -> Option<u32> {
-        let words = node.encode();
+    pub(crate) fn intern(
+        &self,
+        outside: Interned,
+        module: u16,
+        flags: u16,
+        offset: u64,
+    ) -> Option<Interned> {
+        let words = Node { parent: outside.number, module, flags, offset }.encode();
+        let hash = outside.hash_with(module, flags, offset);
         let is = |number: u32| self.node_words(number) == words;
         let made = || self.make_node(words);
         let number = self.index.find_or_make((hash >> 32) as u32, is, made);
         if number.is_none() {
             self.report(trouble::NODES_FULL);
         }
-        number
+        Some(Interned { number: number?, hash })
     }
 
     /// Whether two sites are of one backtrace.
@@ -270,7 +277,6 @@ const _: () = assert!(MODULES <= 1 << 12, "a module's number fits twelve bits of
 )]
 mod tests {
     use super::*;
-    use crate::ledger::site::ROOT;
     use crate::preload::thread::words;
 
     const HEAP: usize = 0x10_0000;
@@ -287,13 +293,8 @@ mod tests {
         (book, memory)
     }
 
-    fn node(parent: u32, offset: u64) -> Node {
-        Node { parent, module: 1, flags: 0, offset }
-    }
-
-    fn intern(book: &Book, node: Node) -> Option<u32> {
-        let outside = u64::from(node.parent) << 40;
-        book.intern(node, node.hash(outside))
+    fn intern(book: &Book, outside: Interned, offset: u64) -> Option<Interned> {
+        book.intern(outside, 1, 0, offset)
     }
 
     #[test]
@@ -347,46 +348,47 @@ mod tests {
     #[test]
     fn equal_backtraces_are_one_site() {
         let (book, _memory) = book(64);
-        let outer = intern(&book, node(ROOT, 10)).expect("there is room");
-        let inner = intern(&book, node(outer, 20)).expect("there is room");
-        assert_eq!(intern(&book, node(ROOT, 10)), Some(outer));
-        assert_eq!(intern(&book, node(outer, 20)), Some(inner));
-        assert_ne!(intern(&book, node(inner, 20)), Some(inner));
-        assert!(outer < inner, "a parent has the smaller number");
+        let outer = intern(&book, Interned::ROOT, 10).expect("there is room");
+        let inner = intern(&book, outer, 20).expect("there is room");
+        assert_eq!(intern(&book, Interned::ROOT, 10), Some(outer));
+        assert_eq!(intern(&book, outer, 20), Some(inner));
+        assert_ne!(intern(&book, inner, 20), Some(inner));
+        assert!(outer.number < inner.number, "a parent has the smaller number");
     }
 
     #[test]
     fn a_full_ledger_says_so_and_goes_on() {
         let (book, _memory) = book(4);
-        let made: Vec<_> = (0..10).map(|offset| intern(&book, node(ROOT, offset))).collect();
+        let made: Vec<_> = (0..10).map(|offset| intern(&book, Interned::ROOT, offset)).collect();
         assert_eq!(made.iter().flatten().count(), 3, "node 0 is the root");
         assert_eq!(book.header().trouble.load(Ordering::Relaxed), trouble::NODES_FULL);
-        assert_eq!(intern(&book, node(ROOT, 0)), made[0], "what is in stays in");
+        assert_eq!(intern(&book, Interned::ROOT, 0), made[0], "what is in stays in");
     }
 
     #[test]
     fn threads_agree_on_the_sites() {
         let (book, _memory) = book(4096);
-        let all = || (0..500).map(|at| intern(&book, node(ROOT, at))).collect::<Vec<_>>();
+        let all = || (0..500).map(|at| intern(&book, Interned::ROOT, at)).collect::<Vec<_>>();
         let sites: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(all)).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         for other in &sites {
             let mut pairs = sites[0].iter().flatten().zip(other.iter().flatten());
-            assert!(pairs.all(|(one, other)| book.is_same(*one, *other)));
+            assert!(pairs.all(|(one, other)| book.is_same(one.number, other.number)));
         }
     }
 
     #[test]
     fn sites_are_told_apart_by_their_frames() {
         let (book, _memory) = book(64);
-        let outer = intern(&book, node(ROOT, 10)).expect("there is room");
-        let inner = intern(&book, node(outer, 20)).expect("there is room");
-        let again = book.make_node(node(outer, 20).encode()).expect("there is room");
-        assert!(book.is_same(inner, again) && inner != again);
-        let other = intern(&book, node(ROOT, 20)).expect("there is room");
-        assert!(!book.is_same(inner, other));
-        assert!(!book.is_same(inner, outer));
+        let outer = intern(&book, Interned::ROOT, 10).expect("there is room");
+        let inner = intern(&book, outer, 20).expect("there is room");
+        let words = Node { parent: outer.number, module: 1, flags: 0, offset: 20 }.encode();
+        let again = book.make_node(words).expect("there is room");
+        assert!(book.is_same(inner.number, again) && inner.number != again);
+        let other = intern(&book, Interned::ROOT, 20).expect("there is room");
+        assert!(!book.is_same(inner.number, other.number));
+        assert!(!book.is_same(inner.number, outer.number));
     }
 }

@@ -10,6 +10,7 @@ use super::ring::MOST;
 use super::trace_cache::{Entry, Traces, Use};
 use super::unwind::frame::Fast;
 use super::unwind::stack::{Live, SEEN, Seen};
+use crate::ledger::site::Interned;
 
 /// A walk's log.
 #[derive(Debug)]
@@ -107,7 +108,7 @@ impl<'a> Log<'a> {
         {
             let words = u32::try_from(self.fill()).unwrap_or_default();
             let frames = u32::try_from(frames).unwrap_or_default();
-            place.set(Joint { at: *at, reads_fp: false, words, frames, node: 0, hash: 0 });
+            place.set(Joint { at: *at, reads_fp: false, words, frames, node: Interned::ROOT });
             self.made.set(made.wrapping_add(1));
         }
         false
@@ -143,14 +144,13 @@ impl<'a> Log<'a> {
         self.joined.get()
     }
 
-    /// The frame that is `frames` frames from the inner end has `node`, and with all outside it
-    /// `hash`.
+    /// The frame that is `frames` frames from the inner end has `node`.
     #[inline]
-    pub(crate) fn name(&self, frames: usize, node: u32, hash: u64) {
+    pub(crate) fn name(&self, frames: usize, node: Interned) {
         if frames.is_multiple_of(APART)
             && let Some(place) = self.traces.path.inner(frames / APART)
         {
-            place.set(Joint { node, hash, ..place.get() });
+            place.set(Joint { node, ..place.get() });
         }
     }
 
@@ -251,9 +251,9 @@ mod tests {
         }
         for number in (0..walked).rev() {
             let frame = u32::try_from(from + number).expect("few");
-            log.name(number, 1000 + frame, 7);
+            log.name(number, Interned { number: 1000 + frame, hash: 7 });
         }
-        let joined = log.joined().map(|joint| joint.node);
+        let joined = log.joined().map(|joint| joint.node.number);
         log.keep(walked, true, site);
         (walked, joined)
     }

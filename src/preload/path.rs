@@ -8,6 +8,7 @@ use core::cell::Cell;
 
 use super::backtrace::MAX_FRAMES;
 use super::unwind::frame::Fast;
+use crate::ledger::site::Interned;
 
 /// A frame of a backtrace at which another walk may join it.
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +22,7 @@ pub(crate) struct Joint {
     /// Frames from here outwards, this one included.
     pub(crate) frames: u32,
     /// The node of this frame, and of all outside it.
-    pub(crate) node: u32,
-    /// Their hash.
-    pub(crate) hash: u64,
+    pub(crate) node: Interned,
 }
 
 impl Joint {

@@ -15,6 +15,8 @@
 pub(crate) mod expression;
 pub(crate) mod frame;
 pub(crate) mod frame_table;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod input;
 pub(crate) mod row;
 pub(crate) mod rule_cache;
 pub(crate) mod stack;

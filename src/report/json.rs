@@ -131,8 +131,8 @@ mod tests {
 
     fn report() -> Report {
         let known = Frame {
-            function: Some("CRYPTO_zalloc".to_owned()),
-            module: Some("libcrypto.so.3".to_owned()),
+            function: Some("CRYPTO_zalloc".into()),
+            module: Some("libcrypto.so.3".into()),
             offset: 21,
             file: None,
             line: None,

@@ -86,10 +86,10 @@ mod tests {
 
     fn frame(function: Option<&str>, module: Option<&str>, offset: u64) -> Frame {
         Frame {
-            function: function.map(str::to_owned),
-            module: module.map(str::to_owned),
+            function: function.map(Into::into),
+            module: module.map(Into::into),
             offset,
-            file: Some("a.c".to_owned()),
+            file: Some("a.c".into()),
             line: Some(1),
             inlined: false,
         }

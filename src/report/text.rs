@@ -98,10 +98,10 @@ mod tests {
 
     fn frame(function: &str, file: Option<&str>, line: Option<u32>) -> Frame {
         Frame {
-            function: Some(function.to_owned()),
-            module: Some("plugin.so".to_owned()),
+            function: Some(function.into()),
+            module: Some("plugin.so".into()),
             offset: 9,
-            file: file.map(str::to_owned),
+            file: file.map(Into::into),
             line,
             inlined: false,
         }

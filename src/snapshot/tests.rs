@@ -5,10 +5,10 @@ use crate::report::{Frame, Reachability};
 
 fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group {
     let frame = |function: &&str| Frame {
-        function: Some((*function).to_owned()),
-        module: Some("libcrypto.so.3".to_owned()),
+        function: Some((*function).into()),
+        module: Some("libcrypto.so.3".into()),
         offset: 21,
-        file: Some("/build/crypto/mem.c".to_owned()),
+        file: Some("/build/crypto/mem.c".into()),
         line: Some(7),
         inlined: false,
     };

@@ -95,7 +95,7 @@ fn a_return_address_belongs_to_the_call_before_it() {
         let frame = frames.last().expect("not empty").clone();
         (frame.function, frame.module, frame.offset)
     };
-    let libc_name = Some("libc.so.6".to_owned());
+    let libc_name = Some("libc.so.6".into());
     let exact = describe(symbolizer.frames(1, start, true));
     assert_eq!((exact.0.as_deref(), &exact.1, exact.2), (Some("malloc"), &libc_name, 0));
     let behind = describe(symbolizer.frames(1, start + 5, false));
@@ -114,7 +114,7 @@ fn another_build_has_no_names() {
     let cut = only(&libc, &build_id[..8]).frames(1, start, true);
     assert_eq!(cut, named);
     let other = only(&libc, &[0xab; 20]).frames(1, start, true);
-    assert_eq!(other, [unnamed(start, Some("libc.so.6".to_owned()))]);
+    assert_eq!(other, [unnamed(start, Some("libc.so.6".into()))]);
 }
 
 #[test]

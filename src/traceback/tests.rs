@@ -10,8 +10,8 @@ fn frames(list: &[&str]) -> Vec<Frame> {
         let module =
             if offset.is_some() { module.rsplit_once('+').unwrap_or_default().0 } else { module };
         Frame {
-            function: Some(function.to_owned()).filter(|name| !name.is_empty()),
-            module: Some(module.to_owned()).filter(|name| !name.is_empty()),
+            function: Some(function).filter(|name| !name.is_empty()).map(Into::into),
+            module: Some(module).filter(|name| !name.is_empty()).map(Into::into),
             offset: offset.unwrap_or(7),
             file: None,
             line: None,
@@ -21,10 +21,19 @@ fn frames(list: &[&str]) -> Vec<Frame> {
     list.iter().map(frame).collect()
 }
 
+fn normalize_by(rules: &[Rule], frames: &[Frame], host: Option<&str>) -> Vec<Frame> {
+    let kept = kept_by(rules, &frames.iter().collect::<Vec<_>>(), host);
+    frames[kept].to_vec()
+}
+
+fn normalize(frames: Vec<Frame>, host: Option<&str>) -> Vec<Frame> {
+    normalize_by(&RULES, &frames, host)
+}
+
 /// Applies the rule of this name alone.
 fn apply(name: &str, list: &[&str], host: Option<&str>) -> Vec<String> {
     let rule = RULES.iter().position(|rule| rule.name == name).expect("the rule is there");
-    key(&normalize_by(&RULES[rule..=rule], frames(list), host))
+    key(&normalize_by(&RULES[rule..=rule], &frames(list), host))
 }
 
 #[test]
@@ -173,7 +182,7 @@ fn the_rules_work_one_after_the_other() {
 #[test]
 fn lines_say_what_is_known_and_nothing_that_moves() {
     let mut frame = frames(&["grow@liba.so"]).remove(0);
-    frame.file = Some("/home/me/src/deep/grow.c".to_owned());
+    frame.file = Some("/home/me/src/deep/grow.c".into());
     frame.line = Some(12);
     assert_eq!(line(&frame), "grow  liba.so  grow.c");
     frame.module = None;
@@ -182,7 +191,7 @@ fn lines_say_what_is_known_and_nothing_that_moves() {
     assert_eq!(line(&frame), "grow");
     frame.function = None;
     assert_eq!(line(&frame), "<generated code>");
-    frame.module = Some("liba.so".to_owned());
+    frame.module = Some("liba.so".into());
     frame.offset = 0x1f3;
     assert_eq!(line(&frame), "liba.so+0x1f3");
 }

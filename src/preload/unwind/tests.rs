@@ -76,3 +76,16 @@ fn beside_libc(start: &str) -> BTreeSet<PathBuf> {
         .filter_map(|entry| entry.path().canonicalize().ok())
         .collect()
 }
+
+/// What the fuzz target starts from, by name.
+fn corpus() -> Vec<(String, Vec<u8>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/unwind");
+    let inputs = std::fs::read_dir(folder).expect("there is a corpus");
+    inputs
+        .map(|input| {
+            let input = input.expect("an entry");
+            let name = input.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(input.path()).expect("it is readable"))
+        })
+        .collect()
+}

@@ -33,9 +33,11 @@ pub(crate) trait Visit {
     /// The next frame outwards: its address, and whether it is exact. `None` to stop.
     fn frame(&mut self, address: usize, exact: bool) -> Option<()>;
     /// A rule reads the frame pointer of the frame at `at`.
-    fn frame_pointer(&mut self, at: &Fast);
+    fn frame_pointer(&mut self, _at: &Fast) {}
     /// Whether it is known what lies from `at`, which a rule leads on from, outwards.
-    fn joins(&mut self, at: &Fast) -> bool;
+    fn joins(&mut self, _at: &Fast) -> bool {
+        false
+    }
 }
 
 /// Walks from `frame` outwards. `None` where a register is needed that the rules, which `rules`

@@ -1,0 +1,189 @@
+//! The readings of an iterated scenario, each reduced to what a verdict needs while it is read:
+//! only the last one is kept whole.
+//!
+//! Invariant of [`Marks`]: of each site there is a change for every mark at which its total was
+//! another one than at the mark before; at first, each total is zero.
+
+use std::ops::ControlFlow;
+
+use super::one;
+use super::sites::{Buckets, Number, Places};
+use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
+use crate::verdict::Total;
+
+/// What was live at the end of each measured iteration.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    places: Places,
+    count: usize,
+    /// By place: what is live at the mark that is read, and at the one before.
+    now: Vec<Total>,
+    before: Vec<Total>,
+    changes: Vec<Change>,
+    last: Vec<Live>,
+    /// The place of each block of `last`, but for those that no verdict counts.
+    last_places: Vec<Option<Number>>,
+}
+
+/// A site's total from a mark on.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    place: usize,
+    mark: usize,
+    total: Total,
+}
+
+/// Whether `block` is an iteration's: what was made before the first, by opening plugins, is
+/// none's.
+fn is_counted(block: &Live) -> bool {
+    !block.is_paused() && block.entry.epoch > 0
+}
+
+impl Marks {
+    /// No marks yet, of `ledger`.
+    pub(crate) fn new(ledger: &LedgerFile) -> Self {
+        let places = Places::new(ledger.nodes());
+        let (now, before, changes) = (Vec::new(), Vec::new(), Vec::new());
+        let (last, last_places) = (Vec::new(), Vec::new());
+        Self { places, count: 0, now, before, changes, last, last_places }
+    }
+
+    /// Reads a mark that is not the last: its totals are all that is kept.
+    ///
+    /// # Errors
+    /// Where the ledger can't be read.
+    pub(crate) fn read(&mut self, ledger: &LedgerFile) -> Result<(), LedgerError> {
+        ledger.each_live(|block| {
+            self.add(&block);
+            ControlFlow::Continue(())
+        })?;
+        self.close();
+        Ok(())
+    }
+
+    /// Reads the last mark.
+    ///
+    /// # Errors
+    /// Where the ledger can't be read.
+    pub(crate) fn read_last(&mut self, ledger: &LedgerFile) -> Result<(), LedgerError> {
+        self.take_last(ledger.live()?);
+        Ok(())
+    }
+
+    /// The last mark, at which `live` was read.
+    pub(super) fn take_last(&mut self, live: Vec<Live>) {
+        self.last_places = live.iter().map(|block| self.add(block)).collect();
+        self.last = live;
+        self.close();
+    }
+
+    /// The live allocations of the last mark.
+    pub(crate) fn last(&self) -> &[Live] {
+        &self.last
+    }
+
+    /// The place of each of them, but for those that no verdict counts.
+    pub(super) fn last_places(&self) -> &[Option<Number>] {
+        &self.last_places
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Every site that was live at a mark.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Adds `block` to its site's total; the site's place, where the block is counted.
+    fn add(&mut self, block: &Live) -> Option<Number> {
+        if !is_counted(block) {
+            return None;
+        }
+        let place = self.places.of(block.entry.site);
+        if place == self.now.len() {
+            self.now.push(Total::default());
+        }
+        self.now[place] += one(block);
+        Some(Number::new(place))
+    }
+
+    fn close(&mut self) {
+        self.before.resize(self.now.len(), Total::default());
+        for (place, (now, before)) in self.now.iter_mut().zip(&mut self.before).enumerate() {
+            if now != before {
+                self.changes.push(Change { place, mark: self.count, total: *now });
+                *before = *now;
+            }
+            *now = Total::default();
+        }
+        self.count += 1;
+    }
+
+    /// The marks of each site.
+    pub(super) fn series(&self) -> Series<'_> {
+        let places = self.changes.iter().map(|change| Some(Number::new(change.place)));
+        let places: Vec<_> = places.collect();
+        Series { marks: self, by_place: Buckets::new(self.places.sites().len(), &places) }
+    }
+}
+
+/// The marks by site.
+#[derive(Debug)]
+pub(super) struct Series<'a> {
+    marks: &'a Marks,
+    by_place: Buckets,
+}
+
+impl Series<'_> {
+    /// Adds what the site at `place` had at each mark to `sums`, one for each mark.
+    pub(super) fn add(&self, place: usize, sums: &mut [Total]) {
+        let mut changes = self.by_place.of(place).map(|at| self.marks.changes[at]).peekable();
+        while let Some(change) = changes.next() {
+            let end = changes.peek().map_or(sums.len(), |next| next.mark);
+            sums[change.mark..end].iter_mut().for_each(|sum| *sum += change.total);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::entry::Entry;
+    use crate::ledger::site::PAUSED;
+
+    fn block(site: u32, epoch: u32, size: u64) -> Live {
+        Live { address: 16, entry: Entry { site, epoch, size } }
+    }
+
+    fn marks(readings: &[&[Live]]) -> Marks {
+        let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"));
+        readings.iter().for_each(|live| marks.take_last(live.to_vec()));
+        marks
+    }
+
+    fn of(marks: &Marks, site: u32) -> Vec<(u64, u64)> {
+        let mut sums = vec![Total::default(); marks.count()];
+        let place = marks.places().sites().iter().position(|found| *found == site);
+        let place = place.expect("the site was live");
+        marks.series().add(place, &mut sums);
+        sums.iter().map(|total| (total.blocks, total.bytes)).collect()
+    }
+
+    #[test]
+    fn a_site_s_totals_come_back_mark_by_mark() {
+        let (one, two, three) = (block(5, 1, 10), block(5, 2, 20), block(6, 2, 1));
+        let marks = marks(&[&[], &[one], &[one, two], &[two, one, three], &[], &[one]]);
+        assert_eq!(of(&marks, 5), [(0, 0), (1, 10), (2, 30), (2, 30), (0, 0), (1, 10)]);
+        assert_eq!(of(&marks, 6), [(0, 0), (0, 0), (0, 0), (1, 1), (0, 0), (0, 0)]);
+        assert_eq!(marks.changes.len(), 6, "what stays the same takes no room");
+    }
+
+    #[test]
+    fn what_was_allocated_in_a_pause_or_before_the_first_iteration_is_not_counted() {
+        let marks = marks(&[&[block(PAUSED, 3, 10), block(5, 0, 10)]]);
+        assert_eq!((marks.count(), marks.places().sites()), (1, &[][..]));
+    }
+}

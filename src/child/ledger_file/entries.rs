@@ -1,0 +1,133 @@
+//! The side table, read: what is live, by address.
+
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::SeekFrom;
+
+use super::{LedgerError, LedgerFile, WORD, word_at};
+use crate::ledger::entry::Entry;
+use crate::ledger::layout::{ENTRY, GRANULE};
+use crate::ledger::site::{PAUSED, ROOT};
+
+/// One live allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Live {
+    /// Where the block lies in the child.
+    pub(crate) address: u64,
+    /// What the ledger holds of it.
+    pub(crate) entry: Entry,
+}
+
+impl Live {
+    /// Whether it was allocated while tracing was paused: no verdict counts it.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.entry.site == PAUSED
+    }
+}
+
+/// Bytes of the table that are read at a time.
+const CHUNK: usize = 256 << 10;
+
+impl LedgerFile {
+    /// Every live allocation, by address.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or an entry makes no sense.
+    pub(crate) fn live(&self) -> Result<Vec<Live>, LedgerError> {
+        let mut live = Vec::new();
+        self.each_live(|block| {
+            live.push(block);
+            ControlFlow::Continue(())
+        })?;
+        Ok(live)
+    }
+
+    /// Whether anything is live.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or its first entry makes no sense.
+    pub(crate) fn has_live(&self) -> Result<bool, LedgerError> {
+        let mut found = false;
+        self.each_live(|_| {
+            found = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    /// Calls `each` with every live allocation, by address, until it breaks off.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or an entry makes no sense.
+    pub(crate) fn each_live(
+        &self,
+        mut each: impl FnMut(Live) -> ControlFlow<()>,
+    ) -> Result<(), LedgerError> {
+        let base = self.header().heap_base.load(Ordering::Relaxed);
+        if base.checked_add(self.layout.heap_size).is_none() || !base.is_multiple_of(GRANULE) {
+            return Err(LedgerError::Damaged("the heap's base is not an address".into()));
+        }
+        let mut nodes = self.node_count();
+        let mut buffer = vec![0_u8; CHUNK + WORD];
+        let mut next_free = 0;
+        for (start, end) in self.data(self.layout.table_at)? {
+            let mut at = start;
+            while at < end {
+                let len = (end - at).min(CHUNK as u64);
+                // One word more: the size of a large block may lie beyond the chunk.
+                let wanted = usize::try_from((len + ENTRY).min(self.layout.len - at))
+                    .unwrap_or(buffer.len());
+                self.file.read_exact_at(&mut buffer[..wanted], at)?;
+                let first = (at - self.layout.table_at) / ENTRY;
+                let words = buffer[..wanted].chunks_exact(WORD);
+                let count = usize::try_from(len.div_ceil(ENTRY)).unwrap_or_default();
+                for (index, bytes) in words.take(count).enumerate() {
+                    let word = bytes.try_into().map_or(0, u64::from_le_bytes);
+                    let granule = first + index as u64;
+                    if word == 0 || granule < next_free {
+                        continue;
+                    }
+                    let following = || word_at(&buffer[..wanted], (index + 1) * WORD);
+                    let Some(entry) = Entry::decode(word, following) else { continue };
+                    let granules = entry.size.div_ceil(GRANULE).max(1);
+                    let fits = granules <= self.layout.granules().saturating_sub(granule);
+                    if entry.site >= nodes {
+                        // A thread of the child may have made it since.
+                        nodes = self.node_count();
+                    }
+                    let known = entry.site != ROOT && entry.site < nodes || entry.site == PAUSED;
+                    if !fits || !known {
+                        let what = format!("entry {granule} has site {} of {nodes}", entry.site);
+                        return Err(LedgerError::Damaged(what));
+                    }
+                    // A large block's size stands where its second granule's entry would.
+                    next_free = granule + if Entry::is_large(word) { 2 } else { 1 };
+                    if each(Live { address: base + granule * GRANULE, entry }).is_break() {
+                        return Ok(());
+                    }
+                }
+                at += len;
+            }
+        }
+        Ok(())
+    }
+
+    /// The written parts of the file from `from` on: reading a hole would fill it.
+    fn data(&self, from: u64) -> Result<Vec<(u64, u64)>, LedgerError> {
+        let mut parts = Vec::new();
+        let mut at = from;
+        loop {
+            let start = match rustix::fs::seek(self.file.as_fd(), SeekFrom::Data(at)) {
+                Ok(start) => start,
+                Err(rustix::io::Errno::NXIO) => return Ok(parts),
+                Err(error) => return Err(LedgerError::Read(error.into())),
+            };
+            at = rustix::fs::seek(self.file.as_fd(), SeekFrom::Hole(start))
+                .map_err(std::io::Error::from)?;
+            parts.push((start, at));
+        }
+    }
+}

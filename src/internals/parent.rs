@@ -1,0 +1,73 @@
+//! The parent's side: readings and verdicts, reachability, symbols.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::child::Ledger;
+use crate::check::tally::{Marks, Tally};
+use crate::child::reach::{Block, Blocks};
+use crate::report::{Group, Reachability};
+use crate::symbols::{DebugFiles, Module, Symbolizer};
+
+impl Ledger {
+    /// Reads every live allocation; how many there are.
+    ///
+    /// # Panics
+    /// Where the ledger makes no sense.
+    #[must_use]
+    pub fn read(&self) -> usize {
+        self.file.live().expect("it makes sense").len()
+    }
+
+    /// Reads the ledger `repeat` times, as after each measured iteration, and judges by age.
+    ///
+    /// # Panics
+    /// Where the ledger makes no sense.
+    #[must_use]
+    pub fn judge_by_age(&self, warmup: u32, repeat: u32) -> Vec<Group> {
+        let mut marks = Marks::new(&self.file);
+        (1..repeat).for_each(|_| marks.read(&self.file).expect("it makes sense"));
+        marks.read_last(&self.file).expect("it makes sense");
+        self.tally().by_age(&marks, warmup, None).expect("it makes sense")
+    }
+
+    /// Reads the ledger once and judges by reachability: every second block is lost.
+    ///
+    /// # Panics
+    /// Where the ledger makes no sense.
+    #[must_use]
+    pub fn judge_by_reachability(&self) -> Vec<Group> {
+        let live = self.file.live().expect("it makes sense");
+        let states = [Reachability::Lost, Reachability::Reachable];
+        let reached: Vec<_> = states.into_iter().cycle().take(live.len()).collect();
+        self.tally().by_reachability(&live, Some(&reached)).expect("it makes sense")
+    }
+
+    fn tally(&self) -> Tally<'_> {
+        Tally::new(&self.file, None, DebugFiles::Ignored).expect("it makes sense")
+    }
+}
+
+/// Marks what `roots` lead to in `blocks`, pairs of address and size by address, whose content is
+/// read from `memory`, a process's `mem`; how many are lost, indirect and reachable.
+#[must_use]
+pub fn mark(blocks: &[(u64, u64)], roots: &[u64], memory: &File) -> [usize; 3] {
+    let block = |&(address, size): &(u64, u64)| Block { address, size };
+    let mut blocks = Blocks::new(blocks.iter().map(block).collect());
+    let read = |address, buffer: &mut [u8]| memory.read_at(buffer, address).unwrap_or(0);
+    blocks.mark(roots.iter().copied(), read);
+    let states = blocks.into_states();
+    [Reachability::Lost, Reachability::Indirect, Reachability::Reachable]
+        .map(|state| states.iter().filter(|found| **found == state).count())
+}
+
+/// Symbolizes `offsets` of the file at `module` with a new symbolizer; how many frames they are,
+/// inlined ones included.
+#[must_use]
+pub fn symbolize(module: &Path, offsets: &[u64]) -> usize {
+    let module = Module { path: module.to_owned(), build_id: Vec::new() };
+    let mut symbolizer = Symbolizer::new(vec![None, Some(module)], DebugFiles::Ignored);
+    let addresses: Vec<_> = offsets.iter().map(|offset| (1, *offset, true)).collect();
+    symbolizer.symbolize_all(&addresses).values().map(Vec::len).sum()
+}
