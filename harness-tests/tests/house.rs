@@ -7,7 +7,7 @@ use harness_tests::source::{Source, files, sources};
 use harness_tests::trials::read;
 
 /// The folders with files in Rust.
-const RUST: [&str; 4] = ["build.rs", "src", "fixtures", "harness-tests"];
+const RUST: [&str; 5] = ["build.rs", "src", "benches", "fixtures", "harness-tests"];
 
 /// The files outside `src/preload/` that are unsafe, and what they need it for.
 const UNSAFE: [(&str, &str); 6] = [
