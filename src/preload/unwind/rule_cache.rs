@@ -1,12 +1,14 @@
 //! What is known of return addresses: a rule for each, compiled when it is first seen.
 //!
-//! One word for each place, so that no reader sees half of an entry:
+//! One word for each address, so that no reader sees half of an entry, in sets of four: two frames
+//! of one stack that shared a place would drive each other out, walk by walk.
 //!
 //! ```text
-//!   63           31 30   29 28      0
-//!   [address >> 15][kind   ][rule    ]     at place (address ^ address >> 15 ^ ...) mod 2^15
+//!   63           29 28      0
+//!   [address >> 13][rule    ]     in set (address ^ address >> 13 ^ ...) mod 2^13
 //! ```
-//! Place and upper bits together are the whole address: a hit is never another address's.
+//! Set and upper bits together are the whole address: a hit is never another address's. What is no
+//! rule has the rule of a frame of no size.
 //!
 //! Invariant: an entry is of an object that is loaded. Code whose return address is on a stack
 //! stays loaded, so that entries are right when they are made; [`flush`] empties the cache when an
@@ -27,52 +29,76 @@ pub(crate) enum Known {
     Outermost,
 }
 
-const PLACE_BITS: u32 = 15;
-const KIND_BITS: u32 = 2;
+const SET_BITS: u32 = 13;
 const ADDRESS_BITS: u32 = 48;
-const _: () =
-    assert!(ADDRESS_BITS - PLACE_BITS + KIND_BITS + RULE_BITS == u64::BITS, "an entry is one word");
+const _: () = assert!(ADDRESS_BITS - SET_BITS + RULE_BITS == u64::BITS, "an entry is one word");
 
-const PLACES: usize = 1 << PLACE_BITS;
+const SETS: usize = 1 << SET_BITS;
+const WAYS: usize = 4;
 
-static ENTRIES: [AtomicU64; PLACES] = [const { AtomicU64::new(0) }; PLACES];
+type Set = [AtomicU64; WAYS];
+static SETS_OF_ENTRIES: [Set; SETS] = [const { [const { AtomicU64::new(0) }; WAYS] }; SETS];
 static CLOSING: AtomicU32 = AtomicU32::new(0);
+/// The way of the next entry in a full set.
+static VICTIM: AtomicU32 = AtomicU32::new(0);
 
-#[inline]
-fn place(address: usize) -> Option<&'static AtomicU64> {
-    let mixed = address ^ (address >> PLACE_BITS) ^ (address >> (2 * PLACE_BITS));
-    ENTRIES.get(mixed & (PLACES - 1))
+#[inline(always)]
+fn set(address: usize) -> Option<&'static Set> {
+    let mixed = address ^ (address >> SET_BITS) ^ (address >> (2 * SET_BITS));
+    SETS_OF_ENTRIES.get(mixed & (SETS - 1))
+}
+
+fn tag(address: usize) -> u64 {
+    (address >> SET_BITS) as u64
 }
 
 /// What is known of return address `address`.
-#[inline]
+#[inline(always)]
 pub(crate) fn get(address: usize) -> Option<Known> {
-    let word = place(address)?.load(Ordering::Relaxed);
-    if word >> (RULE_BITS + KIND_BITS) != (address >> PLACE_BITS) as u64 {
-        return None;
+    for entry in set(address)? {
+        let word = entry.load(Ordering::Relaxed);
+        if word >> RULE_BITS == tag(address) {
+            return known(word);
+        }
     }
-    match (word >> RULE_BITS) & 3 {
-        1 => Some(Known::Rule(Rule::decode(word))),
-        2 => Some(Known::Row),
-        3 => Some(Known::Outermost),
-        _ => None,
+    None
+}
+
+#[inline(always)]
+fn known(word: u64) -> Option<Known> {
+    let rule = Rule::decode(word);
+    match (rule.cfa, rule.fp_at) {
+        (0, ROW) => Some(Known::Row),
+        (0, OUTERMOST) => Some(Known::Outermost),
+        (0, _) => None,
+        _ => Some(Known::Rule(rule)),
     }
 }
+
+// In the field for where the frame pointer was saved, a number of words.
+const ROW: usize = 8;
+const OUTERMOST: usize = 16;
 
 /// Keeps what is known of return address `address`, which is on the calling thread's stack.
 pub(crate) fn put(address: usize, known: Known) {
     if address >> ADDRESS_BITS != 0 || CLOSING.load(Ordering::Acquire) != 0 {
         return;
     }
-    let (kind, rule) = match known {
-        Known::Rule(rule) => (1_u64, rule.encode()),
-        Known::Row => (2, 0),
-        Known::Outermost => (3, 0),
+    let none = |fp_at| Rule { from_frame_pointer: false, cfa: 0, fp_at };
+    let rule = match known {
+        Known::Rule(rule) => rule,
+        Known::Row => none(ROW),
+        Known::Outermost => none(OUTERMOST),
     };
-    let tag = (address >> PLACE_BITS) as u64;
-    if let Some(entry) = place(address) {
-        let word = tag << (RULE_BITS + KIND_BITS) | kind << RULE_BITS | rule;
-        entry.store(word, Ordering::Relaxed);
+    let Some(set) = set(address) else { return };
+    let tag = tag(address);
+    let is_its = |entry: &&AtomicU64| {
+        let word = entry.load(Ordering::Relaxed);
+        word == 0 || word >> RULE_BITS == tag
+    };
+    let victim = || set.get(VICTIM.fetch_add(1, Ordering::Relaxed) as usize % WAYS);
+    if let Some(entry) = set.iter().find(is_its).or_else(victim) {
+        entry.store(tag << RULE_BITS | rule.encode(), Ordering::Relaxed);
     }
 }
 
@@ -90,7 +116,7 @@ pub(crate) fn closed() {
 
 /// Forgets everything.
 fn flush() {
-    for entry in &ENTRIES {
+    for entry in SETS_OF_ENTRIES.iter().flatten() {
         // A page that was never written stays untouched.
         if entry.load(Ordering::Relaxed) != 0 {
             entry.store(0, Ordering::Relaxed);
@@ -102,6 +128,32 @@ fn flush() {
 #[allow(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_of_one_stack_do_not_drive_each_other_out() {
+        // The same set, all of them.
+        let address = |number: usize| {
+            let upper = (0x55_0000 + number) << SET_BITS;
+            upper | (0x155 ^ (upper >> SET_BITS) ^ (upper >> (2 * SET_BITS))) & (SETS - 1)
+        };
+        (0..WAYS).for_each(|number| put(address(number), Known::Row));
+        assert!((0..WAYS).all(|number| get(address(number)) == Some(Known::Row)));
+        put(address(WAYS), Known::Outermost);
+        assert_eq!(get(address(WAYS)), Some(Known::Outermost));
+        let left = (0..WAYS).filter(|number| get(address(*number)).is_some()).count();
+        assert_eq!(left, WAYS - 1, "one made room");
+    }
+
+    #[test]
+    fn rules_of_every_form_are_kept() {
+        for (cfa, fp_at) in [(8, 0), (8, 8), (131_064, 131_064), (16, 16), (24, 8)] {
+            for from_frame_pointer in [false, true] {
+                let rule = Rule { from_frame_pointer, cfa, fp_at };
+                put(0x7654_3210, Known::Rule(rule));
+                assert_eq!(get(0x7654_3210), Some(Known::Rule(rule)));
+            }
+        }
+    }
 
     #[test]
     fn an_address_has_its_own_entry_or_none() {
