@@ -128,6 +128,9 @@ pub(crate) const RULE_BITS: u32 = 29;
 const WORD: usize = 8;
 const FIELD: u32 = 13;
 
+/// Bits of an encoded rule of which each rule has at least one: no frame has no size.
+pub(crate) const SIZE: u64 = (1 << FIELD) - 1;
+
 impl Rule {
     /// The rule of `row`, whose return address is in column `return_column`; `None` where it is
     /// not of that form.
@@ -141,7 +144,7 @@ impl Rule {
         if row.saved(STACK_POINTER)? != Saved::Same || return_column != LINK {
             return None;
         }
-        let cfa = words(offset)?;
+        let cfa = words(offset).filter(|cfa| *cfa > 0)?;
         let Saved::At(link) = row.saved(LINK)? else { return None };
         let link = words(link.checked_neg()?).filter(|at| *at > 0)?;
         let (saves_frame_pointer, at) = match row.saved(FRAME_POINTER)? {

@@ -120,6 +120,9 @@ pub(crate) const RULE_BITS: u32 = 29;
 const WORD: usize = 8;
 const FIELD: u32 = 14;
 
+/// Bits of an encoded rule of which each rule has at least one: no frame has no size.
+pub(crate) const SIZE: u64 = (1 << FIELD) - 1;
+
 impl Rule {
     /// The rule of `row`, whose return address is in column `return_column`; `None` where it is
     /// not of that form.
