@@ -43,6 +43,8 @@ pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: boo
             scenario: Some(name),
             strict: scenario.strict,
             memory,
+            // One of them may be what `ignore` names.
+            all: true,
         }),
     };
     if outcome.problem.is_none() {

@@ -41,6 +41,8 @@ pub(crate) struct Program<'a> {
     pub(crate) strict: bool,
     /// The memory table is wanted.
     pub(crate) memory: bool,
+    /// Groups of reachable blocks are wanted, too.
+    pub(crate) all: bool,
 }
 
 impl Program<'_> {
@@ -173,7 +175,7 @@ fn judge(
         let debug_files =
             if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
         let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
-        let groups = tally.by_reachability(live, Some(reached));
+        let groups = tally.by_reachability(live, Some(reached), program.all);
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {
             outcome.memory = tally.memory(live, 0).map_err(damaged)?;

@@ -102,6 +102,7 @@ impl<'a> Tally<'a> {
 
     /// The groups of a whole program: what is lost or indirect leaked, what is reachable did not;
     /// where nobody knows, nothing is said to leak. `reached` says what each block of `live` is.
+    /// Reachable ones are looked at where `all` are wanted: names take longer than the rest.
     ///
     /// # Errors
     /// Where the ledger can't be read.
@@ -109,10 +110,14 @@ impl<'a> Tally<'a> {
         &mut self,
         live: &[Live],
         reached: Option<&[Reachability]>,
+        all: bool,
     ) -> Result<Vec<Group>, LedgerError> {
+        let wanted = |at: usize, block: &Live| {
+            !block.is_paused() && (all || state(reached, at) != Reachability::Reachable)
+        };
         let mut places = Places::new(self.ledger.nodes());
         let mut totals: Vec<[Total; STATES.len()]> = Vec::new();
-        for (at, block) in live.iter().enumerate().filter(|(_, block)| !block.is_paused()) {
+        for (at, block) in live.iter().enumerate().filter(|(at, block)| wanted(*at, block)) {
             let place = places.of(block.entry.site);
             if place == totals.len() {
                 totals.push(Default::default());

@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         scenario: None,
         strict: false,
         memory: false,
+        all: arguments.options.all,
     });
     if let Err(error) = output.write(&outcome) {
         say(&format!("leaksnap: write the report: {error}\n"));

@@ -41,7 +41,7 @@ impl Ledger {
         let live = self.file.live().expect("it makes sense");
         let states = [Reachability::Lost, Reachability::Reachable];
         let reached: Vec<_> = states.into_iter().cycle().take(live.len()).collect();
-        self.tally().by_reachability(&live, Some(&reached)).expect("it makes sense")
+        self.tally().by_reachability(&live, Some(&reached), true).expect("it makes sense")
     }
 
     fn tally(&self) -> Tally<'_> {

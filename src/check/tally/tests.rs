@@ -94,7 +94,7 @@ fn a_program_s_blocks_are_grouped_by_what_reaches_them() {
     let live = [block(6, 1, 1), block(2, 1, 2), block(2, 1, 4), block(4, 1, 8), block(3, 1, 16)];
     let states =
         [Reachability::Lost, Reachability::Lost, Reachability::Reachable, Reachability::Indirect];
-    let groups = tally.by_reachability(&live, Some(&states)).expect("it makes sense");
+    let groups = tally.by_reachability(&live, Some(&states), true).expect("it makes sense");
     let found: Vec<_> =
         groups.iter().map(|group| (offsets(group), group.reachability, group.bytes)).collect();
     assert_eq!(
@@ -106,6 +106,8 @@ fn a_program_s_blocks_are_grouped_by_what_reaches_them() {
             (vec![20, 10], Reachability::Reachable, 4),
         ]
     );
+    let some = tally.by_reachability(&live, Some(&states), false).expect("it makes sense");
+    assert_eq!(some, groups[..3], "the reachable are left out");
     let table = tally.memory(&live, 0).expect("it makes sense");
     let rows: Vec<_> = table.rows.iter().map(|row| (row.count, row.bytes)).collect();
     assert_eq!(rows, [(2, 6), (1, 16), (1, 8), (1, 1)], "a row for each site");
@@ -116,8 +118,8 @@ fn a_damaged_tree_is_an_error() {
     let ledger = ledger(&[(ROOT, 10), (2, 20), (9, 30)]);
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("its header is right");
     for site in [2, 3, 4, 99] {
-        let found = tally.by_reachability(&[block(site, 1, 1)], None);
+        let found = tally.by_reachability(&[block(site, 1, 1)], None, true);
         assert!(matches!(found, Err(LedgerError::Damaged(_))), "{site}: {found:?}");
     }
-    assert_eq!(tally.by_reachability(&[block(1, 1, 1)], None).expect("it is whole").len(), 1);
+    assert_eq!(tally.by_reachability(&[block(1, 1, 1)], None, true).expect("it is whole").len(), 1);
 }
