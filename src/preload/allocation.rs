@@ -100,7 +100,7 @@ fn allocate_from(
 ) -> *mut c_void {
     match start::book() {
         Some(book) => serve(book, from_heap, size, caller),
-        None => started(from_heap, from_libc, size, caller),
+        None => started(from_heap, from_libc, size, caller.pc, caller.sp, caller.fp),
     }
 }
 
@@ -111,12 +111,15 @@ fn started(
     from_heap: impl Fn() -> *mut c_void,
     from_libc: impl FnOnce() -> *mut c_void,
     size: usize,
-    caller: Fast,
+    pc: usize,
+    sp: usize,
+    fp: usize,
 ) -> *mut c_void {
     if !start::is_ready() {
         return from_libc();
     }
     if let Some(book) = start::book() {
+        let caller = Fast { pc, sp, fp, fp_is_saved: false };
         return serve(book, from_heap, size, caller);
     }
     let block = from_heap();

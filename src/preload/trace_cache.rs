@@ -18,7 +18,7 @@
 //! does without, as does the rest of a thread whose handler jumped out of there.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::path::Path;
 use super::ring::Ring;
@@ -54,10 +54,8 @@ pub(crate) struct Entry {
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Traces {
-    /// An entry is being made.
-    busy: AtomicBool,
-    /// How many entries were made.
-    changes: AtomicU32,
+    /// How often an entry was begun and ended: odd while one is being made.
+    stamp: AtomicU32,
     /// The last backtrace that was walked.
     pub(crate) path: Path,
     entries: [[Cell<Entry>; WAYS]; SETS],
@@ -75,10 +73,10 @@ impl Traces {
     /// The site of the backtrace from `caller`, where it is known.
     #[inline(always)]
     pub(crate) fn find(&self, caller: Fast, generation: u32) -> Option<u32> {
-        if self.busy.load(Ordering::Relaxed) {
+        let stamp = self.stamp.load(Ordering::Relaxed);
+        if is_busy(stamp) {
             return None;
         }
-        let changes = self.changes.load(Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         for entry in self.set(caller.sp, caller.pc)? {
             // SAFETY: a cell of this thread's own; no reference into it outlives the turn.
@@ -91,7 +89,7 @@ impl Traces {
             {
                 let site = entry.site;
                 compiler_fence(Ordering::SeqCst);
-                return (self.changes.load(Ordering::Relaxed) == changes).then_some(site);
+                return (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site);
             }
         }
         None
@@ -115,10 +113,11 @@ impl Traces {
 
     /// Starts to make an entry; `None` while one is being made further out.
     pub(crate) fn enter(&'static self) -> Option<Use> {
-        if self.busy.load(Ordering::Relaxed) {
+        let stamp = self.stamp.load(Ordering::Relaxed);
+        if is_busy(stamp) {
             return None;
         }
-        self.busy.store(true, Ordering::Relaxed);
+        self.stamp.store(stamp.wrapping_add(1), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         Some(Use(self))
     }
@@ -126,7 +125,6 @@ impl Traces {
     /// Makes `entry`; the latest comes first in its set, and the oldest goes.
     pub(crate) fn put(&self, entry: Entry) {
         let Some(set) = self.set(entry.sp, entry.pc) else { return };
-        self.changes.store(self.changes.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         for pair in set.windows(2).rev() {
             if let [newer, older] = pair {
                 older.set(newer.get());
@@ -135,6 +133,11 @@ impl Traces {
         let [first, ..] = set;
         first.set(entry);
     }
+}
+
+#[inline(always)]
+fn is_busy(stamp: u32) -> bool {
+    stamp & 1 != 0
 }
 
 /// Whether all of `seen` can be read on a stack whose end nobody knows.
@@ -152,7 +155,8 @@ impl Drop for Use {
     #[inline]
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
-        self.0.busy.store(false, Ordering::Relaxed);
+        let stamp = self.0.stamp.load(Ordering::Relaxed);
+        self.0.stamp.store(stamp.wrapping_add(1), Ordering::Relaxed);
     }
 }
 
