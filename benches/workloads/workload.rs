@@ -15,7 +15,7 @@ pub(crate) struct Workload {
 }
 
 /// All of them, in the order in which they are run.
-pub(crate) const WORKLOADS: [Workload; 10] = [
+pub(crate) const WORKLOADS: [Workload; 11] = [
     Workload { name: "loop-10", prepare: |place| malloc_loop(place, ["10", "1", "10000000"]) },
     Workload { name: "loop-30", prepare: |place| malloc_loop(place, ["30", "1", "10000000"]) },
     Workload {
@@ -27,6 +27,7 @@ pub(crate) const WORKLOADS: [Workload; 10] = [
     Workload { name: "sqlite", prepare: sqlite },
     Workload { name: "python-json-cold", prepare: |_| python(PYTHON_COLD) },
     Workload { name: "python-json-warm", prepare: |_| python(PYTHON_WARM) },
+    Workload { name: "python-json-malloc", prepare: |_| python_on_malloc(PYTHON_WARM) },
     Workload { name: "compiler", prepare: compiler },
     Workload { name: "git-log-p", prepare: git_log },
 ];
@@ -74,6 +75,13 @@ fn sqlite(place: &Place) -> Result<Program, Unready> {
     text.push_str("COMMIT;\n");
     let read = format!(".read {}", place.written("inserts.sql", &text)?);
     Ok(Program::of_the_system(&sqlite, &["-batch", ":memory:", &read]))
+}
+
+/// The same without Python's own allocator, as who looks for leaks has it.
+fn python_on_malloc(script: &str) -> Result<Program, Unready> {
+    let (env, python) = (executable("env", "coreutils")?, executable("python3", "python3")?);
+    let python = python.to_string_lossy();
+    Ok(Program::of_the_system(&env, &["PYTHONMALLOC=malloc", &python, "-c", script]))
 }
 
 fn python(script: &str) -> Result<Program, Unready> {

@@ -19,7 +19,7 @@ use crate::preload::unwind::frame::{Fast, Frame};
 use crate::preload::unwind::frame_table::{self, Function};
 use crate::preload::unwind::stack::Live;
 use crate::preload::unwind::walk::{Code, Visit, walk};
-use crate::preload::{allocation, system, thread};
+use crate::preload::{allocation, start, system, thread};
 
 /// Where the modelled heap lies.
 const HEAP_BASE: usize = 0x7f00_0000_0000;
@@ -50,10 +50,7 @@ impl Caller {
 
     /// The site of the caller's backtrace in `ledger`.
     pub fn site(self, ledger: &Ledger) -> u32 {
-        static ONCE: Once = Once::new();
-        // The heap does so when it starts; without it a thread gets no trace cache.
-        ONCE.call_once(thread::watch_ends);
-        allocation::site(&ledger.book, thread::words(), self.0)
+        allocation::site(ledger.book, thread::words(), self.0)
     }
 }
 
@@ -115,7 +112,7 @@ impl Site {
 /// A ledger that this process writes as a child does, and reads as its parent does.
 pub struct Ledger {
     pub(super) file: LedgerFile,
-    book: Book,
+    book: &'static Book,
 }
 
 impl fmt::Debug for Ledger {
@@ -139,7 +136,10 @@ impl Ledger {
         opened.close();
         // SAFETY: the whole ledger is mapped at `base`, for good.
         let book = unsafe { Book::new(base, HEAP_BASE, layout) };
-        let book = book.expect("there is memory for an index");
+        // As the heap does when it starts; threads count where their first ledger is.
+        static ONCE: Once = Once::new();
+        ONCE.call_once(thread::watch_ends);
+        let book = book.and_then(start::open).expect("there is memory");
         let header = book.header();
         header.heap_base.store(HEAP_BASE as u64, Ordering::Relaxed);
         header.node_count.store(1, Ordering::Relaxed);

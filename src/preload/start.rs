@@ -118,11 +118,10 @@ fn claim(file: &system::File) -> Option<()> {
         clear(file, header, &layout);
     }
     header.images.fetch_add(1, Ordering::Relaxed);
-    let (base, place) = (file.map(layout.len), system::wiped_on_fork());
-    let (Some(base), Some(place), Some(heap_base)) =
-        (base, place, usize::try_from(size).ok().and_then(heap::reserve))
-    else {
-        header.state.store(state::NO_REGION, Ordering::Release);
+    let no_region = || header.state.store(state::NO_REGION, Ordering::Release);
+    let heap_base = usize::try_from(size).ok().and_then(heap::reserve);
+    let (Some(base), Some(heap_base)) = (file.map(layout.len), heap_base) else {
+        no_region();
         return None;
     };
     header.heap_base.store(heap_base as u64, Ordering::Relaxed);
@@ -135,13 +134,23 @@ fn claim(file: &system::File) -> Option<()> {
         return Some(());
     }
     // SAFETY: the whole ledger is mapped at `base`, for good.
-    let book = unsafe { Book::new(base, heap_base, layout) }?;
-    let place = place.cast::<Book>();
+    let book = unsafe { Book::new(base, heap_base, layout) };
+    if book.and_then(open).is_none() {
+        no_region();
+        return None;
+    }
+    header.state.store(state::ACTIVE, Ordering::Release);
+    Some(())
+}
+
+/// Makes `book` the process's own, on a page that a child of `fork` finds empty; `None` where the
+/// kernel has no such page.
+pub(crate) fn open(book: Book) -> Option<&'static Book> {
+    let place = system::wiped_on_fork()?.cast::<Book>();
     // SAFETY: the place is a fresh page, which a book fits.
     unsafe { place.write(book) };
     BOOK.store(place, Ordering::Release);
-    header.state.store(state::ACTIVE, Ordering::Release);
-    Some(())
+    self::book()
 }
 
 /// Forgets what the image before an `exec` left.
