@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// The environment's say in what the harness and insta do; no test inherits it.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 13] = [
     "CI",
     "TF_BUILD",
     "INSTA_UPDATE",
@@ -16,6 +16,7 @@ const FOREIGN: [&str; 12] = [
     "INSTA_WORKSPACE_ROOT",
     "LEAKSNAP_STRICT",
     "LEAKSNAP_FRAMES",
+    "LEAKSNAP_TRACE",
 ];
 
 /// A finished program.

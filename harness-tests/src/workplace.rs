@@ -91,6 +91,7 @@ impl Workplace {
             "INSTA_WORKSPACE_ROOT",
             "LD_PRELOAD",
             "LEAKSNAP_FRAMES",
+            "LEAKSNAP_TRACE",
             "LEAKSNAP_STRICT",
         ] {
             command.env_remove(variable);

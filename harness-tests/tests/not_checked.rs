@@ -49,6 +49,18 @@ fn a_ledger_that_was_full() {
 }
 
 #[test]
+fn a_heap_that_is_told_not_to_trace() {
+    let work = workplace(CLEAN);
+    let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_TRACE", "0"));
+    unchecked(&ended, "LEAKSNAP_TRACE=0 turned tracing off");
+    work.write("it.toml", "program = [\"true\"]\n");
+    let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_TRACE", "0"));
+    unchecked(&ended, "LEAKSNAP_TRACE=0 turned tracing off");
+    let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_TRACE", "1"));
+    assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), "no leaks in it\n"));
+}
+
+#[test]
 fn a_program_that_nothing_can_be_preloaded_into() {
     let work = workplace("program = [\"./is_static\"]\n");
     let reason = "the preload heap did not become active: it is statically linked, and ignores \
