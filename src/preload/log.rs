@@ -212,7 +212,6 @@ impl<'a> Log<'a> {
 )]
 mod tests {
     use super::*;
-    use crate::preload::trace_cache::tests::traces;
 
     /// A stack of frames of four words, the first of which is the return address.
     type Frames = [[Cell<usize>; 4]; 40];
@@ -262,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_walk_joins_the_last_one_where_nothing_changed() {
-        let (traces, frames) = (traces(), frames());
+        let (traces, frames) = (Traces::empty(), frames());
         assert_eq!(walk(traces, &frames, (8, 0), NONE, 1), (32, None));
         // From further in: the first joint is where the last walk began.
         assert_eq!(walk(traces, &frames, (2, 0), NONE, 2), (6, Some(1008)));
@@ -276,7 +275,7 @@ mod tests {
     #[test]
     fn each_word_outside_a_joint_counts() {
         for changed in 8..40 {
-            let (traces, frames) = (traces(), frames());
+            let (traces, frames) = (Traces::empty(), frames());
             walk(traces, &frames, (8, 0), NONE, 1);
             frames[changed][0].set(77_777);
             let (walked, joined) = walk(traces, &frames, (8, 0), NONE, 2);
@@ -293,10 +292,10 @@ mod tests {
 
     #[test]
     fn another_frame_pointer_matters_where_one_is_read() {
-        let (traces, frames) = (traces(), frames());
+        let (traces, frames) = (Traces::empty(), frames());
         walk(traces, &frames, (8, 5), 21, 1);
         assert_eq!(walk(traces, &frames, (8, 6), NONE, 2), (16, Some(1024)), "it was read at 21");
-        let (traces, frames) = (self::traces(), self::frames());
+        let (traces, frames) = (Traces::empty(), self::frames());
         walk(traces, &frames, (8, 5), 21, 1);
         assert_eq!(walk(traces, &frames, (4, 5), NONE, 2), (4, Some(1008)));
         assert_eq!(traces.find(at(&frames, 4, 5), 1), Some(2));
@@ -305,7 +304,7 @@ mod tests {
 
     #[test]
     fn joints_stay_few_over_many_joins() {
-        let (traces, frames) = (traces(), frames());
+        let (traces, frames) = (Traces::empty(), frames());
         walk(traces, &frames, (39, 0), NONE, 1);
         for round in 0..200 {
             let from = 38 - round % 38;
@@ -317,7 +316,7 @@ mod tests {
 
     #[test]
     fn another_generation_joins_nothing() {
-        let (traces, frames) = (traces(), frames());
+        let (traces, frames) = (Traces::empty(), frames());
         walk(traces, &frames, (8, 0), NONE, 1);
         let used = traces.enter().expect("nobody else is at it");
         let log = Log::new(&used, at(&frames, 8, 0), 2);

@@ -63,6 +63,13 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
+    /// An empty cache that stays.
+    #[cfg(test)]
+    pub(crate) fn empty() -> &'static Self {
+        // SAFETY: zero is a valid cache.
+        Box::leak(unsafe { Box::<Self>::new_zeroed().assume_init() })
+    }
+
     #[inline(always)]
     fn set(&self, sp: usize, pc: usize) -> Option<&[Cell<Entry>; WAYS]> {
         const FACTOR: usize = 0x9e37_79b9_7f4a_7c15;
@@ -169,15 +176,9 @@ const _: () = assert!(WAYS > 0 && size_of::<Entry>() == 64, "an entry is a line 
     clippy::arithmetic_side_effects,
     reason = "a test may panic"
 )]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::preload::log::Log;
-
-    /// An empty cache.
-    pub(crate) fn traces() -> &'static Traces {
-        // SAFETY: zero is a valid cache.
-        Box::leak(unsafe { Box::<Traces>::new_zeroed().assume_init() })
-    }
 
     /// A caller whose words are `stack`, which is on the thread's own stack.
     fn caller(stack: &[Cell<usize>], pc: usize) -> Fast {
@@ -205,7 +206,7 @@ pub(super) mod tests {
     #[test]
     fn a_hit_needs_everything_unchanged() {
         let stack: [Cell<usize>; 29] = std::array::from_fn(Cell::new);
-        let traces = traces();
+        let traces = Traces::empty();
         let here = caller(&stack, 0x1000);
         assert_eq!(traces.find(here, 1), None);
         keep(traces, &stack, here, false, 42);
@@ -229,7 +230,7 @@ pub(super) mod tests {
     #[test]
     fn what_was_overwritten_is_not_found() {
         let stack: [Cell<usize>; 200] = std::array::from_fn(Cell::new);
-        let traces = traces();
+        let traces = Traces::empty();
         let mut found = 0;
         for round in 0..400_u32 {
             let here = |round: u32| caller(&stack, 0x1000 + round as usize * 0x40);
@@ -254,7 +255,7 @@ pub(super) mod tests {
     #[test]
     fn what_can_not_be_kept_is_not() {
         let stack: [Cell<usize>; 400] = std::array::from_fn(Cell::new);
-        let traces = traces();
+        let traces = Traces::empty();
         let here = caller(&stack, 0x3000);
         keep(traces, &stack, here, false, 1);
         assert_eq!(traces.find(here, 1), None, "too many words");
@@ -266,7 +267,7 @@ pub(super) mod tests {
     fn a_stack_without_an_end_is_asked_for() {
         // Words that are on no stack of this thread.
         let words: Box<[Cell<usize>; 64]> = Box::new(std::array::from_fn(Cell::new));
-        let traces = traces();
+        let traces = Traces::empty();
         let here = caller(&words[..], 0x5000);
         assert!(!Live::current(here.sp).has_end(), "it is the heap");
         keep(traces, &words[..6], here, false, 7);
@@ -285,7 +286,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_cache_in_use_is_not_entered_again() {
-        let traces = traces();
+        let traces = Traces::empty();
         let stack = [Cell::new(1)];
         let here = caller(&stack, 0x6000);
         keep(traces, &stack, here, false, 3);
