@@ -113,24 +113,36 @@ fn is_in_one_piece(pointer: usize, known: usize) -> bool {
 }
 
 /// Four words of a stack as they were when a walk read them, by how far they lie above the
-/// stack's [base](Live::base).
+/// stack's [base](Live::base). Two distances share a word: comparing waits for loads.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Seen {
-    offsets: [Cell<u32>; SEEN],
+    offsets: [Cell<u64>; SEEN / 2],
     values: [Cell<usize>; SEEN],
 }
 
 /// Words in a [`Seen`].
 pub(crate) const SEEN: usize = 4;
 
+const LOWER: u64 = u32::MAX as u64;
+
+#[allow(clippy::cast_possible_truncation, reason = "halves of a word")]
+#[inline(always)]
+fn halves(pair: u64) -> [usize; 2] {
+    [(pair & LOWER) as usize, (pair >> u32::BITS) as usize]
+}
+
 impl Seen {
     /// Word number `lane` is the one `offset` bytes above the base, and was `value`.
     #[inline]
     pub(crate) fn put(&self, lane: usize, offset: u32, value: usize) {
-        if let (Some(to), Some(of)) = (self.values.get(lane), self.offsets.get(lane)) {
+        if let (Some(to), Some(pair)) = (self.values.get(lane), self.offsets.get(lane / 2)) {
             to.set(value);
-            of.set(offset);
+            let offset = u64::from(offset);
+            pair.set(match lane & 1 {
+                0 => pair.get() & !LOWER | offset,
+                _ => pair.get() & LOWER | offset << u32::BITS,
+            });
         }
     }
 
@@ -144,10 +156,18 @@ impl Seen {
         }
     }
 
+    /// Where the words lie above the base.
+    #[inline(always)]
+    fn offsets(&self) -> [usize; SEEN] {
+        let [[a, b], [c, d]] = self.offsets.each_ref().map(|pair| halves(pair.get()));
+        [a, b, c, d]
+    }
+
     /// The last of these words that counts is number `lane`: those behind it repeat it.
     pub(crate) fn fill(&self, lane: usize) {
-        if let (Some(value), Some(offset)) = (self.values.get(lane), self.offsets.get(lane)) {
-            (lane..SEEN).for_each(|lane| self.put(lane, offset.get(), value.get()));
+        let offset = self.offsets().get(lane).and_then(|offset| u32::try_from(*offset).ok());
+        if let (Some(value), Some(offset)) = (self.values.get(lane), offset) {
+            (lane..SEEN).for_each(|lane| self.put(lane, offset, value.get()));
         }
     }
 
@@ -158,19 +178,19 @@ impl Seen {
     /// is known, or the kernel has just said that they can be read.
     #[inline(always)]
     pub(crate) unsafe fn is_unchanged(&self, base: usize) -> bool {
-        let mut changes = 0;
-        for (offset, value) in self.offsets.iter().zip(&self.values) {
-            let at = base.wrapping_add(offset.get() as usize) as *const usize;
+        for (offset, value) in self.offsets().into_iter().zip(&self.values) {
+            let at = base.wrapping_add(offset) as *const usize;
             // SAFETY: by the caller's promise the address is aligned and mapped.
-            changes |= value.get() ^ unsafe { at.read_volatile() };
+            if value.get() != unsafe { at.read_volatile() } {
+                return false;
+            }
         }
-        changes == 0
+        true
     }
 
     /// Whether `stack` still has all four words above `base`.
     pub(crate) fn is_in(&self, stack: &Live, base: usize) -> bool {
-        let has = |offset: &Cell<u32>| stack.word(base.wrapping_add(offset.get() as usize));
-        self.offsets.iter().all(|offset| has(offset).is_some())
+        self.offsets().iter().all(|offset| stack.word(base.wrapping_add(*offset)).is_some())
     }
 }
 
