@@ -230,6 +230,17 @@ fn a_stack_whose_end_nobody_knows_is_not_read_beyond() {
     assert_eq!(ended.output, "ok\n");
 }
 
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_stack_that_shrinks_beside_the_thread_s_is_not_read_beyond() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = ["-O2", "-fno-optimize-sibling-calls"];
+    let program = compiled("cc", folder.path(), "program", &["shrinks_a_stack.c"], &options);
+    for words in [&[][..], &["main"]] {
+        assert_eq!(Ended::run(&program, words, false, Stdio::piped()).output, "ok\n", "{words:?}");
+    }
+}
+
 /// The long proof: a million backtraces, in programs that CI may not have.
 #[test]
 #[ignore = "takes minutes"]

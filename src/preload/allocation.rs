@@ -31,7 +31,8 @@ fn serve(
 ) -> *mut c_void {
     let words = thread::words();
     let site = site(book, words, caller);
-    let block = from_heap();
+    // Also where it succeeds, the heap may have asked the kernel for what that refuses.
+    let block = words.errno().keep(from_heap);
     let Some(place) = book.place(block as usize) else { return refuse(Some(book), size) };
     place.enter(words, site, size);
     block
@@ -58,7 +59,7 @@ fn new_site(book: &Book, pc: usize, sp: usize, fp: usize) -> u32 {
     }
     let caller = Fast { pc, sp, fp, fp_is_saved: false };
     // Where the ledger is full it says so; the block is kept for the pointers through it.
-    backtrace::site(book, caller).unwrap_or(PAUSED)
+    Errno::current().keep(|| backtrace::site(book, caller)).unwrap_or(PAUSED)
 }
 
 /// Whether `block` is where a block can start.
@@ -122,7 +123,7 @@ fn started(
         let caller = Fast { pc, sp, fp, fp_is_saved: false };
         return serve(book, from_heap, size, caller);
     }
-    let block = from_heap();
+    let block = Errno::current().keep(from_heap);
     if block.is_null() { refuse(None, size) } else { block }
 }
 
@@ -219,7 +220,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     }
     let Some((book, old)) = book.and_then(|book| Some((book, book.place(block as usize)?))) else {
         // SAFETY: the block is in our region, so it is this heap's.
-        let moved = unsafe { heap::resize(block, size) };
+        let moved = Errno::current().keep(|| unsafe { heap::resize(block, size) });
         return if moved.is_null() { refuse(None, size) } else { moved };
     };
     let Some(old_site) = old.site().filter(|_| is_start(block)) else {
@@ -234,7 +235,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     };
     let entry = old.remove(words);
     // SAFETY: the block is in our region, so it is this heap's.
-    let moved = unsafe { heap::resize(block, size) };
+    let moved = words.errno().keep(|| unsafe { heap::resize(block, size) });
     match book.place(moved as usize) {
         Some(place) => place.enter(words, site, size),
         None => {

@@ -236,6 +236,10 @@ static OWN_END: AtomicUsize = AtomicUsize::new(0);
 /// An object is about to be closed.
 pub(crate) fn closing() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
+    // Sixteen bits of a generation come again.
+    for number in &NUMBERS {
+        number.store(0, Ordering::Relaxed);
+    }
     rule_cache::closing();
 }
 
@@ -308,6 +312,19 @@ mod tests {
         assert_eq!(test.path(&mut exe), path.as_os_str().as_encoded_bytes());
         let mut id = [0; MAX_BUILD_ID];
         assert_eq!(libc.build_id(&mut id), 20, "distributions give libc a SHA-1 build id");
+    }
+
+    #[test]
+    fn numbers_are_forgotten_when_something_closes() {
+        // As many closes as a generation has numbers: it would be taken for the same.
+        let start = 0x7000_0000_u64;
+        for word in &NUMBERS {
+            word.store(start << 28 | 5, Ordering::Relaxed);
+        }
+        closing();
+        closed();
+        let known = |word: &AtomicU64| word.load(Ordering::Relaxed) == start << 28 | 5;
+        assert!(!NUMBERS.iter().any(known));
     }
 
     #[test]

@@ -128,6 +128,7 @@ fn claim(file: &system::File) -> Option<()> {
     let _ = header.node_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
     let _ = header.module_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
     libgcc::configure();
+    system::find_main_stack();
     thread::watch_ends();
     if system::variable(TRACE_VARIABLE).is_some_and(|value| value.to_bytes() == b"0") {
         header.state.store(state::UNTRACED, Ordering::Release);

@@ -28,8 +28,8 @@ pub(crate) struct Words {
     shard: Cell<*const Shard>,
     /// The place's cache of backtraces; null without a place.
     traces: Cell<*const Traces>,
-    /// From here to the control block lies the thread's own stack, in one piece; 0 where nobody
-    /// has looked.
+    /// Where the thread's own stack begins; 0 where nobody has asked, the highest address where
+    /// nobody knows.
     stack: Cell<usize>,
     /// The thread's `errno`, once it was looked for.
     errno: Cell<Option<Errno>>,
@@ -170,8 +170,8 @@ pub(crate) fn traces() -> Option<&'static Traces> {
     unsafe { words.traces.get().as_ref() }
 }
 
-/// From where on the thread's own stack is known to be in one piece; `None` where nobody has
-/// looked.
+/// Where the thread's own stack begins, the highest address where nobody knows; `None` where
+/// nobody has asked.
 pub(crate) fn stack() -> Option<usize> {
     Some(words().stack.get()).filter(|low| *low != 0)
 }

@@ -14,7 +14,7 @@
 //! stays loaded, so that entries are right when they are made; [`flush`] empties the cache when an
 //! object is closed, and none is made while that goes on.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::arch::{RULE_BITS, Rule, SIZE};
 
@@ -27,6 +27,8 @@ pub(crate) enum Known {
     Row,
     /// It is in the outermost frame.
     Outermost,
+    /// It has no unwind data.
+    Lost,
 }
 
 const SET_BITS: u32 = 13;
@@ -39,6 +41,8 @@ const WAYS: usize = 4;
 type Set = [AtomicU64; WAYS];
 static SETS_OF_ENTRIES: [Set; SETS] = [const { [const { AtomicU64::new(0) }; WAYS] }; SETS];
 static CLOSING: AtomicU32 = AtomicU32::new(0);
+/// Whether there may be an entry.
+static USED: AtomicBool = AtomicBool::new(false);
 /// The way of the next entry in a full set.
 static VICTIM: AtomicU32 = AtomicU32::new(0);
 
@@ -68,6 +72,7 @@ pub(crate) fn get(address: usize) -> Option<Known> {
 const NO_RULE: u64 = SIZE + 1;
 const ROW: u64 = NO_RULE;
 const OUTERMOST: u64 = NO_RULE << 1;
+const LOST: u64 = NO_RULE << 2;
 
 #[inline(always)]
 fn known(word: u64) -> Option<Known> {
@@ -76,6 +81,7 @@ fn known(word: u64) -> Option<Known> {
         _ if rule & SIZE != 0 => Some(Known::Rule(Rule::decode(rule))),
         ROW => Some(Known::Row),
         OUTERMOST => Some(Known::Outermost),
+        LOST => Some(Known::Lost),
         _ => None,
     }
 }
@@ -89,6 +95,7 @@ pub(crate) fn put(address: usize, known: Known) {
         Known::Rule(rule) => rule.encode(),
         Known::Row => ROW,
         Known::Outermost => OUTERMOST,
+        Known::Lost => LOST,
     };
     let Some(set) = set(address) else { return };
     let tag = tag(address);
@@ -99,6 +106,7 @@ pub(crate) fn put(address: usize, known: Known) {
     let victim = || set.get(VICTIM.fetch_add(1, Ordering::Relaxed) as usize % WAYS);
     if let Some(entry) = set.iter().find(is_its).or_else(victim) {
         entry.store(tag << RULE_BITS | rule, Ordering::Relaxed);
+        USED.store(true, Ordering::Release);
     }
 }
 
@@ -116,6 +124,9 @@ pub(crate) fn closed() {
 
 /// Forgets everything.
 fn flush() {
+    if !USED.swap(false, Ordering::AcqRel) {
+        return;
+    }
     for entry in SETS_OF_ENTRIES.iter().flatten() {
         // A page that was never written stays untouched.
         if entry.load(Ordering::Relaxed) != 0 {

@@ -27,9 +27,6 @@ const RED_ZONE: usize = 128;
 /// The most that is read above a stack pointer where the stack's end isn't known.
 const REACH: usize = 64 << 20;
 
-/// How much further down a thread's stack is looked at in one go.
-const STEP: usize = 1 << 18;
-
 const WORD: usize = size_of::<usize>();
 const PAGE: usize = 4096;
 
@@ -46,16 +43,16 @@ impl Live {
     pub(crate) fn current(pointer: usize) -> Self {
         // glibc puts a thread's control block at the end of its stack, and the program's first
         // words lie above the main thread's.
-        let reach = pointer.saturating_add(REACH);
-        let stack_end = system::stack_end();
-        let ends = [system::thread_pointer(), stack_end];
-        match ends.into_iter().filter(|end| *end > pointer && *end < reach).min() {
-            Some(end) if end == stack_end || is_own(pointer, end) => {
-                let low = pointer.saturating_sub(RED_ZONE);
-                Self { low, high: Cell::new(end), limit: end }
-            }
-            _ => Self::unknown(pointer),
-        }
+        let low = pointer.saturating_sub(RED_ZONE);
+        let (main, own) = (system::stack_end(), system::thread_pointer());
+        let end = if low >= system::main_stack_low() && pointer < main {
+            main
+        } else if pointer < own && own < pointer.saturating_add(REACH) && is_own(pointer) {
+            own
+        } else {
+            return Self::unknown(pointer);
+        };
+        Self { low, high: Cell::new(end), limit: end }
     }
 
     /// The address from which the distances of [`Seen`] count: nothing is read 4 GiB above it
@@ -87,29 +84,19 @@ impl Live {
     }
 }
 
-/// Whether all between `pointer` and `end`, the thread's control block, is the thread's stack. A
-/// coroutine's can lie near below, with a page between that nobody may read.
-fn is_own(pointer: usize, end: usize) -> bool {
-    let known = thread::stack();
-    known.is_some_and(|low| pointer.saturating_sub(RED_ZONE) >= low)
-        || is_in_one_piece(pointer, known.unwrap_or(end))
-}
-
-/// Asks the kernel for each page from `pointer` up to `known`, and remembers.
-#[cold]
-fn is_in_one_piece(pointer: usize, known: usize) -> bool {
-    // The main thread's control block lies somewhere else, not at the end of its stack.
-    if known == usize::MAX || system::thread() == system::process() {
+/// Whether `pointer` is on the thread's own stack, at whose end its control block lies. A
+/// coroutine's stack can lie near below, with pages between that nobody may read.
+fn is_own(pointer: usize) -> bool {
+    let low = thread::stack().unwrap_or_else(|| {
+        // Asking allocates, and that has to do without.
         thread::set_stack(usize::MAX);
-        return false;
-    }
-    let low = pointer.saturating_sub(RED_ZONE) & !(PAGE - 1);
-    let near = known.saturating_sub(low) <= STEP;
-    let whole = near && (low..known).step_by(PAGE).all(system::is_readable);
-    if whole {
+        thread::pause();
+        let low = system::thread_stack().unwrap_or(usize::MAX);
+        thread::resume();
         thread::set_stack(low);
-    }
-    whole
+        low
+    });
+    pointer.saturating_sub(RED_ZONE) >= low
 }
 
 /// Four words of a stack as they were when a walk read them, by how far they lie above the

@@ -82,8 +82,10 @@ pub(crate) fn walk(
         if visit.frame(frame.pc(), frame.exact).is_none() {
             return Some(End::Cut);
         }
-        if known == Some(Known::Outermost) {
-            return Some(End::Outermost);
+        match known {
+            Some(Known::Outermost) => return Some(End::Outermost),
+            Some(Known::Lost) => return Some(End::Cut),
+            _ => {}
         }
         let step = code.function(frame.instruction(), |function| {
             let Some(row) = Row::find(function, frame.instruction()) else { return Step::Lost };
@@ -97,7 +99,13 @@ pub(crate) fn walk(
             Some(Step::Caller(caller)) => frame = caller,
             Some(Step::Outermost) => return Some(End::Outermost),
             Some(Step::Unfollowed) if rules => return None,
-            Some(Step::Unfollowed | Step::Lost) | None => return Some(End::Cut),
+            Some(Step::Unfollowed | Step::Lost) => return Some(End::Cut),
+            None => {
+                if rules && !frame.exact {
+                    rule_cache::put(frame.pc(), Known::Lost);
+                }
+                return Some(End::Cut);
+            }
         }
     }
 }
@@ -107,7 +115,10 @@ fn learn(address: usize, function: &Function<'_>, row: &Row, step: &Step) {
     let column = usize::try_from(function.common.return_column).unwrap_or(usize::MAX);
     let rule = Rule::compile(row, column).filter(|_| !function.common.signal);
     match (step, rule) {
-        (Step::Caller(_), Some(rule)) => rule_cache::put(address, Known::Rule(rule)),
+        // A return address of zero is the stack's word, not the code's.
+        (Step::Caller(_) | Step::Outermost, Some(rule)) => {
+            rule_cache::put(address, Known::Rule(rule));
+        }
         (Step::Caller(_) | Step::Unfollowed, None) => rule_cache::put(address, Known::Row),
         (Step::Outermost, None) => rule_cache::put(address, Known::Outermost),
         _ => {}
