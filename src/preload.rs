@@ -1,11 +1,14 @@
 //! The preload heap: what runs in the child, below its `malloc`.
 //!
 //! ```text
-//!   entry_points -> allocation -> heap (mimalloc in a bounded region)
-//!                              -> backtrace -> modules -> book (the ledger, written)
-//!                                           -> trace_cache (known sites), unwind (frames)
+//!   entry_points -> allocation -> trace_cache (sites that the thread has seen; ring: the words)
+//!                              -> backtrace -> unwind (frames; extent: how far stacks reach)
+//!                              |            -> log (what a walk read; path: where the next joins)
+//!                              |            -> modules, book -> index (nodes by their frames)
+//!                              -> heap (mimalloc in a bounded region)
+//!                              -> book (the ledger, written)
 //!                              -> next (other allocators, by address)
-//!   start: the state machine, the handshake; thread: two words per thread; system: the kernel
+//!   start: the state machine, the handshake; thread: a few words, a place; system: the kernel
 //! ```
 //!
 //! Compiled into a shared object of its own (`cdylib.rs`), and into the library's unit tests
@@ -24,6 +27,7 @@ pub(crate) mod allocation;
 pub(crate) mod backtrace;
 pub(crate) mod book;
 pub(crate) mod entry_points;
+pub(crate) mod extent;
 pub(crate) mod heap;
 pub(crate) mod index;
 pub(crate) mod libgcc;

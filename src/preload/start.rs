@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use super::book::Book;
 use super::system::Errno;
-use super::{heap, libgcc, next, system, thread};
+use super::{extent, heap, libgcc, next, system, thread};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, TRACE_VARIABLE, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -128,7 +128,7 @@ fn claim(file: &system::File) -> Option<()> {
     let _ = header.node_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
     let _ = header.module_count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
     libgcc::configure();
-    system::find_main_stack();
+    extent::find_main_stack();
     thread::watch_ends();
     if system::variable(TRACE_VARIABLE).is_some_and(|value| value.to_bytes() == b"0") {
         header.state.store(state::UNTRACED, Ordering::Release);

@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use crate::preload::{system, thread};
+use crate::preload::{extent, system, thread};
 
 /// A source of stack words.
 pub(crate) trait Stack: Sized {
@@ -44,8 +44,8 @@ impl Live {
         // glibc puts a thread's control block at the end of its stack, and the program's first
         // words lie above the main thread's.
         let low = pointer.saturating_sub(RED_ZONE);
-        let (main, own) = (system::stack_end(), system::thread_pointer());
-        let end = if low >= system::main_stack_low() && pointer < main {
+        let (main, own) = (extent::stack_end(), extent::thread_pointer());
+        let end = if low >= extent::main_stack_low() && pointer < main {
             main
         } else if pointer < own && own < pointer.saturating_add(REACH) && is_own(pointer) {
             own
@@ -91,7 +91,7 @@ fn is_own(pointer: usize) -> bool {
         // Asking allocates, and that has to do without.
         thread::set_stack(usize::MAX);
         thread::pause();
-        let low = system::thread_stack().unwrap_or(usize::MAX);
+        let low = extent::thread_stack().unwrap_or(usize::MAX);
         thread::resume();
         thread::set_stack(low);
         low
