@@ -19,10 +19,19 @@ use crate::preload::unwind::frame::{Fast, Frame};
 use crate::preload::unwind::frame_table::{self, Function};
 use crate::preload::unwind::stack::Live;
 use crate::preload::unwind::walk::{Code, Visit, walk};
-use crate::preload::{allocation, start, system, thread};
+use crate::preload::{allocation, extent, start, system, thread};
 
 /// Where the modelled heap lies.
 const HEAP_BASE: usize = 0x7f00_0000_0000;
+
+/// What the heap does when it starts.
+fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        extent::find_main_stack();
+        thread::watch_ends();
+    });
+}
 
 /// The frame of a function that asked for it.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +50,7 @@ impl Caller {
     /// Walks from the caller outwards as the heap does after a miss of its trace cache, until
     /// `addresses` is full; how many were found.
     pub fn walk(self, addresses: &mut [usize]) -> usize {
+        prepare();
         let mut kept = Kept { addresses, len: 0 };
         let mut stack = Live::current(self.0.sp);
         let frame = Frame::of(self.0, |_| None);
@@ -136,9 +146,8 @@ impl Ledger {
         opened.close();
         // SAFETY: the whole ledger is mapped at `base`, for good.
         let book = unsafe { Book::new(base, HEAP_BASE, layout) };
-        // As the heap does when it starts; threads count where their first ledger is.
-        static ONCE: Once = Once::new();
-        ONCE.call_once(thread::watch_ends);
+        prepare();
+        // Threads count where their first ledger is.
         let book = book.and_then(start::open).expect("there is memory");
         let header = book.header();
         header.heap_base.store(HEAP_BASE as u64, Ordering::Relaxed);
