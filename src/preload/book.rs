@@ -285,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_has_one_node_while_the_index_grows() {
+        let (book, _memory) = book(1 << 15);
+        let all = || -> Vec<_> {
+            (0..20_000).map(|offset| intern(&book, Interned::ROOT, offset)).collect()
+        };
+        assert!(all() == all(), "a second node for a frame");
+        assert_eq!(book.header().node_count.load(Ordering::Relaxed), 20_001);
+    }
+
+    #[test]
     fn a_full_ledger_says_so_and_goes_on() {
         let (book, _memory) = book(4);
         let made: Vec<_> = (0..10).map(|offset| intern(&book, Interned::ROOT, offset)).collect();

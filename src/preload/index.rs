@@ -138,6 +138,8 @@ impl Index {
             return Some(number);
         }
         let made = make()?;
+        // Making it may have made the table grow.
+        let table = self.newest();
         loop {
             match table.find(hash, &mut is) {
                 Found::Number(number) => return Some(number),

@@ -27,8 +27,6 @@ pub(crate) enum Known {
     Row,
     /// It is in the outermost frame.
     Outermost,
-    /// It has no unwind data.
-    Lost,
 }
 
 const SET_BITS: u32 = 13;
@@ -72,7 +70,6 @@ pub(crate) fn get(address: usize) -> Option<Known> {
 const NO_RULE: u64 = SIZE + 1;
 const ROW: u64 = NO_RULE;
 const OUTERMOST: u64 = NO_RULE << 1;
-const LOST: u64 = NO_RULE << 2;
 
 #[inline(always)]
 fn known(word: u64) -> Option<Known> {
@@ -81,7 +78,6 @@ fn known(word: u64) -> Option<Known> {
         _ if rule & SIZE != 0 => Some(Known::Rule(Rule::decode(rule))),
         ROW => Some(Known::Row),
         OUTERMOST => Some(Known::Outermost),
-        LOST => Some(Known::Lost),
         _ => None,
     }
 }
@@ -95,7 +91,6 @@ pub(crate) fn put(address: usize, known: Known) {
         Known::Rule(rule) => rule.encode(),
         Known::Row => ROW,
         Known::Outermost => OUTERMOST,
-        Known::Lost => LOST,
     };
     let Some(set) = set(address) else { return };
     let tag = tag(address);

@@ -82,10 +82,8 @@ pub(crate) fn walk(
         if visit.frame(frame.pc(), frame.exact).is_none() {
             return Some(End::Cut);
         }
-        match known {
-            Some(Known::Outermost) => return Some(End::Outermost),
-            Some(Known::Lost) => return Some(End::Cut),
-            _ => {}
+        if known == Some(Known::Outermost) {
+            return Some(End::Outermost);
         }
         let step = code.function(frame.instruction(), |function| {
             let Some(row) = Row::find(function, frame.instruction()) else { return Step::Lost };
@@ -99,13 +97,8 @@ pub(crate) fn walk(
             Some(Step::Caller(caller)) => frame = caller,
             Some(Step::Outermost) => return Some(End::Outermost),
             Some(Step::Unfollowed) if rules => return None,
-            Some(Step::Unfollowed | Step::Lost) => return Some(End::Cut),
-            None => {
-                if rules && !frame.exact {
-                    rule_cache::put(frame.pc(), Known::Lost);
-                }
-                return Some(End::Cut);
-            }
+            // Not kept: an object that is being opened has unwind data a moment later.
+            Some(Step::Unfollowed | Step::Lost) | None => return Some(End::Cut),
         }
     }
 }
