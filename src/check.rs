@@ -28,11 +28,19 @@ use crate::scenario::{Scenario, Work};
 use crate::suppression::suppress;
 
 /// Runs `scenario`, which lies at `file`, by the name that its snapshot and report have.
-/// `memory`: the memory table is wanted.
-pub(crate) fn scenario(scenario: &Scenario, file: &Path, name: &str, memory: bool) -> Outcome {
+/// `memory`: the memory table is wanted. `accepts` says of groups whether all that fail were
+/// accepted.
+pub(crate) fn scenario(
+    scenario: &Scenario,
+    file: &Path,
+    name: &str,
+    memory: bool,
+    accepts: &dyn Fn(&[Group]) -> bool,
+) -> Outcome {
+    let accepts = &|groups: &[Group]| accepts(&suppress(&scenario.ignore, groups.to_vec()).kept);
     let mut outcome = match &scenario.work {
         Work::Host { .. } | Work::Closure(_) => {
-            iterations::check(&iterations::Job { scenario, file, name, memory })
+            iterations::check(&iterations::Job { scenario, file, name, memory, accepts })
         }
         Work::Program(words) => program::check(&program::Program {
             words: program::words(&words.value, file),

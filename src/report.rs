@@ -96,8 +96,21 @@ pub struct Group {
     pub blocks_per_iteration: f64,
     /// Requested bytes that an iteration adds.
     pub bytes_per_iteration: f64,
+    /// In which iterations of the window the live total rose.
+    pub rises: Rises,
     /// The frames, innermost first.
     pub frames: Vec<Frame>,
+}
+
+/// In which iterations of a window the live total of a traceback rose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Rises {
+    /// How many.
+    pub steps: u32,
+    /// The first of them, from 1; 0 where there is none.
+    pub first: u32,
+    /// The iterations of the window; 0 for a whole program.
+    pub of: u32,
 }
 
 /// How the child ended.

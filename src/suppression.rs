@@ -72,7 +72,7 @@ fn matches(entry: &str, group: &Group) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Frame, Reachability, Verdict};
+    use crate::report::{Frame, Reachability, Rises, Verdict};
 
     fn group(functions: &[&str]) -> Group {
         let frame = |function: &&str| Frame {
@@ -90,6 +90,7 @@ mod tests {
             bytes: 1,
             blocks_per_iteration: 1.0,
             bytes_per_iteration: 1.0,
+            rises: Rises::default(),
             frames: functions.iter().map(frame).collect(),
         }
     }

@@ -1,28 +1,51 @@
 //! The verdict: what the ages of one traceback's live allocations say.
 //!
-//! The rule, for `n` measured iterations; the first line that holds decides, and blocks and
-//! bytes are those of its right side:
+//! A window of `n` iterations was asked for; the rule looks at it first, and the first line that
+//! holds decides. Blocks and bytes are those of its right side:
 //!
 //! ```text
 //!   nothing is live at the end            no judgement
-//!   leak      live blocks of every        what is live of the measured iterations;
-//!             measured iteration          per iteration: that / n
-//!   growth    the marks' bytes, or their  live at the end less live at the first mark;
-//!             blocks, never shrink and    per iteration: that / (n - 1)
-//!             rise in at least two steps
+//!   leak      live blocks of every        what is live of the window;
+//!             iteration of the window     per iteration: that / n
+//!   growth    the marks' bytes, or their  live at the window's end less live at its start;
+//!             blocks, climb               per iteration: that / n
 //!   replaced  live blocks of the last     all that is live; per iteration: 0
 //!             iteration only
 //!   one-time  the rest                    all that is live; per iteration: 0
 //! ```
 //!
-//! A step leads from one mark to the next. With one iteration whatever of it is live is a leak:
-//! nothing tells a cache from a leak there but reachability, which is not known here.
+//! Marks are the readings at the window's start and at the end of each iteration. They climb if
+//! they never shrink and rise in at least two steps. Blocks climb even if they shrink now and then,
+//! if each third of the marks (two or more) lies wholly above the third before it; of bytes that
+//! says nothing, since entries of a full cache differ in size.
 //!
-//! Invariant of [`History`]: `ages` and `marks` have one element for each measured iteration.
+//! A list that a program forgets looks like a ring that fills: a block stays of each iteration.
+//! Two things tell them apart. What no pointer leads to can't be given back: if the blocks of a
+//! failing traceback are *all* lost, the rule's word stands. While some are held, or where a
+//! traceback rose in one step of the window alone, it is undecided, and more iterations are run
+//! (by [`check`](crate::check), up to a bound). The rule is then applied to all of them, and:
+//!
+//! ```text
+//!   it has stopped    its blocks (for growth: what climbs, blocks or bytes) were at no new high in
+//!                     the second half of all iterations, warm-up included: it passes
+//!   it goes on        undecided while it fails and is held, or has risen once; at the bound the
+//!                     rule's word stands
+//! ```
+//! The second half, since a vector that doubles grows once in each doubling of the iterations: it
+//! is never quiet for as long as it took to get there. So a ring or a cache is told from a leak if
+//! it is full before half of the iterations that the bound allows are over, and a lost block is
+//! found if it comes once in half of them.
+//!
+//! More iterations never make something fail that neither failed nor rose in the window, and the
+//! numbers are those of the window: what one traceback needs to be decided does not change what
+//! is said of another.
+//!
+//! Invariant of [`History`]: `ages` has one element for each iteration, `marks` one more: the
+//! first is the window's start.
 
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, RangeInclusive};
 
-use crate::report::Verdict;
+use crate::report::{Rises, Verdict};
 
 /// Blocks and their requested bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,16 +54,6 @@ pub(crate) struct Total {
     pub(crate) blocks: u64,
     /// Requested bytes of these blocks.
     pub(crate) bytes: u64,
-}
-
-impl Total {
-    /// What is more here than in `earlier`; a child's ledger can't make it wrap.
-    fn less(self, earlier: Self) -> Self {
-        Self {
-            blocks: self.blocks.saturating_sub(earlier.blocks),
-            bytes: self.bytes.saturating_sub(earlier.bytes),
-        }
-    }
 }
 
 impl Add for Total {
@@ -60,14 +73,35 @@ impl AddAssign for Total {
     }
 }
 
+/// The iterations that a scenario asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Iterations before the window, which are the epochs from 1 on.
+    pub(crate) warmup: u32,
+    /// Iterations in the window: at least one.
+    pub(crate) repeat: u32,
+}
+
+impl Window {
+    /// The most iterations that are measured, as a multiple of the window's.
+    const MOST: u32 = 8;
+
+    /// How many iterations are to be measured in all where `measured` leave something undecided;
+    /// `None` where those were the most. `limit` is the most that a ledger tells apart.
+    pub(crate) fn next(self, measured: u32, limit: u32) -> Option<u32> {
+        let most = self.repeat.saturating_mul(Self::MOST).min(limit.saturating_sub(self.warmup));
+        Some(measured.saturating_mul(2).min(most)).filter(|next| *next > measured)
+    }
+}
+
 /// The live allocations of one traceback, by age and over time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct History {
     /// Live at the end, from epochs up to the end of the warm-up.
     pub(crate) warm: Total,
-    /// Live at the end, by the measured iteration they were made in.
+    /// Live at the end, by the iteration they were made in.
     pub(crate) ages: Vec<Total>,
-    /// Live at the end of each measured iteration, from the warm-up too.
+    /// Live at the window's start and at the end of each iteration, from the warm-up too.
     pub(crate) marks: Vec<Total>,
 }
 
@@ -75,47 +109,145 @@ impl History {
     /// The history of a traceback with nothing live over `iterations`.
     pub(crate) fn empty(iterations: usize) -> Self {
         let nothing = vec![Total::default(); iterations];
-        Self { warm: Total::default(), ages: nothing.clone(), marks: nothing }
+        let marks = vec![Total::default(); iterations + 1];
+        Self { warm: Total::default(), ages: nothing, marks }
     }
 
-    /// Adds what is live at the end and was made in `epoch`, the warm-up's last being `warmup`.
-    pub(crate) fn add(&mut self, warmup: u32, epoch: u32, total: Total) {
-        let age = epoch.checked_sub(warmup + 1);
+    /// Adds what is live at the end and was made in `epoch`.
+    pub(crate) fn add(&mut self, window: Window, epoch: u32, total: Total) {
+        let age = epoch.checked_sub(window.warmup + 1);
         match age.and_then(|age| self.ages.get_mut(age as usize)) {
             Some(age) => *age += total,
             None => self.warm += total,
         }
     }
 
-    /// Applies the rule; `None` when nothing is live at the end.
+    /// Applies the rule; `None` when nothing is live at the end. `held` says whether a pointer may
+    /// lead to any of the blocks.
     #[must_use]
-    pub(crate) fn judge(&self) -> Option<Judgement> {
-        let measured = self.ages.iter().fold(Total::default(), |sum, age| sum + *age);
-        let live = self.warm + measured;
-        let first_mark = self.marks.first().copied().unwrap_or_default();
+    pub(crate) fn judge(&self, window: Window, held: bool) -> Option<Judgement> {
+        let live = self.warm + sum(&self.ages);
         if live.blocks == 0 {
-            None
-        } else if measured.blocks > 0 && self.ages.iter().all(|age| age.blocks > 0) {
-            Some(Judgement::new(Verdict::Leak, measured, self.ages.len()))
-        } else if self.grows() {
-            Some(Judgement::new(Verdict::Growth, live.less(first_mark), self.marks.len() - 1))
-        } else if self.ages.last().is_some_and(|last| last.blocks == live.blocks) {
-            Some(Judgement::new(Verdict::Replaced, live, 0))
-        } else {
-            Some(Judgement::new(Verdict::OneTime, live, 0))
+            return None;
         }
-    }
-
-    fn grows(&self) -> bool {
-        rises(self.marks.iter().map(|mark| mark.bytes))
-            || rises(self.marks.iter().map(|mark| mark.blocks))
+        let repeat = self.ages.len().min(window.repeat as usize);
+        let asked = Part { ages: &self.ages[..repeat], marks: &self.marks[..=repeat] };
+        let all = Part { ages: &self.ages, marks: &self.marks };
+        let (failing, undecided) = match asked.fails(|_| true) {
+            Some(verdict) if !held => (Some(verdict), false),
+            Some(_) => all.goes_on(window, held),
+            None if asked.rose_once() => all.goes_on(window, held),
+            None => (None, false),
+        };
+        let (verdict, total, each) = match failing {
+            Some(Verdict::Leak) => (Verdict::Leak, sum(asked.ages), repeat),
+            Some(_) => (Verdict::Growth, asked.gain(), repeat),
+            None if self.ages.last().is_some_and(|last| last.blocks == live.blocks) => {
+                (Verdict::Replaced, live, 0)
+            }
+            None => (Verdict::OneTime, live, 0),
+        };
+        Some(Judgement::new(verdict, total, each, asked.rises(), undecided))
     }
 }
 
-/// Whether `series` never shrinks and rises at least twice.
-fn rises(series: impl Iterator<Item = u64> + Clone) -> bool {
-    let steps = series.clone().zip(series.skip(1));
-    steps.clone().all(|(from, to)| from <= to) && steps.filter(|(from, to)| from < to).count() >= 2
+/// The first iterations of a history.
+#[derive(Debug, Clone, Copy)]
+struct Part<'a> {
+    ages: &'a [Total],
+    marks: &'a [Total],
+}
+
+/// What of a total climbs.
+type Measure = fn(&Total) -> u64;
+
+const MEASURES: [Measure; 2] = [|total| total.bytes, |total| total.blocks];
+
+impl Part<'_> {
+    /// The verdict, where it is one that fails, on what `counts`.
+    fn fails(&self, counts: impl Fn(Measure) -> bool) -> Option<Verdict> {
+        let [bytes, blocks] = MEASURES;
+        let climbs = |measure| counts(measure) && self.climbs(measure);
+        if counts(blocks) && !self.ages.is_empty() && self.ages.iter().all(|age| age.blocks > 0) {
+            Some(Verdict::Leak)
+        } else if climbs(bytes) || climbs(blocks) || counts(blocks) && self.climbs_in_bands() {
+            Some(Verdict::Growth)
+        } else {
+            None
+        }
+    }
+
+    /// The verdict on a traceback that failed or rose once in the window, and whether more
+    /// iterations could change it.
+    fn goes_on(&self, window: Window, held: bool) -> (Option<Verdict>, bool) {
+        let goes_on = |measure| !self.has_stopped(measure, window);
+        match self.fails(goes_on) {
+            None => (None, self.rose_once() && MEASURES.into_iter().any(goes_on)),
+            failing => (failing, held),
+        }
+    }
+
+    fn climbs(&self, measure: Measure) -> bool {
+        let series = || self.marks.iter().map(measure);
+        let steps = || series().zip(series().skip(1));
+        steps().all(|(from, to)| from <= to) && steps().filter(|(from, to)| from < to).count() >= 2
+    }
+
+    fn climbs_in_bands(&self) -> bool {
+        let third = self.marks.len() / 3;
+        // What is left over is the start.
+        let thirds = self.marks.rchunks_exact(third.max(1)).take(3);
+        let bands: Vec<_> = thirds.map(|part| band(part.iter().map(|mark| mark.blocks))).collect();
+        third >= 2 && bands.windows(2).all(|pair| pair[0].start() > pair[1].end())
+    }
+
+    /// Whether the marks never shrink, and rise in one step.
+    fn rose_once(&self) -> bool {
+        let shrinks = |pair: &[Total]| MEASURES.iter().any(|of| of(&pair[0]) > of(&pair[1]));
+        !self.marks.windows(2).any(shrinks) && self.rises().steps == 1
+    }
+
+    /// The steps in which blocks or bytes rose.
+    fn rises(&self) -> Rises {
+        let rose = |pair: &[Total]| MEASURES.iter().any(|of| of(&pair[1]) > of(&pair[0]));
+        let mut steps = (1..).zip(self.marks.windows(2)).filter(|(_, pair)| rose(pair));
+        let first = steps.next().map_or(0, |(step, _)| step);
+        let rose = steps.count() + usize::from(first > 0);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Rises { steps: number(rose), first, of: number(self.ages.len()) }
+    }
+
+    /// Whether the last new high lies in the first half of all iterations.
+    fn has_stopped(&self, measure: Measure, window: Window) -> bool {
+        let warmup = window.warmup as usize;
+        let (mut high, mut last) = (u64::MAX, 0);
+        for (at, value) in self.marks.iter().map(measure).enumerate() {
+            if at > 0 && value > high {
+                last = warmup + at;
+            }
+            high = if at == 0 { value } else { high.max(value) };
+        }
+        2 * last < warmup + self.ages.len()
+    }
+
+    /// What is live at its end and was not at its start; a child's ledger can't make it wrap.
+    fn gain(&self) -> Total {
+        let [first, last] =
+            [self.marks.first(), self.marks.last()].map(|mark| mark.copied().unwrap_or_default());
+        Total {
+            blocks: last.blocks.saturating_sub(first.blocks),
+            bytes: last.bytes.saturating_sub(first.bytes),
+        }
+    }
+}
+
+/// From the lowest of `values` to the highest.
+fn band(values: impl Iterator<Item = u64> + Clone) -> RangeInclusive<u64> {
+    values.clone().min().unwrap_or_default()..=values.max().unwrap_or_default()
+}
+
+fn sum(totals: &[Total]) -> Total {
+    totals.iter().fold(Total::default(), |sum, total| sum + *total)
 }
 
 /// What the rule says of one traceback.
@@ -132,11 +264,21 @@ pub(crate) struct Judgement {
     pub(crate) blocks_per_iteration: f64,
     /// Requested bytes that an iteration adds.
     pub(crate) bytes_per_iteration: f64,
+    /// In which iterations of the window it rose.
+    pub(crate) rises: Rises,
+    /// More iterations could change the verdict.
+    pub(crate) undecided: bool,
 }
 
 impl Judgement {
     /// `total` came in `iterations`; none of them, and it came once.
-    fn new(verdict: Verdict, total: Total, iterations: usize) -> Self {
+    fn new(
+        verdict: Verdict,
+        total: Total,
+        iterations: usize,
+        rises: Rises,
+        undecided: bool,
+    ) -> Self {
         let each = |count: u64| match iterations {
             0 => 0.0,
             _ => count as f64 / iterations as f64,
@@ -147,187 +289,11 @@ impl Judgement {
             bytes: total.bytes,
             blocks_per_iteration: each(total.blocks),
             bytes_per_iteration: each(total.bytes),
+            rises,
+            undecided,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn totals(list: &[(u64, u64)]) -> Vec<Total> {
-        list.iter().map(|&(blocks, bytes)| Total { blocks, bytes }).collect()
-    }
-
-    /// Blocks of 10 bytes.
-    fn tens(blocks: &[u64]) -> Vec<Total> {
-        blocks.iter().map(|&blocks| Total { blocks, bytes: blocks * 10 }).collect()
-    }
-
-    fn history(warm: u64, ages: &[u64], marks: &[u64]) -> History {
-        History { warm: tens(&[warm])[0], ages: tens(ages), marks: tens(marks) }
-    }
-
-    fn verdict(warm: u64, ages: &[u64], marks: &[u64]) -> Option<Verdict> {
-        history(warm, ages, marks).judge().map(|judgement| judgement.verdict)
-    }
-
-    #[test]
-    fn every_iteration_leaks() {
-        assert_eq!(
-            history(2, &[1, 1, 1, 1], &[3, 4, 5, 6]).judge(),
-            Some(Judgement {
-                verdict: Verdict::Leak,
-                blocks: 4,
-                bytes: 40,
-                blocks_per_iteration: 1.0,
-                bytes_per_iteration: 10.0,
-            })
-        );
-    }
-
-    #[test]
-    fn a_leak_of_different_sizes_is_a_mean() {
-        let history = History {
-            warm: Total::default(),
-            ages: totals(&[(1, 10), (2, 30), (1, 10), (1, 11)]),
-            marks: totals(&[(1, 10), (3, 40), (4, 50), (5, 61)]),
-        };
-        let judgement = history.judge().expect("something is live");
-        assert_eq!((judgement.verdict, judgement.blocks, judgement.bytes), (Verdict::Leak, 5, 61));
-        assert_eq!(judgement.blocks_per_iteration, 1.25);
-        assert_eq!(judgement.bytes_per_iteration, 15.25);
-    }
-
-    #[test]
-    fn every_second_iteration_grows() {
-        assert_eq!(
-            history(1, &[1, 0, 1, 0, 1], &[2, 2, 3, 3, 4]).judge(),
-            Some(Judgement {
-                verdict: Verdict::Growth,
-                blocks: 2,
-                bytes: 20,
-                blocks_per_iteration: 0.5,
-                bytes_per_iteration: 5.0,
-            })
-        );
-    }
-
-    #[test]
-    fn one_in_a_few_grows_when_seen_twice() {
-        let twice = verdict(0, &[0, 1, 0, 0, 1, 0, 0, 0], &[0, 1, 1, 1, 2, 2, 2, 2]);
-        assert_eq!(twice, Some(Verdict::Growth));
-        let once = verdict(0, &[0, 0, 0, 1, 0, 0, 0, 0], &[0, 0, 0, 1, 1, 1, 1, 1]);
-        assert_eq!(once, Some(Verdict::OneTime));
-    }
-
-    #[test]
-    fn a_vector_that_doubles_grows_in_bytes_alone() {
-        let history = History {
-            warm: Total::default(),
-            ages: totals(&[(0, 0), (0, 0), (0, 0), (0, 0), (1, 256), (0, 0), (0, 0), (0, 0)]),
-            marks: totals(&[
-                (1, 64),
-                (1, 64),
-                (1, 128),
-                (1, 128),
-                (1, 256),
-                (1, 256),
-                (1, 256),
-                (1, 256),
-            ]),
-        };
-        let judgement = history.judge().expect("something is live");
-        assert_eq!(
-            (judgement.verdict, judgement.blocks, judgement.bytes),
-            (Verdict::Growth, 0, 192)
-        );
-        assert_eq!(judgement.blocks_per_iteration, 0.0);
-        assert_eq!(judgement.bytes_per_iteration, 192.0 / 7.0);
-    }
-
-    #[test]
-    fn a_ring_grows_until_it_is_full() {
-        let filling = verdict(2, &[1, 1, 0, 0, 0], &[3, 4, 4, 4, 4]);
-        assert_eq!(filling, Some(Verdict::OneTime), "one step after the first mark");
-        let longer = verdict(0, &[0, 1, 1, 1, 1], &[1, 2, 3, 4, 4]);
-        assert_eq!(longer, Some(Verdict::Growth), "a longer warm-up settles it");
-        let full = verdict(0, &[0, 0, 1, 1, 1], &[3, 3, 3, 3, 3]);
-        assert_eq!(full, Some(Verdict::OneTime));
-    }
-
-    #[test]
-    fn a_lazily_freed_batch_is_none() {
-        assert_eq!(verdict(0, &[0, 0, 0, 0, 1, 1], &[1, 2, 3, 0, 1, 2]), Some(Verdict::OneTime));
-        assert_eq!(verdict(0, &[0, 0, 0, 0, 0, 1], &[1, 2, 0, 1, 0, 1]), Some(Verdict::Replaced));
-        assert_eq!(verdict(0, &[0, 0, 0, 0], &[1, 2, 3, 0]), None);
-    }
-
-    #[test]
-    fn a_cache_with_eviction_is_one_time() {
-        let evicts = verdict(0, &[0, 1, 0, 1, 1, 1], &[4, 6, 3, 5, 6, 4]);
-        assert_eq!(evicts, Some(Verdict::OneTime));
-    }
-
-    #[test]
-    fn a_leak_that_starts_late_grows() {
-        let late = verdict(0, &[0, 0, 0, 0, 0, 1, 1, 1], &[0, 0, 0, 0, 0, 1, 2, 3]);
-        assert_eq!(late, Some(Verdict::Growth));
-    }
-
-    #[test]
-    fn a_context_made_anew_is_replaced() {
-        assert_eq!(
-            history(0, &[0, 0, 0, 2], &[2, 2, 2, 2]).judge(),
-            Some(Judgement {
-                verdict: Verdict::Replaced,
-                blocks: 2,
-                bytes: 20,
-                blocks_per_iteration: 0.0,
-                bytes_per_iteration: 0.0,
-            })
-        );
-    }
-
-    #[test]
-    fn a_context_made_anew_may_vary_in_size() {
-        let history = History {
-            warm: Total::default(),
-            ages: totals(&[(0, 0), (0, 0), (0, 0), (1, 130)]),
-            marks: totals(&[(1, 100), (1, 120), (1, 90), (1, 130)]),
-        };
-        let judgement = history.judge().expect("something is live");
-        assert_eq!((judgement.verdict, judgement.bytes), (Verdict::Replaced, 130));
-    }
-
-    #[test]
-    fn a_cache_filled_once_is_one_time() {
-        let later = history(0, &[0, 3, 0, 0], &[0, 3, 3, 3]).judge().expect("it is live");
-        assert_eq!((later.verdict, later.blocks, later.bytes), (Verdict::OneTime, 3, 30));
-        assert_eq!((later.blocks_per_iteration, later.bytes_per_iteration), (0.0, 0.0));
-        assert_eq!(verdict(3, &[0, 0, 0, 0], &[3, 3, 3, 3]), Some(Verdict::OneTime));
-    }
-
-    #[test]
-    fn one_iteration_leaks_whatever_it_left() {
-        let judgement = history(5, &[2], &[7]).judge().expect("it is live");
-        assert_eq!((judgement.verdict, judgement.blocks), (Verdict::Leak, 2));
-        assert_eq!(judgement.blocks_per_iteration, 2.0);
-        assert_eq!(verdict(5, &[0], &[5]), Some(Verdict::OneTime));
-    }
-
-    #[test]
-    fn nothing_live_is_no_judgement() {
-        assert_eq!(History::empty(3).judge(), None);
-        assert_eq!(History::empty(0).judge(), None);
-    }
-
-    #[test]
-    fn ages_count_from_the_end_of_the_warm_up() {
-        let mut history = History::empty(2);
-        for epoch in [1, 2, 3, 4, 4] {
-            history.add(2, epoch, Total { blocks: 1, bytes: 10 });
-        }
-        assert_eq!(history, self::history(2, &[1, 2], &[0, 0]));
-    }
-}
+mod tests;

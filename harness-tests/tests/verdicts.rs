@@ -70,14 +70,63 @@ fn two_steps_of_one_command_are_one_traceback() {
 fn a_vector_that_doubles_is_a_growth() {
     let (status, report) = check("grows_per_call", "steps = [\"grow\"]\n");
     assert_eq!(status, Some(1));
-    // From the third call to the tenth: from 4 elements of 8 bytes to 16, over 7 steps.
+    // From the second call to the tenth: from 2 elements of 8 bytes to 16.
     let growth = json!({
-        "verdict": "growth", "reachability": "reachable", "blocks": 0, "bytes": 96,
-        "blocks_per_iteration": 0.0, "bytes_per_iteration": 96.0 / 7.0,
+        "verdict": "growth", "reachability": "reachable", "blocks": 0, "bytes": 112,
+        "blocks_per_iteration": 0.0, "bytes_per_iteration": 14.0,
         "functions": ["append", "grow"],
     });
     assert_eq!(group(&report, "append"), growth);
     assert_eq!(failing(&report), 1);
+}
+
+#[test]
+fn a_list_that_still_grows_when_all_was_tried_is_a_leak_of_the_window() {
+    let (status, report) = check("fills_a_ring", "steps = [\"append to list\"]\n");
+    assert_eq!(status, Some(1));
+    let leak = json!({
+        "verdict": "leak", "reachability": "reachable", "blocks": 8, "bytes": 320,
+        "blocks_per_iteration": 1.0, "bytes_per_iteration": 40.0,
+        "functions": ["make_node", "append_to_list"],
+    });
+    assert_eq!(group(&report, "make_node"), leak);
+    assert_eq!(report["iterations"], 8, "more were run");
+    assert!(report["tracing"]["allocations"].as_u64() >= Some(66), "{}", report["tracing"]);
+}
+
+#[test]
+fn a_ring_is_no_leak_once_it_is_full() {
+    for (command, more) in [("fill ring of 4", false), ("fill ring of 24", true)] {
+        let (status, report) = check("fills_a_ring", &format!("steps = [\"{command}\"]\n"));
+        assert_eq!((status, failing(&report)), (Some(0), 0), "{command}: {report:#}");
+        let ring = group(&report, "make_node");
+        assert_eq!(ring["verdict"], "one-time", "{command}");
+        // Each call makes one, the host a few dozen; one that is full soon needs no further call.
+        let calls = report["tracing"]["allocations"].as_u64().unwrap_or_default();
+        assert_eq!(calls >= 66, more, "{command}: {}", report["tracing"]);
+    }
+}
+
+#[test]
+fn what_another_thread_frees_a_moment_later_is_waited_for() {
+    for command in ["retire at once", "retire late"] {
+        let (status, report) = check("retires_in_a_thread", &format!("steps = [\"{command}\"]\n"));
+        assert_eq!((status, failing(&report)), (Some(0), 0), "{command}: {report:#}");
+    }
+}
+
+#[test]
+fn an_added_iteration_that_fails_takes_nothing_from_the_window_s_verdict() {
+    let scenario = "steps = [\"append twelve at most\"]\n";
+    let (status, report) = check("fills_a_ring", scenario);
+    assert_eq!((status, failing(&report)), (Some(1), 1), "{report:#}");
+    let leak = group(&report, "make_node");
+    assert_eq!((&leak["verdict"], &leak["blocks"]), (&json!("leak"), &json!(8)));
+    // What was asked for has to run.
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    work.add_plugin("fills_a_ring");
+    work.write("it.toml", &format!("plugins = [\"fills_a_ring.so\"]\n{scenario}repeat = 11\n"));
+    assert_eq!(work.run(["run", "it.toml"]).status, Some(4));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Checking a scenario of steps: the host runs them, and its ledger is read after each iteration.
 
+mod window;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -9,22 +11,20 @@ use std::time::{Duration, Instant};
 
 use super::capture::Capture;
 use super::plugin_path;
-use super::tally::{Marks, Tally};
 use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::Process;
-use crate::child::view;
 use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
 use crate::report::table::Memory;
-use crate::report::{Exit, Report};
+use crate::report::{Exit, Group, Report};
 use crate::scenario::{Located, MAX_ITERATIONS, Scenario, Work};
-use crate::symbols::DebugFiles;
+use crate::verdict::Window;
 
 /// How long a host may take to end once it was asked to.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A scenario for the host.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     /// What to run: steps or a closure.
     pub(crate) scenario: &'a Scenario,
@@ -34,6 +34,14 @@ pub(crate) struct Job<'a> {
     pub(crate) name: &'a str,
     /// The memory table is wanted.
     pub(crate) memory: bool,
+    /// Whether all of these groups that fail were accepted: then nothing more is done about them.
+    pub(crate) accepts: &'a dyn Fn(&[Group]) -> bool,
+}
+
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("scenario", &self.scenario).finish_non_exhaustive()
+    }
 }
 
 /// A host at work.
@@ -98,7 +106,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let full = completeness(run.child.ledger().header(), scenario.heap);
     let ended = run.end();
     outcome.report.tracing = tracing(run.child.ledger());
-    outcome.report.notes = notes(run.child.ledger().header());
+    outcome.report.notes.extend(notes(run.child.ledger().header()));
     outcome.output = capture.text();
     let (exit, by_itself) = ended.map_err(not_started)?;
     outcome.report.exit = exit;
@@ -140,37 +148,38 @@ impl Run<'_> {
         for plugin in plugins {
             self.ask(plugin)?;
         }
-        let (warmup, repeat, iteration) = self.iteration()?;
-        report.iterations = repeat;
-        let mut marks = Marks::new(self.child.ledger());
-        for epoch in 1..=warmup + repeat {
-            self.child.ledger().set_epoch(epoch);
-            for asked in &iteration {
-                self.ask(asked.clone())?;
-            }
-            if epoch == warmup + repeat {
-                marks.read_last(self.child.ledger()).map_err(damaged)?;
-            } else if epoch > warmup {
-                marks.read(self.child.ledger()).map_err(damaged)?;
-            }
+        let (window, iteration) = self.iteration()?;
+        report.iterations = window.repeat;
+        let observed = self.observe(window, &iteration)?;
+        report.groups = observed.judged.groups;
+        *table = observed.memory;
+        if observed.added > 0 {
+            report.notes.push(format!(
+                "{} more iterations were run to decide; the numbers are those of the first {}",
+                observed.added, window.repeat
+            ));
         }
-        self.judge(&marks, warmup, report, table)?;
+        if let Some(problem) = observed.stopped_by {
+            report.notes.push(format!("an iteration after the window failed: {problem}"));
+            return Ok(());
+        }
         if let Work::Closure(_) = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }
         Ok(())
     }
 
-    /// The warm-up, the measured iterations, and what each of them asks for.
-    fn iteration(&mut self) -> Result<(u32, u32, Vec<Asked>), Problem> {
+    /// The window, and what each iteration asks for.
+    fn iteration(&mut self) -> Result<(Window, Vec<Asked>), Problem> {
         let Scenario { warmup, repeat, .. } = *self.job.scenario;
+        let window = Window { warmup, repeat };
         let name = match &self.job.scenario.work {
             Work::Closure(name) => name.clone(),
             Work::Host { steps, .. } => {
                 let asked = |step: &Located<String>| (Request::Step(step.value.clone()), step.line);
-                return Ok((warmup, repeat, steps.iter().map(asked).collect()));
+                return Ok((window, steps.iter().map(asked).collect()));
             }
-            Work::Program(_) => return Ok((warmup, repeat, Vec::new())),
+            Work::Program(_) => return Ok((window, Vec::new())),
         };
         let asked = (Request::Closure(name.clone()), 0);
         match self.hear(&asked.0, &name)? {
@@ -181,39 +190,11 @@ impl Run<'_> {
                     format!("{name}: more than {MAX_ITERATIONS} iterations, warm-up included");
                 Err(Problem::Wrong(text))
             }
-            Reply::Repeat { warmup, repeat } => Ok((warmup, repeat, vec![(Request::Iterate, 0)])),
+            Reply::Repeat { warmup, repeat } => {
+                Ok((Window { warmup, repeat }, vec![(Request::Iterate, 0)]))
+            }
             other => Err(self.refused(&asked, other)),
         }
-    }
-
-    fn judge(
-        &mut self,
-        marks: &Marks,
-        warmup: u32,
-        report: &mut Report,
-        table: &mut Memory,
-    ) -> Result<(), Problem> {
-        let memory = self.job.memory;
-        // A closure's own code is in the executable that hosts it.
-        let is_closure = matches!(self.job.scenario.work, Work::Closure(_));
-        let host = std::env::current_exe().unwrap_or_default();
-        let host = host.file_name().map(|name| name.to_string_lossy().into_owned());
-        let host = host.filter(|_| !is_closure);
-        let ledger = self.child.ledger();
-        let mut tally =
-            Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
-        report.groups = tally.by_age(marks, warmup, None).map_err(damaged)?;
-        if report.groups.iter().any(|group| group.verdict.fails()) {
-            // It explains, it does not decide: what can't be read stays unknown.
-            if let Ok(reached) = view::reachability(&self.child, marks.last()) {
-                let groups = tally.by_age(marks, warmup, Some(&reached));
-                report.groups = groups.map_err(damaged)?;
-            }
-        }
-        if memory {
-            *table = tally.memory(marks.last(), warmup + 1).map_err(damaged)?;
-        }
-        Ok(())
     }
 
     /// Proves that this host's heap is traced: one known allocation counts as one, and is gone

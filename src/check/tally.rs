@@ -19,9 +19,20 @@ use self::sites::{Buckets, Number, Places};
 use self::tracebacks::{Traceback, Tracebacks};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::report::table::{Memory, TableRow};
-use crate::report::{Group, Reachability, Verdict};
+use crate::report::{Group, Reachability, Rises, Verdict};
 use crate::symbols::{DebugFiles, Symbolizer};
-use crate::verdict::{History, Total};
+use crate::verdict::{History, Total, Window};
+
+/// The groups of an iterated scenario.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    /// The groups, those that fail first.
+    pub(crate) groups: Vec<Group>,
+    /// Some fail whose blocks are still held: more iterations, or waiting, may acquit them.
+    pub(crate) held: bool,
+    /// Some pass that rose once: more iterations may convict them.
+    pub(crate) rising: bool,
+}
 
 /// The sites of one ledger, with names.
 #[derive(Debug)]
@@ -45,18 +56,17 @@ impl<'a> Tally<'a> {
         Ok(Self { ledger, tracebacks: Tracebacks::new(ledger, host, symbolizer) })
     }
 
-    /// The groups of an iterated scenario. `marks` are the readings at the end of each measured
-    /// iteration; epochs up to `warmup` are the warm-up's. `reached` says what each block of the
-    /// last reading is.
+    /// The groups of an iterated scenario. `marks` are the readings at the window's start and at
+    /// the end of each iteration since. `reached` says what each block of the last one is.
     ///
     /// # Errors
     /// Where the ledger can't be read.
     pub(crate) fn by_age(
         &mut self,
         marks: &Marks,
-        warmup: u32,
+        window: Window,
         reached: Option<&[Reachability]>,
-    ) -> Result<Vec<Group>, LedgerError> {
+    ) -> Result<Judged, LedgerError> {
         let (sites, places): (Vec<u32>, Vec<usize>) = marks.places().sorted().into_iter().unzip();
         let tracebacks = self.tracebacks.of(&sites)?;
         let mut keys = vec![None; places.len()];
@@ -71,19 +81,25 @@ impl<'a> Tally<'a> {
         let places = Buckets::new(first.len(), &keys);
         let series = marks.series();
         let mut groups = Vec::new();
+        let mut judged = Judged::default();
         for (key, traceback) in first.into_iter().enumerate() {
             let Some(traceback) = traceback else { continue };
-            let mut history = History::empty(marks.count());
+            let mut history = History::empty(marks.count().saturating_sub(1));
             places.of(key).for_each(|place| series.add(place, &mut history.marks));
-            let mut worst = Reachability::Unknown;
+            let (mut worst, mut best) = (Reachability::Unknown, None);
             for at in blocks.of(key) {
                 let block = &marks.last()[at];
-                history.add(warmup, block.entry.epoch, one(block));
-                if block.entry.epoch > warmup {
+                history.add(window, block.entry.epoch, one(block));
+                if block.entry.epoch > window.warmup {
                     worst = worst.min(state(reached, at));
+                    best = best.max(Some(state(reached, at)));
                 }
             }
-            let Some(judgement) = history.judge() else { continue };
+            let lost = |best| matches!(best, Reachability::Lost | Reachability::Indirect);
+            let held = !best.is_some_and(lost);
+            let Some(judgement) = history.judge(window, held) else { continue };
+            judged.held |= judgement.undecided && judgement.verdict.fails();
+            judged.rising |= judgement.undecided && !judgement.verdict.fails();
             groups.push((
                 key,
                 Group {
@@ -93,11 +109,13 @@ impl<'a> Tally<'a> {
                     bytes: judgement.bytes,
                     blocks_per_iteration: judgement.blocks_per_iteration,
                     bytes_per_iteration: judgement.bytes_per_iteration,
+                    rises: judgement.rises,
                     frames: self.tracebacks.frames(traceback),
                 },
             ));
         }
-        Ok(self.sorted(groups))
+        judged.groups = self.sorted(groups);
+        Ok(judged)
     }
 
     /// The groups of a whole program: what is lost or indirect leaked, what is reachable did not;
@@ -150,6 +168,7 @@ impl<'a> Tally<'a> {
                         bytes: total.bytes,
                         blocks_per_iteration: each(total.blocks),
                         bytes_per_iteration: each(total.bytes),
+                        rises: Rises::default(),
                         frames: self.tracebacks.frames(traceback),
                     },
                 ));

@@ -10,8 +10,8 @@ use super::reach::{Block, Blocks};
 use crate::ledger::header::mark;
 use crate::report::Reachability;
 
-/// The live blocks of a child that stands at its exit, and what each of them is. Other
-/// threads run until they are stopped: the ledger that counts is the one after that.
+/// The live blocks of a child that stands at its exit or waits for a request, and what each of
+/// them is. Its threads run until they are stopped: the ledger that counts is the one after that.
 ///
 /// # Errors
 /// Where the ledger or the child's memory can't be read.
@@ -23,14 +23,6 @@ pub(crate) fn look(child: &Process) -> Result<(Vec<Live>, Vec<Reachability>), Le
     let live = child.ledger().live()?;
     let reached = reached(child, &stopped, &live).map_err(LedgerError::Memory)?;
     Ok((live, reached))
-}
-
-/// What each of `live` is; `child` waits for a request, and its threads with it.
-///
-/// # Errors
-/// Where the child's memory can't be read.
-pub(crate) fn reachability(child: &Process, live: &[Live]) -> io::Result<Vec<Reachability>> {
-    reached(child, &stop(child)?, live)
 }
 
 fn stop(child: &Process) -> io::Result<Stopped> {

@@ -7,6 +7,7 @@ use clap::Args;
 use super::output::{Options, Output, say, show};
 use super::{problem_text, worse};
 use crate::check::{self, Outcome};
+use crate::report::Group;
 use crate::report::table;
 use crate::scenario::{self, Scenario};
 
@@ -46,7 +47,8 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
         }
     };
     let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
-    let outcome = check::scenario(&scenario, file, &name, arguments.memory);
+    let nothing_fails = |groups: &[Group]| !groups.iter().any(|group| group.verdict.fails());
+    let outcome = check::scenario(&scenario, file, &name, arguments.memory, &nothing_fails);
     if arguments.show_output || outcome.problem.is_some() {
         show(&outcome.output);
     }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::golden::{Assert, Golden};
 use crate::check::{self, Outcome, Problem, STRICT_TEXT};
-use crate::report::text;
+use crate::report::{Group, text};
 use crate::scenario::Scenario;
-use crate::snapshot;
+use crate::snapshot::{self, SnapshotGroup};
 
 /// The variable that makes vanished tracebacks fail.
 const STRICT_VARIABLE: &str = "LEAKSNAP_STRICT";
@@ -47,11 +47,15 @@ impl Case {
                 Scenario::parse(shown, &text).map_err(|error| error.to_string())?
             }
         };
-        let outcome = check::scenario(&scenario, self.file(), &self.name, false);
+        let golden = Golden::new(&self.snapshots, &self.name, self.file());
+        let (accepted, body) = golden.accepted()?.unwrap_or_default();
+        let accepts =
+            |groups: &[Group]| !snapshot::compare(&accepted, &snapshot::found(groups)).fails();
+        let outcome = check::scenario(&scenario, self.file(), &self.name, false, &accepts);
         if let Some(problem) = &outcome.problem {
             return Err(failed(problem, &outcome));
         }
-        self.compare(&outcome)
+        self.compare(&outcome, &golden, &accepted, &body)
     }
 
     fn file(&self) -> &Path {
@@ -61,26 +65,31 @@ impl Case {
         }
     }
 
-    fn compare(&self, outcome: &Outcome) -> Result<(), String> {
-        let golden = Golden::new(&self.snapshots, &self.name, self.file());
+    /// Compares what was found with what was `accepted`, which is written as `accepted_body`.
+    fn compare(
+        &self,
+        outcome: &Outcome,
+        golden: &Golden,
+        accepted: &[SnapshotGroup],
+        accepted_body: &str,
+    ) -> Result<(), String> {
         let report = &outcome.report;
         if outcome.fails_strictly() {
             return Err(format!("{STRICT_TEXT}\n\n{}", text::write(report, true)));
         }
         let found = snapshot::found(&report.groups);
         let body = snapshot::body(&report.groups);
-        let (accepted, accepted_body) = golden.accepted()?.unwrap_or_default();
-        let difference = snapshot::compare(&accepted, &found);
+        let difference = snapshot::compare(accepted, &found);
         if !difference.fails() && !difference.is_outdated() {
             if !accepted.is_empty() {
                 // The same, if in other words: it stays as it is, and insta is told that it is
                 // needed.
-                golden.assert(self.assert, &accepted_body);
+                golden.assert(self.assert, accepted_body);
             }
             golden.forget_pending();
             return Ok(());
         }
-        let message = snapshot::failure_text(&self.name, &accepted, &found, &difference);
+        let message = snapshot::failure_text(&self.name, accepted, &found, &difference);
         let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
         if found.is_empty() {
             // Clean is no snapshot: there is nothing to review, only a file to remove.

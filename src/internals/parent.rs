@@ -9,6 +9,7 @@ use crate::check::tally::{Marks, Tally};
 use crate::child::reach::{Block, Blocks};
 use crate::report::{Group, Reachability};
 use crate::symbols::{DebugFiles, Module, Symbolizer};
+use crate::verdict::Window;
 
 impl Ledger {
     /// Reads every live allocation; how many there are.
@@ -20,16 +21,18 @@ impl Ledger {
         self.file.live().expect("it makes sense").len()
     }
 
-    /// Reads the ledger `repeat` times, as after each measured iteration, and judges by age.
+    /// Reads the ledger as at the window's start and at the end of each of `repeat` iterations, and
+    /// judges by age.
     ///
     /// # Panics
     /// Where the ledger makes no sense.
     #[must_use]
     pub fn judge_by_age(&self, warmup: u32, repeat: u32) -> Vec<Group> {
         let mut marks = Marks::new(&self.file);
-        (1..repeat).for_each(|_| marks.read(&self.file).expect("it makes sense"));
-        marks.read_last(&self.file).expect("it makes sense");
-        self.tally().by_age(&marks, warmup, None).expect("it makes sense")
+        (0..repeat).for_each(|_| marks.read(&self.file).expect("it makes sense"));
+        marks.read_whole(&self.file).expect("it makes sense");
+        let window = Window { warmup, repeat };
+        self.tally().by_age(&marks, window, None).expect("it makes sense").groups
     }
 
     /// Reads the ledger once and judges by reachability: every second block is lost.

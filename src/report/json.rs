@@ -127,7 +127,7 @@ struct Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Exit, Reachability, Tracing, Verdict};
+    use crate::report::{Exit, Reachability, Rises, Tracing, Verdict};
 
     fn report() -> Report {
         let known = Frame {
@@ -146,6 +146,7 @@ mod tests {
             bytes: 1536,
             blocks_per_iteration: 1.0,
             bytes_per_iteration: 192.0,
+            rises: Rises::default(),
             frames: vec![known],
         };
         let once = Group {
@@ -155,6 +156,7 @@ mod tests {
             bytes: 30,
             blocks_per_iteration: 0.0,
             bytes_per_iteration: 0.0,
+            rises: Rises::default(),
             frames: vec![unknown],
         };
         Report {

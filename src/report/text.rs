@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::amount::Amount;
-use super::{Frame, Group, Reachability, Report, Verdict};
+use super::{Frame, Group, Reachability, Report, Rises, Verdict};
 use crate::traceback;
 
 /// `report` as text; groups that pass are left out unless `all` are wanted.
@@ -73,10 +73,23 @@ fn group_text(group: &Group, iterations: u32) -> String {
         let _ = write!(text, " ({} per iteration)", Amount::per_iteration(group));
     }
     text += "\n";
+    if iterations > 1 && group.verdict.fails() {
+        text += &rises_text(&group.rises).map_or_else(String::new, |text| format!("  {text}\n"));
+    }
     for frame in &group.frames {
         let _ = writeln!(text, "    {}", frame_text(frame));
     }
     text
+}
+
+/// Since when, and how often.
+fn rises_text(rises: &Rises) -> Option<String> {
+    let Rises { steps, first, of } = *rises;
+    match first {
+        0 => None,
+        _ if steps == of => Some(format!("in each of {of} iterations")),
+        _ => Some(format!("in {steps} of {of} iterations, first in number {first}")),
+    }
 }
 
 /// As snapshots write it, and where to look: the file's path and the line.
@@ -115,6 +128,7 @@ mod tests {
             bytes: blocks * 80,
             blocks_per_iteration: each.0,
             bytes_per_iteration: each.1,
+            rises: Rises::default(),
             frames: vec![
                 frame("zalloc", None, None),
                 frame("digest", Some("/src/a.c"), Some(214)),
@@ -142,17 +156,22 @@ mod tests {
         unknown.frames =
             vec![Frame { function: None, offset: 499, ..frame("", Some("x.c"), Some(1)) }];
         let once = group(Verdict::OneTime, 3, (0.0, 0.0));
-        let mut report = report(vec![group(Verdict::Leak, 48, (6.0, 480.0)), unknown, once]);
+        let mut leak = group(Verdict::Leak, 48, (6.0, 480.0));
+        leak.rises = Rises { steps: 8, first: 1, of: 8 };
+        unknown.rises = Rises { steps: 3, first: 2, of: 8 };
+        let mut report = report(vec![leak, unknown, once]);
         report.notes = vec!["1 suppression was used".to_owned(), "another".to_owned()];
         let failing = "\
 2 leaks in crypto_selftest: 7 blocks, 560 bytes per iteration
 
 leak, lost: 48 blocks, 3840 bytes (6 blocks, 480 bytes per iteration)
+  in each of 8 iterations
     zalloc  plugin.so
     digest  plugin.so  /src/a.c:214
     run  plugin.so  /src/b.c
 
 leak: 8 blocks, 640 bytes (1 block, 80 bytes per iteration)
+  in 3 of 8 iterations, first in number 2
     plugin.so+0x1f3
 ";
         let passing = "

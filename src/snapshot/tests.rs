@@ -1,7 +1,7 @@
 //! Bodies, what reads back, what counts as a difference, and the whole text of failures.
 
 use super::*;
-use crate::report::{Frame, Reachability};
+use crate::report::{Frame, Reachability, Rises};
 
 fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group {
     let frame = |function: &&str| Frame {
@@ -19,6 +19,7 @@ fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group
         bytes: 768,
         blocks_per_iteration: blocks,
         bytes_per_iteration: bytes,
+        rises: Rises::default(),
         frames: functions.iter().map(frame).collect(),
     }
 }

@@ -1,5 +1,5 @@
 //! The readings of an iterated scenario, each reduced to what a verdict needs while it is read:
-//! only the last one is kept whole.
+//! only the newest that a verdict is asked of is kept whole.
 //!
 //! Invariant of [`Marks`]: of each site there is a change for every mark at which its total was
 //! another one than at the mark before; at first, each total is zero.
@@ -11,7 +11,7 @@ use super::sites::{Buckets, Number, Places};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::verdict::Total;
 
-/// What was live at the end of each measured iteration.
+/// What was live at the window's start and at the end of each iteration.
 #[derive(Debug)]
 pub(crate) struct Marks {
     places: Places,
@@ -20,6 +20,8 @@ pub(crate) struct Marks {
     now: Vec<Total>,
     before: Vec<Total>,
     changes: Vec<Change>,
+    /// By place: what was live before the mark that is kept whole.
+    earlier: Vec<Total>,
     last: Vec<Live>,
     /// The place of each block of `last`, but for those that no verdict counts.
     last_places: Vec<Option<Number>>,
@@ -43,12 +45,12 @@ impl Marks {
     /// No marks yet, of `ledger`.
     pub(crate) fn new(ledger: &LedgerFile) -> Self {
         let places = Places::new(ledger.nodes());
-        let (now, before, changes) = (Vec::new(), Vec::new(), Vec::new());
+        let (now, before, changes, earlier) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (last, last_places) = (Vec::new(), Vec::new());
-        Self { places, count: 0, now, before, changes, last, last_places }
+        Self { places, count: 0, now, before, changes, earlier, last, last_places }
     }
 
-    /// Reads a mark that is not the last: its totals are all that is kept.
+    /// Reads a mark of which totals are all that is kept.
     ///
     /// # Errors
     /// Where the ledger can't be read.
@@ -61,23 +63,46 @@ impl Marks {
         Ok(())
     }
 
-    /// Reads the last mark.
+    /// Reads a mark and keeps it whole.
     ///
     /// # Errors
     /// Where the ledger can't be read.
-    pub(crate) fn read_last(&mut self, ledger: &LedgerFile) -> Result<(), LedgerError> {
-        self.take_last(ledger.live()?);
+    pub(crate) fn read_whole(&mut self, ledger: &LedgerFile) -> Result<(), LedgerError> {
+        self.take(ledger.live()?);
         Ok(())
     }
 
-    /// The last mark, at which `live` was read.
-    pub(super) fn take_last(&mut self, live: Vec<Live>) {
+    /// Reads the newest mark, which was kept whole, again, and forgets what it was; whether it is
+    /// another one now.
+    ///
+    /// # Errors
+    /// Where the ledger can't be read.
+    pub(crate) fn read_again(&mut self, ledger: &LedgerFile) -> Result<bool, LedgerError> {
+        let live = ledger.live()?;
+        let changed = live != self.last;
+        if changed {
+            self.replace(live);
+        }
+        Ok(changed)
+    }
+
+    /// The newest mark, which was kept whole, is `live`.
+    pub(crate) fn replace(&mut self, live: Vec<Live>) {
+        self.count = self.count.saturating_sub(1);
+        while self.changes.pop_if(|change| change.mark == self.count).is_some() {}
+        self.before.clone_from(&self.earlier);
+        self.take(live);
+    }
+
+    /// A mark at which `live` was read.
+    pub(super) fn take(&mut self, live: Vec<Live>) {
+        self.earlier.clone_from(&self.before);
         self.last_places = live.iter().map(|block| self.add(block)).collect();
         self.last = live;
         self.close();
     }
 
-    /// The live allocations of the last mark.
+    /// The live allocations of the mark that was kept whole.
     pub(crate) fn last(&self) -> &[Live] {
         &self.last
     }
@@ -160,7 +185,7 @@ mod tests {
 
     fn marks(readings: &[&[Live]]) -> Marks {
         let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"));
-        readings.iter().for_each(|live| marks.take_last(live.to_vec()));
+        readings.iter().for_each(|live| marks.take(live.to_vec()));
         marks
     }
 
@@ -179,6 +204,19 @@ mod tests {
         assert_eq!(of(&marks, 5), [(0, 0), (1, 10), (2, 30), (2, 30), (0, 0), (1, 10)]);
         assert_eq!(of(&marks, 6), [(0, 0), (0, 0), (0, 0), (1, 1), (0, 0), (0, 0)]);
         assert_eq!(marks.changes.len(), 6, "what stays the same takes no room");
+    }
+
+    #[test]
+    fn a_mark_that_is_read_again_leaves_nothing_of_the_first_reading() {
+        let (one, two, three) = (block(5, 1, 10), block(5, 2, 20), block(6, 2, 1));
+        let mut marks = marks(&[&[one], &[one, two, three]]);
+        marks.replace(vec![one]);
+        assert_eq!((marks.count(), of(&marks, 5)), (2, vec![(1, 10), (1, 10)]));
+        assert_eq!(of(&marks, 6), [(0, 0), (0, 0)]);
+        marks.take(vec![three]);
+        assert_eq!(of(&marks, 5), [(1, 10), (1, 10), (0, 0)]);
+        assert_eq!(of(&marks, 6), [(0, 0), (0, 0), (1, 1)]);
+        assert_eq!(marks.last(), [three]);
     }
 
     #[test]

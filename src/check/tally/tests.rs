@@ -49,9 +49,11 @@ fn two_of_a_kind() -> LedgerFile {
 fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
     let ledger = two_of_a_kind();
     let mut marks = Marks::new(&ledger);
-    readings.iter().for_each(|live| marks.take_last(live.to_vec()));
+    marks.take(Vec::new());
+    readings.iter().for_each(|live| marks.take(live.to_vec()));
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
-    tally.by_age(&marks, 2, states).expect("it makes sense")
+    let window = Window { warmup: 2, repeat: u32::try_from(readings.len()).expect("few") };
+    tally.by_age(&marks, window, states).expect("it makes sense").groups
 }
 
 #[test]
@@ -68,9 +70,12 @@ fn the_histories_of_one_traceback_are_added_before_the_rule() {
 
 #[test]
 fn what_is_gone_at_the_end_counts_at_its_marks() {
-    // Without the first mark's block of site 2, site 6 would grow.
-    let readings: [&[Live]; 3] =
-        [&[block(2, 3, 100)], &[block(6, 1, 10)], &[block(6, 1, 10), block(6, 2, 10)]];
+    // Without the first mark's blocks of site 2, site 6 would grow.
+    let readings: [&[Live]; 3] = [
+        &[block(2, 3, 50), block(2, 3, 50)],
+        &[block(6, 1, 10)],
+        &[block(6, 1, 10), block(6, 2, 10)],
+    ];
     let groups = by_age(&readings, None);
     assert_eq!(groups.len(), 1, "{groups:?}");
     assert_eq!((groups[0].verdict, groups[0].blocks), (Verdict::OneTime, 2));

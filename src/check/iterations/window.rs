@@ -1,0 +1,183 @@
+//! How long a scenario is looked at: its window, and longer while something is undecided.
+//!
+//! ```text
+//!   warm-up | window: `repeat` iterations | as many again | twice as many | …
+//!           ^ mark  ^ mark ^ mark …       ^ verdict       ^ verdict
+//! ```
+//! At a verdict, blocks that would fail while something holds them may be about to be freed by
+//! another thread: the parent waits, in pauses that double, before it runs more iterations, and
+//! longer before its last word. What is lost is not waited for, nor is what was accepted.
+//!
+//! Invariant: what a verdict says was read at one mark; iterations that fail after the window add
+//! nothing to it.
+
+use std::time::{Duration, Instant};
+
+use super::{Asked, Run, damaged};
+use crate::check::Problem;
+use crate::check::tally::{Judged, Marks, Tally};
+use crate::child::ledger_file::LedgerError;
+use crate::child::view;
+use crate::report::table::Memory;
+use crate::scenario::{MAX_ITERATIONS, Work};
+use crate::symbols::DebugFiles;
+use crate::verdict::Window;
+
+/// The longest pause before more iterations are run, and before the last word; all that come
+/// before it take as long again.
+const PAUSE: Duration = Duration::from_millis(32);
+const LAST_PAUSE: Duration = Duration::from_millis(512);
+
+/// What came of a scenario's iterations.
+#[derive(Debug)]
+pub(super) struct Observed {
+    /// The groups.
+    pub(super) judged: Judged,
+    /// The table of what the window left, where it was wanted.
+    pub(super) memory: Memory,
+    /// Iterations that were run after the window.
+    pub(super) added: u32,
+    /// Why there were no more of them.
+    pub(super) stopped_by: Option<Problem>,
+}
+
+impl Run<'_> {
+    /// Runs `iteration` for the warm-up, for the window, and on while something is undecided.
+    pub(super) fn observe(
+        &mut self,
+        window: Window,
+        iteration: &[Asked],
+    ) -> Result<Observed, Problem> {
+        for epoch in 1..=window.warmup {
+            self.iterate(epoch, iteration)?;
+        }
+        let mut marks = Marks::new(self.child.ledger());
+        marks.read(self.child.ledger()).map_err(damaged)?;
+        self.measure(&mut marks, window, 1..=window.repeat, iteration, None)?;
+        // What decides must not cost the scenario its time.
+        let now = Instant::now();
+        let give_up = now + self.deadline.saturating_duration_since(now) / 2;
+        let mut judged = self.judge(&mut marks, window)?;
+        let mut measured = window.repeat;
+        let mut stopped_by = None;
+        while self.is_open(&judged) {
+            self.settle(&mut marks, window, &mut judged, PAUSE, give_up)?;
+            let Some(next) = window.next(measured, MAX_ITERATIONS) else { break };
+            if !self.is_open(&judged) || Instant::now() >= give_up {
+                break;
+            }
+            match self.measure(&mut marks, window, measured + 1..=next, iteration, Some(give_up)) {
+                Ok(last) => measured = last,
+                Err(problem @ Problem::Failed(_)) => {
+                    stopped_by = Some(problem);
+                    break;
+                }
+                Err(problem) => return Err(problem),
+            }
+            judged = self.judge(&mut marks, window)?;
+        }
+        if stopped_by.is_none() {
+            self.settle(&mut marks, window, &mut judged, LAST_PAUSE, give_up)?;
+        }
+        let memory = self.table(&marks, window)?;
+        Ok(Observed { judged, memory, added: measured - window.repeat, stopped_by })
+    }
+
+    fn iterate(&mut self, epoch: u32, iteration: &[Asked]) -> Result<(), Problem> {
+        self.child.ledger().set_epoch(epoch);
+        iteration.iter().try_for_each(|asked| self.ask(asked.clone()))
+    }
+
+    /// Runs the iterations `which` after the warm-up and reads a mark after each, the last of them
+    /// whole: the last of `which`, or the first that ends after `give_up`.
+    fn measure(
+        &mut self,
+        marks: &mut Marks,
+        window: Window,
+        which: std::ops::RangeInclusive<u32>,
+        iteration: &[Asked],
+        give_up: Option<Instant>,
+    ) -> Result<u32, Problem> {
+        let last = *which.end();
+        for number in which {
+            self.iterate(window.warmup + number, iteration)?;
+            let ledger = self.child.ledger();
+            if number == last || give_up.is_some_and(|give_up| Instant::now() >= give_up) {
+                marks.read_whole(ledger).map_err(damaged)?;
+                return Ok(number);
+            }
+            marks.read(ledger).map_err(damaged)?;
+        }
+        Ok(last)
+    }
+
+    /// Whether more iterations could change what is to be said.
+    fn is_open(&self, judged: &Judged) -> bool {
+        judged.rising || self.is_held(judged)
+    }
+
+    /// Whether something fails that nobody has accepted, and that may yet be freed.
+    fn is_held(&self, judged: &Judged) -> bool {
+        judged.held && !(self.job.accepts)(&judged.groups)
+    }
+
+    /// Waits for late frees, in pauses up to `longest`.
+    fn settle(
+        &mut self,
+        marks: &mut Marks,
+        window: Window,
+        judged: &mut Judged,
+        longest: Duration,
+        give_up: Instant,
+    ) -> Result<(), Problem> {
+        let mut pause = Duration::from_millis(1);
+        while pause <= longest && self.is_held(judged) && Instant::now() + pause < give_up {
+            std::thread::sleep(pause);
+            pause *= 2;
+            if marks.read_again(self.child.ledger()).map_err(damaged)? {
+                *judged = self.judge(marks, window)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The verdicts at the last mark. Where the child's memory can't be read, what holds the
+    /// blocks stays unknown.
+    fn judge(&mut self, marks: &mut Marks, window: Window) -> Result<Judged, Problem> {
+        let host = self.host();
+        let ledger = self.child.ledger();
+        let mut tally =
+            Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
+        let judged = tally.by_age(marks, window, None).map_err(damaged)?;
+        if !judged.groups.iter().any(|group| group.verdict.fails()) {
+            return Ok(judged);
+        }
+        // Threads go on until they are stopped: what was freed since the mark would look lost.
+        match view::look(&self.child) {
+            Ok((live, reached)) => {
+                marks.replace(live);
+                tally.by_age(marks, window, Some(&reached)).map_err(damaged)
+            }
+            Err(LedgerError::Memory(_)) => Ok(judged),
+            Err(error) => Err(damaged(error)),
+        }
+    }
+
+    fn table(&self, marks: &Marks, window: Window) -> Result<Memory, Problem> {
+        if !self.job.memory {
+            return Ok(Memory::default());
+        }
+        let host = self.host();
+        let ledger = self.child.ledger();
+        Tally::new(ledger, host.as_deref(), DebugFiles::Ignored)
+            .and_then(|mut tally| tally.memory(marks.last(), window.warmup + 1))
+            .map_err(damaged)
+    }
+
+    /// The executable whose frames end a traceback. A closure's own code is in it.
+    fn host(&self) -> Option<String> {
+        let is_closure = matches!(self.job.scenario.work, Work::Closure(_));
+        let host = std::env::current_exe().ok().filter(|_| !is_closure)?;
+        host.file_name().map(|name| name.to_string_lossy().into_owned())
+    }
+}
