@@ -27,14 +27,15 @@
 //!
 //! ```text
 //!   it has stopped    its blocks (for growth: what climbs, blocks or bytes) were at no new high in
-//!                     the second half of all iterations, warm-up included: it passes
+//!                     the second half of all iterations, warm-up included; or in the last `n` of
+//!                     them, while each of these left a block: as many went. It passes
 //!   it goes on        undecided while it fails and is held, or has risen once; at the bound the
 //!                     rule's word stands
 //! ```
 //! The second half, since a vector that doubles grows once in each doubling of the iterations: it
-//! is never quiet for as long as it took to get there. So a ring or a cache is told from a leak if
-//! it is full before half of the iterations that the bound allows are over, and a lost block is
-//! found if it comes once in half of them.
+//! is never quiet for as long as it took to get there. So a ring is told from a leak if it is full
+//! `n` iterations before the bound, any other cache if it is full in half of what the bound allows,
+//! and a lost block is found if it comes once in that half.
 //!
 //! More iterations never make something fail that neither failed nor rose in the window, and the
 //! numbers are those of the window: what one traceback needs to be decided does not change what
@@ -84,7 +85,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// The most iterations that are measured, as a multiple of the window's.
-    const MOST: u32 = 8;
+    const MOST: u32 = 16;
 
     /// How many iterations are to be measured in all where `measured` leave something undecided;
     /// `None` where those were the most. `limit` is the most that a ledger tells apart.
@@ -217,17 +218,20 @@ impl Part<'_> {
         Rises { steps: number(rose), first, of: number(self.ages.len()) }
     }
 
-    /// Whether the last new high lies in the first half of all iterations.
+    /// Whether the last new high is too long ago.
     fn has_stopped(&self, measure: Measure, window: Window) -> bool {
-        let warmup = window.warmup as usize;
         let (mut high, mut last) = (u64::MAX, 0);
         for (at, value) in self.marks.iter().map(measure).enumerate() {
             if at > 0 && value > high {
-                last = warmup + at;
+                last = at;
             }
             high = if at == 0 { value } else { high.max(value) };
         }
-        2 * last < warmup + self.ages.len()
+        let (warmup, all) = (window.warmup as usize, self.ages.len());
+        let turns_over = all.checked_sub(window.repeat as usize).is_some_and(|since| {
+            last <= since && self.ages[since..].iter().all(|age| age.blocks > 0)
+        });
+        turns_over || last == 0 || 2 * (warmup + last) < warmup + all
     }
 
     /// What is live at its end and was not at its start; a child's ledger can't make it wrap.

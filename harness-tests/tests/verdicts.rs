@@ -91,7 +91,7 @@ fn a_list_that_still_grows_when_all_was_tried_is_a_leak_of_the_window() {
     });
     assert_eq!(group(&report, "make_node"), leak);
     assert_eq!(report["iterations"], 8, "more were run");
-    assert!(report["tracing"]["allocations"].as_u64() >= Some(66), "{}", report["tracing"]);
+    assert!(report["tracing"]["allocations"].as_u64() >= Some(130), "{}", report["tracing"]);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_ring_is_no_leak_once_it_is_full() {
         assert_eq!(ring["verdict"], "one-time", "{command}");
         // Each call makes one, the host a few dozen; one that is full soon needs no further call.
         let calls = report["tracing"]["allocations"].as_u64().unwrap_or_default();
-        assert_eq!(calls >= 66, more, "{command}: {}", report["tracing"]);
+        assert_eq!(calls >= 58, more, "{command}: {}", report["tracing"]);
     }
 }
 
