@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The plugins that scenarios of `tests/leaks/` call by name.
-const BY_NAME: [&str; 6] = [
+/// The plugins that scenarios call by name.
+const BY_NAME: [&str; 7] = [
     "caches_on_first_use",
+    "fills_a_ring",
     "frees_all",
     "grows_per_call",
     "leaks_per_call",

@@ -241,3 +241,16 @@ fn a_damaged_snapshot_is_an_error_with_its_place_and_stays() {
     assert_eq!(read(&trials.accepted(NAME)), "no header\n");
     assert_eq!(trials.snapshots(), ["forgets.snap"]);
 }
+
+#[test]
+fn what_was_accepted_is_not_looked_at_again() {
+    // More iterations than the window's are the end of this one.
+    let trials = || trials(r#""fills_a_ring""#, r#""append or end""#);
+    let killed = trials().run(&[], &[]);
+    let _ = killed.ends_with(101).says(&["was killed by signal 6 (SIGABRT)"]);
+    let frames = ["make_node", "append_to_list", "append_or_end"]
+        .map(|function| format!("    {function}  libfills_a_ring.so  fills_a_ring.c\n"));
+    let accepted = trials();
+    accepted.accept(NAME, &format!("leak: 1 block, 40 bytes per iteration\n{}", frames.concat()));
+    let _ = accepted.run(&[], &[]).ends_with(0);
+}
