@@ -246,14 +246,17 @@ fn registers(_: u32) -> io::Result<(u64, Vec<u64>)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A line of `maps` whose memory may hold pointers: writable, not a device, not a ledger.
+/// A line of `maps` whose memory may hold pointers: writable, not a device, not a ledger; or a
+/// program's own that it has made read-only since.
 fn mapping(line: &str) -> Option<Mapping> {
     let mut fields = line.split_ascii_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
     let permissions = fields.next()?;
     let path = fields.nth(3).unwrap_or_default();
     let device = path.starts_with("/dev/") && !path.starts_with("/dev/shm/") && path != "/dev/zero";
-    if !permissions.starts_with("rw") || device || path.starts_with("/memfd:leaksnap-ledger") {
+    let sealed = permissions.starts_with("r-") && (path.is_empty() || path.starts_with("[anon"));
+    let ledger = path.starts_with("/memfd:leaksnap-ledger");
+    if !(permissions.starts_with("rw") || sealed) || device || ledger {
         return None;
     }
     let address = |text| u64::from_str_radix(text, 16).ok();
@@ -279,6 +282,10 @@ mod tests {
         assert_eq!(mapping(rw), Some(Mapping { start: 0x7f00, end: 0x8000 }));
         assert_eq!(mapping("7f00-8000 r--p 00000000 00:00 0   /lib/x.so"), None);
         assert_eq!(mapping("7f00-8000 rw-s 00000000 00:06 9   /dev/dri/card0"), None);
+        let sealed = "7f00-8000 r--p 00000000 00:00 0 ";
+        assert_eq!(mapping(sealed), Some(Mapping { start: 0x7f00, end: 0x8000 }));
+        assert_eq!(mapping("7f00-8000 r-xp 00000000 00:00 0   [vdso]"), None);
+        assert_eq!(mapping("7f00-8000 ---p 00000000 00:00 0 "), None, "a guard");
         let ledger = "7f00-8000 rw-s 00000000 00:01 9   /memfd:leaksnap-ledger (deleted)";
         assert_eq!(mapping(ledger), None);
     }

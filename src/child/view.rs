@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
+use super::kernel;
 use super::ledger_file::{LedgerError, Live};
 use super::memory::Stopped;
 use super::process::Process;
@@ -44,7 +45,8 @@ fn reached(child: &Process, stopped: &Stopped, live: &[Live]) -> io::Result<Vec<
     let header = child.ledger().header();
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
-    let roots = stopped.roots((base, end))?;
+    let mut roots = stopped.roots((base, end))?;
+    roots.extend(kernel::words(child.pid()));
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let mut blocks = Blocks::new(live.iter().map(block).collect());
     blocks.mark(roots, |address, buffer| stopped.read(address, buffer));

@@ -48,6 +48,22 @@ fn a_pointer_into_the_middle_keeps_a_block() {
     exec.check().expect(0, Some(0)).expect_groups(&[]);
 }
 
+#[test]
+fn what_only_the_kernel_keeps_is_no_leak() {
+    let program = Program::compile("keeps_in_odd_places.c");
+    for (place, function, bytes) in [
+        ("epoll", "keep_in_epoll", 120),
+        ("timer", "keep_in_timer", 130),
+        ("sealed", "keep_in_a_sealed_page", 135),
+    ] {
+        let checked = Exec::of(program.with([place])).option(&["--all"]).check();
+        checked.expect(0, Some(0));
+        checked.expect_groups(&[("one-time/reachable", 1, bytes, function)]);
+    }
+    let checked = Exec::of(program.with(["nowhere"])).check();
+    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 140, "keep_nowhere")]);
+}
+
 /// The groups of `function`, where keeping it is up to a thread that still runs.
 fn kept_by_a_thread(how: &str, function: &str) -> Vec<(String, u64, u64)> {
     let program = Program::compile("keeps_everything.c");
