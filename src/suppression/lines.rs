@@ -103,7 +103,9 @@ fn read_bound(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    fn entries(text: &str) -> Result<Vec<(usize, &str, Option<u64>)>, (usize, String)> {
+    type Entry<'a> = (usize, &'a str, Option<u64>);
+
+    fn entries(text: &str) -> Result<Vec<Entry<'_>>, (usize, String)> {
         let mut lines = Lines::new(Path::new("x.supp"), text);
         let mut found = Vec::new();
         loop {
