@@ -23,9 +23,11 @@ use std::time::Duration;
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
 use crate::ledger::header::{Header, TRACE_VARIABLE, VERSION, state, trouble};
 use crate::report::table::Memory;
-use crate::report::{Group, Report, Tracing, Verdict};
-use crate::scenario::{Scenario, Work};
-use crate::suppression::suppress;
+use crate::report::{Exit, Group, Report, Tracing, Verdict};
+use crate::scenario::{Located, Scenario, Work};
+use crate::suppression::file::{SuppressionError, load};
+use crate::suppression::module::Modules;
+use crate::suppression::{Suppression, suppress};
 
 /// Runs `scenario`, which lies at `file`, by the name that its snapshot and report have.
 /// `memory`: the memory table is wanted. `accepts` says of groups whether all that fail were
@@ -37,8 +39,14 @@ pub(crate) fn scenario(
     memory: bool,
     accepts: &dyn Fn(&[Group]) -> bool,
 ) -> Outcome {
-    let accepts = &|groups: &[Group]| accepts(&suppress(&scenario.ignore, groups.to_vec()).kept);
-    let mut outcome = match &scenario.work {
+    let suppressions = match suppressions(scenario, file) {
+        Ok(suppressions) => suppressions,
+        Err(error) => return Outcome::refused(name, Problem::Wrong(error.to_string())),
+    };
+    let accepts = &|groups: &[Group], modules: &Modules| {
+        accepts(&suppress(&suppressions, modules, groups.to_vec()).kept)
+    };
+    let outcome = match &scenario.work {
         Work::Host { .. } | Work::Closure(_) => {
             iterations::check(&iterations::Job { scenario, file, name, memory, accepts })
         }
@@ -51,18 +59,22 @@ pub(crate) fn scenario(
             scenario: Some(name),
             strict: scenario.strict,
             memory,
-            // One of them may be what `ignore` names.
+            // One of them may be what a suppression is for.
             all: true,
         }),
     };
-    if outcome.problem.is_none() {
-        let groups = std::mem::take(&mut outcome.report.groups);
-        let suppressed = suppress(&scenario.ignore, groups);
-        let used = suppressed.check_used(&scenario.path, &scenario.ignore);
-        outcome.report.groups = suppressed.kept;
-        outcome.problem = used.err().map(|unused| Problem::Wrong(unused.to_string()));
+    outcome.suppressed(&suppressions)
+}
+
+/// What `scenario` has itself and in its files, which lie beside it.
+fn suppressions(scenario: &Scenario, file: &Path) -> Result<Vec<Suppression>, SuppressionError> {
+    let beside = |of: &Path, name: &str| of.parent().unwrap_or(Path::new("")).join(name);
+    let mut all = scenario.ignore.clone();
+    for Located { value: name, line } in &scenario.suppressions {
+        let place = format!("{}:{line}", scenario.path.display());
+        all.extend(load(&beside(file, name), &beside(&scenario.path, name), &place)?);
     }
-    outcome
+    Ok(all)
 }
 
 /// The variable that says how many distinct frames a ledger holds.
@@ -85,6 +97,8 @@ pub(crate) struct Outcome {
     pub(crate) strict: bool,
     /// The live allocations, for the memory table.
     pub(crate) memory: Memory,
+    /// The objects that the child loaded.
+    pub(crate) modules: Modules,
 }
 
 /// What keeps a check from being one.
@@ -119,6 +133,39 @@ impl Problem {
 }
 
 impl Outcome {
+    /// Of a scenario that was not started.
+    fn refused(name: &str, problem: Problem) -> Self {
+        Self {
+            report: Report {
+                scenario: Some(name.to_owned()),
+                program: Vec::new(),
+                exit: Exit::default(),
+                tracing: Tracing::default(),
+                iterations: 1,
+                groups: Vec::new(),
+                notes: Vec::new(),
+            },
+            problem: Some(problem),
+            output: String::new(),
+            strict: false,
+            memory: Memory::default(),
+            modules: Modules::default(),
+        }
+    }
+
+    /// The same without what `suppressions` hide. What was not checked may lack what one of them
+    /// is for.
+    pub(crate) fn suppressed(mut self, suppressions: &[Suppression]) -> Self {
+        let groups = std::mem::take(&mut self.report.groups);
+        let suppressed = suppress(suppressions, &self.modules, groups);
+        self.report.groups = suppressed.kept;
+        self.report.notes.extend(suppressed.notes);
+        if self.problem.is_none() {
+            self.problem = suppressed.unused.map(|unused| Problem::Wrong(unused.to_string()));
+        }
+        self
+    }
+
     /// The command's exit status: 0 only where everything was checked and nothing leaked.
     pub(crate) fn status(&self) -> u8 {
         match &self.problem {
@@ -204,6 +251,12 @@ fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
         return Ok(());
     };
     Err(Problem::NotChecked(reason))
+}
+
+/// The objects in `ledger`; none where it can't be read, which is told elsewhere.
+fn modules(ledger: &LedgerFile) -> Modules {
+    let modules = ledger.modules().unwrap_or_default();
+    Modules::new(modules.into_iter().flatten().map(|module| module.path))
 }
 
 /// The report's part on the tracing, from the ledger's counters.

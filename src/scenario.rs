@@ -4,8 +4,8 @@
 //! scenario runs, and [`Located`] keeps the lines, so that those errors name the place too.
 //!
 //! Invariants of a [`Scenario`]: `repeat` is at least 1, `warmup + repeat` at most
-//! [`MAX_ITERATIONS`]; a program runs once, without warm-up; no step, plugin, program or ignored
-//! name is empty, and none holds a NUL or a line break.
+//! [`MAX_ITERATIONS`]; a program runs once, without warm-up; no step, plugin, program, ignored
+//! name or file of suppressions is empty, and none holds a NUL or a line break.
 
 mod quantity;
 mod reader;
@@ -24,6 +24,8 @@ pub(crate) const DEFAULT_HEAP: u64 = 4 << 30;
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) use quantity::heap as heap_size;
+
+use crate::suppression::Suppression;
 
 /// A value and the line of the scenario file that it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +58,10 @@ pub(crate) struct Scenario {
     pub(crate) warmup: u32,
     /// Iterations in the window.
     pub(crate) repeat: u32,
-    /// Parts of function and module names whose groups are left out.
-    pub(crate) ignore: Vec<Located<String>>,
+    /// What is left out of the groups.
+    pub(crate) ignore: Vec<Suppression>,
+    /// Files of more of it; paths from the scenario's folder.
+    pub(crate) suppressions: Vec<Located<String>>,
     /// How long the child may take.
     pub(crate) timeout: Duration,
     /// Bytes of the traced heap.
@@ -80,6 +84,7 @@ impl Scenario {
             warmup: 0,
             repeat: 1,
             ignore: Vec::new(),
+            suppressions: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
             heap: DEFAULT_HEAP,
             strict: false,

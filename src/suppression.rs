@@ -1,142 +1,193 @@
-//! Suppressions: tracebacks that a scenario leaves out, by a part of a function's or a module's
-//! name.
+//! Suppressions: what of a run's groups is left out, because it is known and nobody can help it.
 //!
-//! Invariant: a suppression that suppresses nothing is an error, so that none outlives its leak.
+//! ```text
+//!   ignore in a scenario       part of a name | leak:PATTERN     reader of scenarios
+//!   suppressions, files        leak:PATTERN                      lsan
+//!                              { … Memcheck:Leak … }             valgrind
+//!   file      tells the formats apart     lines    comments and bounds, for both
+//!   pattern   two ways of matching names  module   loaded objects by all their names
+//! ```
+//! They see tracebacks as reports show them: what these leave out (the malloc family, start-up
+//! code) has no name that could match, but for valgrind's, whose stacks have it.
+//!
+//! Invariants: a suppression that matches nothing is an error, so that none outlives its leak. One
+//! that matches more blocks than its bound hides none of them.
 
+pub(crate) mod file;
+mod lines;
+mod lsan;
+pub(crate) mod module;
+mod pattern;
+mod valgrind;
+
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use self::module::Modules;
 use crate::report::Group;
-use crate::scenario::Located;
+use crate::report::amount::Amount;
+
+/// A suppression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Suppression {
+    place: Place,
+    /// What messages call it: as it was written, or the name of a block.
+    title: String,
+    origin: Origin,
+    rule: Rule,
+    /// The most live blocks that it may hide.
+    most: Option<u64>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    path: PathBuf,
+    line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// Where suppressions stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The key `ignore` of a scenario.
+    Ignore,
+    /// A file of their own.
+    File,
+}
+
+/// What is suppressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    /// Groups with a frame whose function's or module's name has this part.
+    Part(String),
+    /// What LeakSanitizer would leave out.
+    Leak(lsan::Template),
+    /// What valgrind would.
+    Block(valgrind::Block),
+}
+
+impl Suppression {
+    /// An entry of `ignore`, in line `line` of the scenario at `path`.
+    ///
+    /// # Errors
+    /// What is wrong with `text`, a fragment.
+    pub(crate) fn of_ignore(
+        path: &Path,
+        line: usize,
+        text: &str,
+        most: Option<u64>,
+    ) -> Result<Self, String> {
+        // `leak::` starts a name of C++ or Rust.
+        let template = Some(text).filter(|text| !text.starts_with("leak::"));
+        let rule = match template.and_then(lsan::Template::of) {
+            Some(template) => {
+                Rule::Leak(template.map_err(|problem| format!("`leak:` that {problem}"))?)
+            }
+            None => Rule::Part(text.to_owned()),
+        };
+        let place = Place { path: path.to_owned(), line };
+        Ok(Self { place, title: text.to_owned(), origin: Origin::Ignore, rule, most })
+    }
+
+    fn matches(&self, group: &Group, modules: &Modules) -> bool {
+        match &self.rule {
+            Rule::Part(part) => {
+                let names = group.frames.iter().flat_map(|frame| [&frame.function, &frame.module]);
+                names.flatten().any(|name| name.contains(part.as_str()))
+            }
+            Rule::Leak(template) => template.matches(group, modules),
+            Rule::Block(block) => block.matches(group, modules),
+        }
+    }
+}
 
 /// What suppressions did to the groups of one run.
 #[must_use]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Suppressed {
-    /// The groups that no entry matches.
+    /// The groups that are not hidden.
     pub(crate) kept: Vec<Group>,
-    /// How many groups each entry matches, in the entries' order; two can match the same group.
-    pub(crate) counts: Vec<usize>,
-}
-
-/// Leaves out every group with a frame that an entry of `ignore` matches.
-pub(crate) fn suppress(ignore: &[Located<String>], groups: Vec<Group>) -> Suppressed {
-    let mut counts = vec![0; ignore.len()];
-    let mut kept = Vec::with_capacity(groups.len());
-    for group in groups {
-        let mut suppressed = false;
-        for (entry, count) in ignore.iter().zip(&mut counts) {
-            if matches(&entry.value, &group) {
-                suppressed = true;
-                *count += 1;
-            }
-        }
-        if !suppressed {
-            kept.push(group);
-        }
-    }
-    Suppressed { kept, counts }
-}
-
-impl Suppressed {
-    /// That each of the entries of the scenario at `path` matched.
-    pub(crate) fn check_used(
-        &self,
-        path: &Path,
-        ignore: &[Located<String>],
-    ) -> Result<(), UnusedSuppression> {
-        let unused = ignore.iter().zip(&self.counts).find(|(_, count)| **count == 0);
-        unused.map_or(Ok(()), |(entry, _)| {
-            Err(UnusedSuppression {
-                path: path.to_owned(),
-                line: entry.line,
-                entry: entry.value.clone(),
-            })
-        })
-    }
+    /// What a reader should know: a sentence for each suppression that matches, in their order.
+    pub(crate) notes: Vec<String>,
+    /// The first suppression that matches nothing.
+    pub(crate) unused: Option<Unused>,
 }
 
 /// A suppression that matches nothing.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}:{line}: \"{entry}\" in `ignore` matches no traceback; remove it", path.display())]
-pub(crate) struct UnusedSuppression {
-    path: PathBuf,
-    line: usize,
-    entry: String,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: \"{title}\"{} matches no traceback; remove it", match .origin {
+    Origin::Ignore => " in `ignore`",
+    Origin::File => "",
+})]
+pub(crate) struct Unused {
+    place: Place,
+    title: String,
+    origin: Origin,
 }
 
-fn matches(entry: &str, group: &Group) -> bool {
-    let names = group.frames.iter().flat_map(|frame| [&frame.function, &frame.module]);
-    names.flatten().any(|name| name.contains(entry))
+/// What one suppression matches. Two can match the same group, which counts for both.
+#[derive(Debug, Clone, Copy, Default)]
+struct Matched {
+    groups: usize,
+    blocks: u64,
+    bytes: u64,
+}
+
+/// Leaves out of `groups` what `suppressions` hide; `modules` are the names of what was loaded.
+pub(crate) fn suppress(
+    suppressions: &[Suppression],
+    modules: &Modules,
+    groups: Vec<Group>,
+) -> Suppressed {
+    let mut matched = vec![Matched::default(); suppressions.len()];
+    let mut by_group = Vec::with_capacity(groups.len());
+    for group in &groups {
+        let matches = |index: &usize| suppressions[*index].matches(group, modules);
+        let matching: Vec<usize> = (0..suppressions.len()).filter(matches).collect();
+        for index in &matching {
+            let matched = &mut matched[*index];
+            matched.groups += 1;
+            matched.blocks = matched.blocks.saturating_add(group.blocks);
+            matched.bytes = matched.bytes.saturating_add(group.bytes);
+        }
+        by_group.push(matching);
+    }
+    let hides =
+        |index: &usize| suppressions[*index].most.is_none_or(|most| matched[*index].blocks <= most);
+    let hidden = by_group.iter().map(|matching| matching.iter().any(hides));
+    let kept = groups.into_iter().zip(hidden).filter(|(_, hidden)| !hidden);
+    let kept = kept.map(|(group, _)| group).collect();
+    let all = || suppressions.iter().zip(&matched);
+    let notes = all().filter(|(_, matched)| matched.groups > 0);
+    let notes = notes.map(|(suppression, matched)| note(suppression, *matched)).collect();
+    let unused = all().find(|(_, matched)| matched.groups == 0).map(|(suppression, _)| {
+        let Suppression { place, title, origin, .. } = suppression.clone();
+        Unused { place, title, origin }
+    });
+    Suppressed { kept, notes, unused }
+}
+
+fn note(suppression: &Suppression, matched: Matched) -> String {
+    let Suppression { place, title, most, .. } = suppression;
+    let Matched { groups, blocks, bytes } = matched;
+    match most {
+        Some(most) if blocks > *most => {
+            let plural = if *most == 1 { "" } else { "s" };
+            format!("{place}: \"{title}\" hides at most {most} block{plural}, and {blocks} match")
+        }
+        _ => {
+            let plural = if groups == 1 { "" } else { "s" };
+            let amount = Amount::whole(blocks, bytes);
+            format!("suppressed by {place} \"{title}\": {groups} traceback{plural}, {amount}")
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::{Frame, Reachability, Rises, Verdict};
-
-    fn group(functions: &[&str]) -> Group {
-        let frame = |function: &&str| Frame {
-            function: Some(*function).filter(|name| !name.is_empty()).map(Into::into),
-            module: Some("libcrypto.so.3".into()),
-            offset: 1,
-            file: Some("hmac.c".into()),
-            line: None,
-            inlined: false,
-        };
-        Group {
-            verdict: Verdict::Leak,
-            reachability: Reachability::Unknown,
-            blocks: 1,
-            bytes: 1,
-            blocks_per_iteration: 1.0,
-            bytes_per_iteration: 1.0,
-            rises: Rises::default(),
-            frames: functions.iter().map(frame).collect(),
-        }
-    }
-
-    fn entries(list: &[&str]) -> Vec<Located<String>> {
-        let located = |(index, entry): (usize, &&str)| Located {
-            value: (*entry).to_owned(),
-            line: index + 7,
-        };
-        list.iter().enumerate().map(located).collect()
-    }
-
-    #[test]
-    fn a_part_of_any_frame_s_name_matches() {
-        let groups = vec![group(&["CRYPTO_zalloc", "HMAC_CTX_new"]), group(&["", "grow"])];
-        let ignore = entries(&["HMAC_CTX", "zalloc"]);
-        let suppressed = suppress(&ignore, groups.clone());
-        assert_eq!(suppressed, Suppressed { kept: vec![groups[1].clone()], counts: vec![1, 1] });
-        assert_eq!(suppressed.check_used(Path::new("x.toml"), &ignore), Ok(()));
-    }
-
-    #[test]
-    fn a_module_s_name_matches_and_a_file_s_does_not() {
-        let groups = vec![group(&["a"]), group(&["b"])];
-        let suppressed = suppress(&entries(&["libcrypto", "hmac.c"]), groups);
-        assert_eq!(suppressed, Suppressed { kept: vec![], counts: vec![2, 0] });
-    }
-
-    #[test]
-    fn nothing_ignored_is_nothing_lost() {
-        let groups = vec![group(&["a"])];
-        let suppressed = suppress(&[], groups.clone());
-        assert_eq!(suppressed, Suppressed { kept: groups, counts: vec![] });
-        assert_eq!(suppressed.check_used(Path::new("x.toml"), &[]), Ok(()));
-    }
-
-    #[test]
-    fn an_entry_that_matches_nothing_is_an_error() {
-        let ignore = entries(&["a", "OPENSSL_init_crypto"]);
-        let suppressed = suppress(&ignore, vec![group(&["a"])]);
-        let error = suppressed.check_used(Path::new("tests/leaks/x.toml"), &ignore);
-        assert_eq!(
-            error.map_err(|error| error.to_string()),
-            Err("tests/leaks/x.toml:8: \"OPENSSL_init_crypto\" in `ignore` matches no traceback; \
-                 remove it"
-                .to_owned())
-        );
-    }
-}
+mod tests;

@@ -23,6 +23,8 @@ use blazesym::helper::read_elf_build_id;
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{self, CodeInfo, Input, Sym, Symbolized};
 
+pub(crate) use name::clean as function_name;
+
 use crate::report::Frame;
 
 /// Where distributions install debug files by build id.

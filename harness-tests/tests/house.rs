@@ -67,6 +67,26 @@ fn nobody_imports_the_preload_heap() {
 }
 
 #[test]
+fn suppressions_see_what_reports_show_and_nothing_of_the_child() {
+    let may = ["report", "suppression", "symbols", "traceback"];
+    let users = ["suppression", "scenario", "check", "command"];
+    let (mut own, mut importing) = (0, BTreeSet::new());
+    for source in sources("src") {
+        let imports = source.imports();
+        if is_in(&source, "suppression") {
+            own += 1;
+            let others: Vec<_> = imports.iter().filter(|import| !may.contains(import)).collect();
+            assert!(others.is_empty(), "{} imports {others:?}", source.path);
+        } else if imports.contains(&"suppression") {
+            let room = users.iter().find(|room| is_in(&source, room));
+            importing.insert(*room.unwrap_or_else(|| panic!("{} imports it", source.path)));
+        }
+    }
+    assert!(own > 5, "{own}");
+    assert_eq!(importing.into_iter().collect::<Vec<_>>(), ["check", "command", "scenario"]);
+}
+
+#[test]
 fn the_rooms_inside_are_open_with_a_feature_alone() {
     let root = read(&repository().join("src/lib.rs"));
     let declared = "#[cfg(feature = \"internals\")]\n#[doc(hidden)]\npub mod internals;";

@@ -18,7 +18,7 @@ leak: 1 block, 48 bytes per iteration
 const PENDING: &str = "---\nsource: tests/leaks.rs\n---\nnobody has reviewed this\n";
 
 /// Each scenario, and how its failure starts.
-const FAILING: [(&str, &str, &str); 14] = [
+const FAILING: [(&str, &str, &str); 16] = [
     (
         "crash",
         "plugins = ['crashes_in_step.so']\nsteps = ['crash']",
@@ -70,6 +70,16 @@ const FAILING: [(&str, &str, &str); 14] = [
         "static_program",
         "program = ['./is_static']",
         "not checked: the preload heap did not become active: it is statically linked",
+    ),
+    (
+        "suppressions",
+        "plugins = ['leaks_per_call.so']\nsteps = ['forget']\nsuppressions = ['suppressions.toml']",
+        "1: `plugins = [\"leaks_per_call.so\"]` is no suppression; write `leak:` and a pattern",
+    ),
+    (
+        "suppressions_gone",
+        "plugins = ['leaks_per_call.so']\nsteps = ['forget']\nsuppressions = ['gone.supp']",
+        "3: tests/leaks/gone.supp cannot be read: No such file or directory (os error 2)",
     ),
     ("unknown_key", "steps = ['a']\ncolour = 1", "2: unknown key `colour`"),
     (

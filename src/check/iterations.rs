@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use super::capture::Capture;
 use super::plugin_path;
-use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
+use super::{Outcome, Problem, activity, completeness, modules, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::Process;
 use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Group, Report};
 use crate::scenario::{Located, MAX_ITERATIONS, Scenario, Work};
+use crate::suppression::module::Modules;
 use crate::verdict::Window;
 
 /// How long a host may take to end once it was asked to.
@@ -35,7 +36,7 @@ pub(crate) struct Job<'a> {
     /// The memory table is wanted.
     pub(crate) memory: bool,
     /// Whether all of these groups that fail were accepted: then nothing more is done about them.
-    pub(crate) accepts: &'a dyn Fn(&[Group]) -> bool,
+    pub(crate) accepts: &'a dyn Fn(&[Group], &Modules) -> bool,
 }
 
 impl std::fmt::Debug for Job<'_> {
@@ -79,6 +80,7 @@ pub(crate) fn check(job: &Job<'_>) -> Outcome {
         output: String::new(),
         strict: job.scenario.strict,
         memory: Memory::default(),
+        modules: Modules::default(),
     };
     outcome.problem = start(job, &mut outcome).err();
     outcome
@@ -107,6 +109,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let ended = run.end();
     outcome.report.tracing = tracing(run.child.ledger());
     outcome.report.notes.extend(notes(run.child.ledger().header()));
+    outcome.modules = modules(run.child.ledger());
     outcome.output = capture.text();
     let (exit, by_itself) = ended.map_err(not_started)?;
     outcome.report.exit = exit;

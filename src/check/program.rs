@@ -14,12 +14,13 @@ use nix::sys::signal::Signal;
 
 use super::capture::Capture;
 use super::tally::Tally;
-use super::{Outcome, Problem, activity, completeness, new_ledger, notes, tracing};
+use super::{Outcome, Problem, activity, completeness, modules, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Process, StartError, why_silent};
 use crate::child::view;
 use crate::report::table::Memory;
 use crate::report::{Exit, Reachability, Report};
+use crate::suppression::module::Modules;
 use crate::symbols::DebugFiles;
 
 /// A program to check.
@@ -92,6 +93,7 @@ pub(crate) fn check(program: &Program<'_>) -> Outcome {
         output: String::new(),
         strict: program.strict,
         memory: Memory::default(),
+        modules: Modules::default(),
     };
     outcome.problem = run(program, &mut outcome).err();
     outcome
@@ -127,6 +129,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // Nobody knows what was live at an end that the heap did not see.
     outcome.report.tracing.complete &= seen.at_exit.is_some();
     outcome.report.notes = notes(child.ledger().header());
+    outcome.modules = modules(child.ledger());
     judge(program, &child, &seen, outcome)
 }
 

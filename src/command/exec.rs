@@ -1,6 +1,7 @@
 //! `leaksnap exec`: one whole program.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -8,6 +9,8 @@ use super::output::{Options, Output, say};
 use super::problem_text;
 use crate::check::program::{Program, check};
 use crate::scenario::{DEFAULT_HEAP, heap_size};
+use crate::suppression::Suppression;
+use crate::suppression::file::{SuppressionError, load};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -16,6 +19,9 @@ pub(super) struct Arguments {
     /// Bytes of the traced heap, with k, m or g
     #[arg(long, value_name = "SIZE", value_parser = heap)]
     heap: Option<u64>,
+    /// Leave out what FILE suppresses, in LeakSanitizer's or valgrind's format; repeatable
+    #[arg(long, value_name = "FILE")]
+    suppressions: Vec<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
@@ -25,10 +31,25 @@ fn heap(text: &str) -> Result<u64, String> {
     heap_size(text).map_err(|problem| format!("it {problem}"))
 }
 
+fn suppressions(files: &[PathBuf]) -> Result<Vec<Suppression>, SuppressionError> {
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(load(file, file, "--suppressions")?);
+    }
+    Ok(all)
+}
+
 /// Runs the program and reports; the exit status.
 pub(super) fn run(arguments: &Arguments) -> u8 {
     let mut output = match Output::open(&arguments.options) {
         Ok(output) => output,
+        Err(error) => {
+            say(&format!("leaksnap: {error}\n"));
+            return 2;
+        }
+    };
+    let suppressions = match suppressions(&arguments.suppressions) {
+        Ok(suppressions) => suppressions,
         Err(error) => {
             say(&format!("leaksnap: {error}\n"));
             return 2;
@@ -43,8 +64,10 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         scenario: None,
         strict: false,
         memory: false,
-        all: arguments.options.all,
-    });
+        // One of the reachable ones may be what a suppression is for.
+        all: arguments.options.all || !suppressions.is_empty(),
+    })
+    .suppressed(&suppressions);
     if let Err(error) = output.write(&outcome) {
         say(&format!("leaksnap: write the report: {error}\n"));
         return 2;

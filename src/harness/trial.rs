@@ -89,7 +89,9 @@ impl Case {
             golden.forget_pending();
             return Ok(());
         }
-        let message = snapshot::failure_text(&self.name, accepted, &found, &difference);
+        let mut message = snapshot::failure_text(&self.name, accepted, &found, &difference);
+        // A suppression that hides less than it was meant to says so there.
+        message += &text::notes(report);
         let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
         if found.is_empty() {
             // Clean is no snapshot: there is nothing to review, only a file to remove.

@@ -58,8 +58,13 @@ impl Amount {
 
     /// What of `group` is live.
     pub(crate) fn live(group: &Group) -> Self {
+        Self::whole(group.blocks, group.bytes)
+    }
+
+    /// `blocks` of together `bytes`.
+    pub(crate) fn whole(blocks: u64, bytes: u64) -> Self {
         let whole = |count: u64| Rate { hundredths: count.saturating_mul(100) };
-        Self { blocks: whole(group.blocks), bytes: whole(group.bytes) }
+        Self { blocks: whole(blocks), bytes: whole(bytes) }
     }
 
     /// The sum of what iterations add to `groups`.

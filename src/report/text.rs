@@ -16,13 +16,16 @@ pub(crate) fn write(report: &Report, all: bool) -> String {
         text += "\n";
         text += &group_text(group, report.iterations);
     }
+    text + &notes(report)
+}
+
+/// The notes of `report` behind an empty line; nothing where there are none.
+pub(crate) fn notes(report: &Report) -> String {
     let mut notes: Vec<&str> = report.notes.iter().map(String::as_str).collect();
     if report.tracing.active && !report.tracing.complete {
         notes.insert(0, "tracing was not complete; there may be more");
     }
-    if !notes.is_empty() {
-        text += "\n";
-    }
+    let mut text = if notes.is_empty() { String::new() } else { "\n".to_owned() };
     for note in notes {
         // Writing to a String can't fail.
         let _ = writeln!(text, "note: {note}");

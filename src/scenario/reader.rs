@@ -1,5 +1,7 @@
 //! Reads a scenario file. Every error names the line of the key or of the list's element.
 
+mod ignore;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,9 +13,19 @@ use super::{
 };
 
 /// The keys of a scenario, in the order of the documentation.
-const KEYS: [&str; 11] = [
-    "plugins", "steps", "program", "ready", "drive", "warmup", "repeat", "ignore", "timeout",
-    "heap", "strict",
+const KEYS: [&str; 12] = [
+    "plugins",
+    "steps",
+    "program",
+    "ready",
+    "drive",
+    "warmup",
+    "repeat",
+    "ignore",
+    "suppressions",
+    "timeout",
+    "heap",
+    "strict",
 ];
 
 /// The keys that say how often steps run; a program runs once.
@@ -99,7 +111,8 @@ impl Entries<'_> {
             work,
             warmup,
             repeat,
-            ignore: self.names("ignore")?.unwrap_or_default(),
+            ignore: self.ignore()?,
+            suppressions: self.names("suppressions")?.unwrap_or_default(),
             timeout: self.quantity("timeout", quantity::duration)?.unwrap_or(DEFAULT_TIMEOUT),
             heap: self.quantity("heap", quantity::heap)?.unwrap_or(DEFAULT_HEAP),
             strict: self.flag("strict")?.unwrap_or(false),
@@ -178,14 +191,9 @@ impl Entries<'_> {
     fn names(&self, key: &str) -> Result<Option<Vec<Located<String>>>, ScenarioError> {
         let Some(words) = self.words(key)? else { return Ok(None) };
         for word in &words {
-            let problem = if word.value.trim().is_empty() {
-                "has an empty element"
-            } else if word.value.contains(['\n', '\r']) {
-                "has an element of more than one line"
-            } else {
-                continue;
-            };
-            return Err(self.file.wrong(word.line, format!("`{key}` {problem}")));
+            if let Some(problem) = no_name(&word.value) {
+                return Err(self.file.wrong(word.line, format!("`{key}` {problem}")));
+            }
         }
         Ok(Some(words))
     }
@@ -251,6 +259,17 @@ impl Entries<'_> {
     fn wrong_type(&self, key: &str, expected: &str) -> ScenarioError {
         let found = self.map.get(key).map_or("nothing", |(_, value)| kind(value.get_ref()));
         self.wrong(key, &format!("has to be {expected}, not {found}"))
+    }
+}
+
+/// Why `text` can't be a name.
+fn no_name(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("has an empty element")
+    } else if text.contains(['\n', '\r']) {
+        Some("has an element of more than one line")
+    } else {
+        None
     }
 }
 

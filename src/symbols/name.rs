@@ -9,7 +9,7 @@ use std::borrow::Cow;
 const SUFFIXES: [&str; 6] = ["part", "cold", "isra", "constprop", "lto_priv", "llvm"];
 
 /// `name` demangled, without its symbol version, clone suffixes and Rust's hashes.
-pub(super) fn clean(name: &str) -> String {
+pub(crate) fn clean(name: &str) -> String {
     let name = demangled(without_version(name));
     let mut name = without_crate_hashes(&name);
     while let Some(shorter) = without_suffix(&name).or_else(|| without_hash(&name)) {

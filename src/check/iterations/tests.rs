@@ -18,7 +18,7 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     command.args(&program[1..]).stdin(OwnedFd::from(there));
     let child = Process::start(command, ledger, false).expect("the program starts");
     let deadline = Instant::now() + scenario.timeout;
-    let accepts = &|_: &[Group]| true;
+    let accepts = &|_: &[Group], _: &Modules| true;
     let file = Path::new("it.toml");
     let job = Job { scenario: &scenario, file, name: "it", memory: false, accepts };
     Run { job, child, channel: Channel::new(here), deadline }.control()

@@ -14,8 +14,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Asked, Run, damaged};
-use crate::check::Problem;
 use crate::check::tally::{Judged, Marks, Tally};
+use crate::check::{Problem, modules};
 use crate::child::ledger_file::LedgerError;
 use crate::child::view;
 use crate::report::table::Memory;
@@ -118,7 +118,7 @@ impl Run<'_> {
 
     /// Whether something fails that nobody has accepted, and that may yet be freed.
     fn is_held(&self, judged: &Judged) -> bool {
-        judged.held && !(self.job.accepts)(&judged.groups)
+        judged.held && !(self.job.accepts)(&judged.groups, &modules(self.child.ledger()))
     }
 
     /// Waits for late frees, in pauses up to `longest`.

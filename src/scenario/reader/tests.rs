@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::suppression::Suppression;
 
 fn parse(text: &str) -> Result<Scenario, String> {
     Scenario::parse(Path::new("tests/leaks/x.toml"), text).map_err(|error| error.to_string())
@@ -18,6 +19,11 @@ fn located(value: &str, line: usize) -> Located<String> {
     Located { value: value.to_owned(), line }
 }
 
+fn ignored(text: &str, line: usize, most: Option<u64>) -> Suppression {
+    let path = Path::new("tests/leaks/x.toml");
+    Suppression::of_ignore(path, line, text, most).expect("the text is right")
+}
+
 #[test]
 fn everything_given() {
     let text = r#"
@@ -28,7 +34,12 @@ steps   = [
 ]
 warmup  = 3
 repeat  = 0x10
-ignore  = ["OPENSSL_init_crypto"]
+ignore  = [
+    "OPENSSL_init_crypto",
+    "leak:^HMAC_*",
+    { most = 0x10, pattern = "zalloc" },
+]
+suppressions = ["../openssl.supp"]
 timeout = "500ms"
 heap    = "512m"
 strict  = true
@@ -41,7 +52,12 @@ strict  = true
         },
         warmup: 3,
         repeat: 16,
-        ignore: vec![located("OPENSSL_init_crypto", 9)],
+        ignore: vec![
+            ignored("OPENSSL_init_crypto", 10, None),
+            ignored("leak:^HMAC_*", 11, None),
+            ignored("zalloc", 12, Some(16)),
+        ],
+        suppressions: vec![located("../openssl.supp", 14)],
         timeout: Duration::from_millis(500),
         heap: 512 << 20,
         strict: true,
@@ -57,6 +73,7 @@ fn the_defaults() {
         warmup: 2,
         repeat: 8,
         ignore: Vec::new(),
+        suppressions: Vec::new(),
         timeout: Duration::from_secs(60),
         heap: 4 << 30,
         strict: false,
@@ -94,7 +111,7 @@ fn every_error_names_its_line() {
         (
             "zzz = 1\nyyyyyy = 1",
             "1: unknown key `zzz`; the keys are plugins, steps, program, ready, drive, warmup, \
-             repeat, ignore, timeout, heap, strict",
+             repeat, ignore, suppressions, timeout, heap, strict",
         ),
         ("steps = ['a']\n[step]\nx = 1", "2: unknown key `step`; did you mean `steps`?"),
         // Types.
@@ -111,7 +128,31 @@ fn every_error_names_its_line() {
         ("steps = ['a']\nwarmup = 2026-01-01", "2: `warmup` has to be a whole number, not a date"),
         ("steps = ['a']\nstrict = 1", "2: `strict` has to be true or false, not a whole number"),
         ("steps = ['a']\ntimeout = 60", "2: `timeout` has to be a string, not a whole number"),
-        ("steps = ['a']\nignore = 'x'", "2: `ignore` has to be a list of strings, not a string"),
+        (
+            "steps = ['a']\nignore = 'x'",
+            "2: `ignore` has to be a list of strings and tables, not a string",
+        ),
+        (
+            "steps = ['a']\nignore = [\n'x',\n1]",
+            "4: `ignore` is a list of strings and tables, and this is a whole number",
+        ),
+        (
+            "steps = ['a']\nignore = [{ pattern = 1 }]",
+            "2: `pattern` has to be a string, not a whole number",
+        ),
+        (
+            "steps = ['a']\nignore = [{ pattern = 'x', most = '3' }]",
+            "2: `most` has to be a whole number, not a string",
+        ),
+        (
+            "steps = ['a']\nignore = [{ pattern = 'x', least = 3 }]",
+            "2: unknown key `least` in `ignore`; the keys are pattern, most",
+        ),
+        ("steps = ['a']\nignore = [{ most = 3 }]", "2: `ignore` has a table without `pattern`"),
+        (
+            "steps = ['a']\nsuppressions = 'x'",
+            "2: `suppressions` has to be a list of strings, not a string",
+        ),
         // Values.
         ("steps = ['a']\nrepeat = 0", "2: `repeat` has to be at least 1"),
         ("steps = ['a']\nrepeat = -1", "2: `repeat` is -1; it is from 0 to 16000"),
@@ -132,6 +173,22 @@ fn every_error_names_its_line() {
         ("steps = [\n'a',\n' ',\n]", "3: `steps` has an empty element"),
         ("steps = ['a']\nplugins = ['']", "2: `plugins` has an empty element"),
         ("steps = ['a']\nignore = ['']", "2: `ignore` has an empty element"),
+        ("steps = ['a']\nignore = [{ pattern = ' ' }]", "2: `ignore` has an empty element"),
+        ("steps = ['a']\nignore = [\"a\\u0000\"]", "2: `ignore` has an element with a NUL"),
+        (
+            "steps = ['a']\nignore = ['b', 'leak: ']",
+            "2: `ignore` has a `leak:` that has no pattern; write a part of a function's, object's \
+             or file's name",
+        ),
+        (
+            "steps = ['a']\nignore = [{ pattern = 'x', most = 0 }]",
+            "2: `most` is 0; it is 1 at least",
+        ),
+        (
+            "steps = ['a']\nignore = [{ pattern = 'x', most = -1 }]",
+            "2: `most` is -1; it is 1 at least",
+        ),
+        ("steps = ['a']\nsuppressions = ['']", "2: `suppressions` has an empty element"),
         ("steps = [\"a\\nb\"]", "1: `steps` has an element of more than one line"),
         ("program = [\"a\", \"b\\u0000\"]", "1: `program` has an element with a NUL"),
         // What belongs together.
