@@ -79,6 +79,8 @@ pub struct Frame {
     pub line: Option<u32>,
     /// The function was inlined into the next frame.
     pub inlined: bool,
+    /// Where no symbol is known: the module's build id, by which its symbols can be found.
+    pub build_id: Option<Arc<str>>,
 }
 
 /// All live allocations of one traceback.

@@ -82,6 +82,7 @@ mod tests {
             file: Some("hmac.c".into()),
             line: None,
             inlined: false,
+            build_id: None,
         };
         Group {
             verdict: Verdict::Leak,

@@ -79,8 +79,12 @@ fn group_text(group: &Group, iterations: u32) -> String {
     text
 }
 
-/// As snapshots write it, and where to look: the file's path and the line.
+/// As snapshots write it, and where to look: the file's path and the line; for a module without
+/// symbols the build id that its debug files are found by.
 fn frame_text(frame: &Frame) -> String {
+    if let (None, Some(build_id)) = (&frame.function, &frame.build_id) {
+        return format!("{}  build-id {build_id}", traceback::line(frame));
+    }
     let (Some(_), Some(file)) = (&frame.function, &frame.file) else {
         return traceback::line(frame);
     };
@@ -104,6 +108,7 @@ mod tests {
             file: file.map(Into::into),
             line,
             inlined: false,
+            build_id: None,
         }
     }
 
@@ -139,8 +144,13 @@ mod tests {
     fn leaks_with_their_tracebacks() {
         let mut unknown = group(Verdict::Leak, 8, (1.0, 80.0));
         unknown.reachability = Reachability::Unknown;
-        unknown.frames =
-            vec![Frame { function: None, offset: 499, ..frame("", Some("x.c"), Some(1)) }];
+        let stripped = |build_id: Option<&str>| Frame {
+            function: None,
+            offset: 499,
+            build_id: build_id.map(Into::into),
+            ..frame("", Some("x.c"), Some(1))
+        };
+        unknown.frames = vec![stripped(None), stripped(Some("0123abcd"))];
         let once = group(Verdict::OneTime, 3, (0.0, 0.0));
         let mut report = report(vec![group(Verdict::Leak, 48, (6.0, 480.0)), unknown, once]);
         report.notes = vec!["1 suppression was used".to_owned(), "another".to_owned()];
@@ -154,6 +164,7 @@ leak, lost: 48 blocks, 3840 bytes (6 blocks, 480 bytes per iteration)
 
 leak: 8 blocks, 640 bytes (1 block, 80 bytes per iteration)
     plugin.so+0x1f3
+    plugin.so+0x1f3  build-id 0123abcd
 ";
         let passing = "
 one-time, lost: 3 blocks, 240 bytes

@@ -11,6 +11,7 @@ fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group
         file: Some("/build/crypto/mem.c".into()),
         line: Some(7),
         inlined: false,
+        build_id: None,
     };
     Group {
         verdict,

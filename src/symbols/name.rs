@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use cpp_demangle::{DemangleOptions, Symbol};
+
 /// One step from a symbol to a name.
 struct Rule {
     name: &'static str,
@@ -16,7 +18,7 @@ struct Rule {
     apply: fn(&str) -> Cow<'_, str>,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule { name: "version", apply: without_version },
     Rule { name: "demangled", apply: demangled },
     Rule { name: "crate-hashes", apply: without_crate_hashes },
@@ -24,14 +26,23 @@ const RULES: [Rule; 7] = [
     Rule { name: "legacy-hash", apply: without_hash },
     Rule { name: "unnamed-types", apply: with_unnamed_types },
     Rule { name: "closures", apply: with_plain_closures },
+    Rule { name: "initializers", apply: with_plain_initializer },
 ];
 
 /// What compilers append when they split, copy or rename a function; a number may follow.
 const SUFFIXES: [&str; 10] = [
-    "part", "cold", "isra", "constprop", "lto_priv", "llvm",
+    "part",
+    "cold",
+    "isra",
+    "constprop",
+    "lto_priv",
+    "llvm",
     // gcc's second name of a function that others could replace; clang's of a static one that has
     // to be unique, of a copy for one argument, and of a function behind a table of checked calls.
-    "localalias", "__uniq", "specialized", "cfi",
+    "localalias",
+    "__uniq",
+    "specialized",
+    "cfi",
 ];
 
 /// The name that people know the symbol by.
@@ -55,8 +66,31 @@ fn demangled(name: &str) -> Cow<'_, str> {
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return format!("{rust:#}").into();
     }
-    let cpp = cpp_demangle::Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok());
+    let cpp = if has_dependent_signature(name) {
+        without_signature(name)
+    } else {
+        Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok())
+    };
     cpp.map_or(name.into(), Into::into)
+}
+
+/// Whether what the function takes or returns depends on a trait of its arguments (`enable_if`):
+/// gcc and clang have two manglings for that, and `cpp_demangle` knows one of them.
+fn has_dependent_signature(name: &str) -> bool {
+    let scope = |at: usize| name[at..].get(..6).unwrap_or(&name[at..]).contains("sr");
+    name.match_indices("IX").any(|(at, _)| scope(at))
+}
+
+/// The name without what the function takes and returns, from the longest part of the symbol that
+/// makes sense.
+fn without_signature(name: &str) -> Option<String> {
+    // Each part is read anew.
+    const MOST: usize = 4096;
+    let options = DemangleOptions::new().no_params().no_return_type();
+    let ends = (1..=name.len().min(MOST)).rev().filter(|end| name.is_char_boundary(*end));
+    let demangled =
+        |end: usize| Symbol::new(&name[..end]).ok()?.demangle_with_options(&options).ok();
+    ends.take_while(|end| *end > "_Z".len()).find_map(demangled)
 }
 
 /// Drops `@VERSION` and `@@VERSION`.
@@ -183,6 +217,16 @@ fn with_plain_closures(name: &str) -> Cow<'_, str> {
         };
     }
     (kept + rest).into()
+}
+
+/// Drops what compilers name the function after that initializes a file's variables: gcc the file's
+/// first function, clang the file.
+fn with_plain_initializer(name: &str) -> Cow<'_, str> {
+    const STARTS: [&str; 2] = ["_GLOBAL__sub_I", "_GLOBAL__sub_D"];
+    let start = STARTS
+        .into_iter()
+        .find(|start| name.strip_prefix(start).is_some_and(|behind| behind.starts_with('_')));
+    start.unwrap_or(name).into()
 }
 
 fn is_word(letter: char) -> bool {
