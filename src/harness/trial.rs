@@ -68,7 +68,6 @@ impl Case {
             return Err(format!("{STRICT_TEXT}\n\n{}", text::write(report, true)));
         }
         let found = snapshot::found(&report.groups);
-        let body = snapshot::body(&report.groups);
         let (accepted, accepted_body) = golden.accepted()?.unwrap_or_default();
         let difference = snapshot::compare(&accepted, &found);
         if !difference.fails() && !difference.is_outdated() {
@@ -80,7 +79,7 @@ impl Case {
             golden.forget_pending();
             return Ok(());
         }
-        let message = snapshot::failure_text(&self.name, &accepted, &found, &difference);
+        let message = snapshot::failure_text(&self.name, &accepted, report, &difference);
         let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
         if found.is_empty() {
             // Clean is no snapshot: there is nothing to review, only a file to remove.
@@ -96,7 +95,7 @@ impl Case {
             println!("note: {gone}");
             return Ok(());
         }
-        let may_pass = golden.assert(self.assert, &body);
+        let may_pass = golden.assert(self.assert, &snapshot::write(&difference.proposed()));
         if may_pass {
             return Ok(());
         }

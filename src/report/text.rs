@@ -14,7 +14,7 @@ pub(crate) fn write(report: &Report, all: bool) -> String {
     let mut text = headline(report) + "\n";
     for group in report.groups.iter().filter(|group| all || group.verdict.fails()) {
         text += "\n";
-        text += &group_text(group, report.iterations);
+        text += &self::group(group, report.iterations);
     }
     let mut notes: Vec<&str> = report.notes.iter().map(String::as_str).collect();
     if report.tracing.active && !report.tracing.complete {
@@ -63,7 +63,17 @@ fn per_iteration(iterations: u32) -> &'static str {
     if iterations > 1 { " per iteration" } else { "" }
 }
 
-fn group_text(group: &Group, iterations: u32) -> String {
+/// One group, as the report and failures write it: what is live, and the frames that made it.
+pub(crate) fn group(group: &Group, iterations: u32) -> String {
+    let mut text = group_heading(group, iterations) + "\n";
+    for frame in &group.frames {
+        let _ = writeln!(text, "    {}", frame_text(frame));
+    }
+    text
+}
+
+/// The first line of a group.
+pub(crate) fn group_heading(group: &Group, iterations: u32) -> String {
     let mut text = group.verdict.to_string();
     if group.reachability != Reachability::Unknown {
         let _ = write!(text, ", {}", group.reachability);
@@ -71,10 +81,6 @@ fn group_text(group: &Group, iterations: u32) -> String {
     let _ = write!(text, ": {}", Amount::live(group));
     if iterations > 1 && group.verdict.fails() {
         let _ = write!(text, " ({} per iteration)", Amount::per_iteration(group));
-    }
-    text += "\n";
-    for frame in &group.frames {
-        let _ = writeln!(text, "    {}", frame_text(frame));
     }
     text
 }
