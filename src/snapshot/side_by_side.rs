@@ -1,11 +1,11 @@
 //! Two tracebacks in two columns, as `diff -y` writes them:
 //!
 //! ```text
-//! accepted                 found
-//! CRYPTO_zalloc  libcr.so  CRYPTO_zalloc  libcr.so
-//! parse  app            |  read_header  app           another frame in its place
-//!                       >  read  app                  a frame that is new
-//! open  app             <                             a frame that is gone
+//! accepted                     found
+//! CRYPTO_zalloc  libcr.so      CRYPTO_zalloc  libcr.so
+//! parse  app                |  read_header  app           another frame in its place
+//!                           >  read  app                  a frame that is new
+//! open  app                 <                             a frame that is gone
 //! ```
 //!
 //! Invariant: no line is wider than [`WIDTH`], unless lines that differ would look the same for
@@ -16,8 +16,9 @@ use super::alignment::{Row, rows};
 /// The most columns of a line.
 const WIDTH: usize = 120;
 
-/// What stands between the columns, with the mark in its middle.
-const GAP: usize = 3;
+/// What stands between the columns, with the mark in its middle: wider than what stands between a
+/// function and its module.
+const GAP: usize = 5;
 
 /// The heads of the columns.
 const HEADS: [&str; 2] = ["accepted", "found"];
@@ -55,7 +56,7 @@ pub(super) fn side_by_side(accepted: &[String], found: &[String], indent: &str) 
 }
 
 fn line(indent: &str, old: &str, left: usize, mark: char, new: &str) -> String {
-    format!("{indent}{old:left$} {mark} {new}").trim_end().to_owned() + "\n"
+    format!("{indent}{old:left$}  {mark}  {new}").trim_end().to_owned() + "\n"
 }
 
 fn one_below_the_other(rows: &[Row<'_>], indent: &str) -> String {
@@ -99,12 +100,12 @@ mod tests {
         let accepted = lines(&["zalloc  a.so", "parse  app", "open  app", "main  app"]);
         let found = lines(&["zalloc  a.so  mem.c", "read  app", "main  app", "start  app"]);
         let text = "\
-..accepted       found
-..zalloc  a.so   zalloc  a.so  mem.c
-..parse  app   | read  app
-..open  app    <
-..main  app      main  app
-..             > start  app
+..accepted         found
+..zalloc  a.so     zalloc  a.so  mem.c
+..parse  app    |  read  app
+..open  app     <
+..main  app        main  app
+..              >  start  app
 ";
         assert_eq!(side_by_side(&accepted, &found, ".."), text);
     }
@@ -117,19 +118,19 @@ mod tests {
         let found = lines(&[&format!("m::{}", long("new")), "main  app"]);
         let text = side_by_side(&accepted, &found, "    ");
         let expected = format!(
-            "    accepted{0}found\n{1}> m::{2}…{3}  libcrypto.so\n    main  app{4}main  app\n    {5}…{3}  libcrypto.so <\n",
-            " ".repeat(51),
+            "    accepted{0}found\n{1}>  m::{2}…{3}  libcrypto.so\n    main  app{4}main  app\n    {5}…{3}  libcrypto.so  <\n",
+            " ".repeat(52),
             " ".repeat(61),
             "a".repeat(24),
-            "b".repeat(14),
-            " ".repeat(50),
+            "b".repeat(13),
+            " ".repeat(51),
             "a".repeat(27),
         );
         assert_eq!(text, expected);
         assert!(text.lines().all(|line| width(line) <= WIDTH), "{text}");
         // A short column leaves its room to the long one.
         let text = side_by_side(&lines(&["f  a", "g  a"]), &lines(&["f  a", &"x".repeat(100)]), "");
-        assert_eq!(text.lines().nth(2), Some(&*format!("g  a     | {}", "x".repeat(100))));
+        assert_eq!(text.lines().nth(2), Some(&*format!("g  a      |  {}", "x".repeat(100))));
     }
 
     #[test]

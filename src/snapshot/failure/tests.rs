@@ -161,11 +161,11 @@ fn what_moved_stands_side_by_side() {
 1 traceback in crypto_selftest moved
 
 moved leak, lost: 8 blocks, 768 bytes (1 block, 96 bytes per iteration)
-    accepted                               found
-    CRYPTO_zalloc  libcrypto.so.3  mem.c   CRYPTO_zalloc  libcrypto.so.3  mem.c
-    HMAC_CTX_new  libcrypto.so.3  mem.c    HMAC_CTX_new  libcrypto.so.3  mem.c
-    digest  libcrypto.so.3  mem.c        | sign  libcrypto.so.3  mem.c
-    run  libcrypto.so.3  mem.c             run  libcrypto.so.3  mem.c
+    accepted                                 found
+    CRYPTO_zalloc  libcrypto.so.3  mem.c     CRYPTO_zalloc  libcrypto.so.3  mem.c
+    HMAC_CTX_new  libcrypto.so.3  mem.c      HMAC_CTX_new  libcrypto.so.3  mem.c
+    digest  libcrypto.so.3  mem.c         |  sign  libcrypto.so.3  mem.c
+    run  libcrypto.so.3  mem.c               run  libcrypto.so.3  mem.c
 
 --- accepted
 +++ found
@@ -192,7 +192,7 @@ fn what_moved_can_have_grown_or_shrunk() {
     let text = failure(&[accepted()], &[found(768)]);
     let parts = [
         "1 traceback in crypto_selftest moved\n\nmoved and grown leak, lost: 8 blocks, 768 bytes",
-        "\n    run  libcrypto.so.3  mem.c             run  libcrypto.so.3  mem.c\n\
+        "\n    run  libcrypto.so.3  mem.c               run  libcrypto.so.3  mem.c\n\
          accepted leak: 1 block, 48 bytes per iteration\n",
     ];
     for part in parts {
