@@ -12,6 +12,7 @@
 //! ```text
 //!   comparison     what was found against what was accepted
 //!   alignment      two tracebacks, frame by frame
+//!   bare_name      the two names that one compiler has for a function
 //!   failure        what a trial says of a difference
 //!   side_by_side   two tracebacks in two columns
 //! ```
@@ -20,6 +21,7 @@
 //! equal, so that a comparison sees exactly what a reviewer saw; a traceback appears once.
 
 mod alignment;
+mod bare_name;
 mod comparison;
 mod failure;
 mod side_by_side;

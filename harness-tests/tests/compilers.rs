@@ -198,7 +198,11 @@ fn in_cpp_the_same_functions_are_the_same_bytes() {
     assert_eq!(without_files(cpp().body("gcc -O0 -g")), cpp().body("gcc -O0"));
     // gcc jumps from this operator to the template, clang calls it.
     let operator = ["sessions::Table::operator+="];
-    let optimized = cpp().groups("gcc -O2 -g", &[]);
+    // gcc knows the bare name of a local function that it inlined.
+    let optimized = cpp().groups("gcc -O2 -g", &[]).into_iter();
+    let whole =
+        |group: String| group.replace("    make_peer ", "    (anonymous namespace)::make_peer() ");
+    let optimized: BTreeSet<_> = optimized.map(whole).collect();
     assert_eq!(cpp().groups("clang -O2 -g", &operator), optimized);
     assert_eq!(optimized.len(), 6, "{optimized:#?}");
     assert_eq!(cpp().groups("clang -O2", &operator), cpp().groups("gcc -O2", &[]));
@@ -209,7 +213,7 @@ fn in_cpp_the_same_functions_are_the_same_bytes() {
         "    sessions::Table::add(char const*, std::vector<int, std::allocator<int> > const&)  ",
         ">::assign(",
     ];
-    assert_eq!(cpp().groups("gcc -O0 -g", &all), cpp().groups("gcc -O2 -g", &all));
+    assert_eq!(cpp().groups("gcc -O0 -g", &all), cpp().groups("clang -O2 -g", &all));
     for part in [
         "(anonymous namespace)::Opener::operator()(char const*) const  forgets_deep.so",
         "::{unnamed}::operator()(char const*) const  forgets_deep.so",

@@ -1,13 +1,16 @@
 //! Two tracebacks side by side: the accepted one and the one that was found.
 //!
-//! Invariant: lines are the same where they are equal, or where one alone says which file the
-//! function is in, as a module has debug information in one build and none in the next.
+//! Invariant: lines are the same where their functions and places are. A function is the same by
+//! its bare name, which is all that gcc knows of a local one it inlined. A place is the same where
+//! one line alone names the file: a module has debug information in one build and none in the next.
 
 use std::convert::Infallible;
 use std::ops::Range;
 
 use similar::DiffOp;
 use similar::algorithms::{Capture, Replace, myers};
+
+use super::bare_name::is_bare_of_other;
 
 /// What stands in one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +61,20 @@ pub(super) fn is_shortened(accepted: &[String], found: &[String]) -> bool {
 
 /// Whether two lines are of the same function.
 pub(super) fn is_same(line: &str, other: &str) -> bool {
-    line == other || without_file(line) == Some(other) || without_file(other) == Some(line)
+    let (Some((function, place)), Some((other_function, other_place))) =
+        (line.split_once("  "), other.split_once("  "))
+    else {
+        return line == other;
+    };
+    let (module, file) = module_and_file(place);
+    let (other_module, other_file) = module_and_file(other_place);
+    module == other_module
+        && (file == other_file || file.is_none() || other_file.is_none())
+        && (function == other_function || is_bare_of_other(function, other_function))
 }
 
-/// The `function  module` of a line that has a file behind it.
-fn without_file(line: &str) -> Option<&str> {
-    let (front, _) = line.rsplit_once("  ")?;
-    front.contains("  ").then_some(front)
+fn module_and_file(place: &str) -> (&str, Option<&str>) {
+    place.split_once("  ").map_or((place, None), |(module, file)| (module, Some(file)))
 }
 
 /// Lines of one side each: the same line of one side can be two lines of the other, so that an
@@ -108,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_be_missing_on_one_side() {
+    fn a_file_may_be_missing_on_one_side_and_a_name_bare() {
         let cases = [
             ("f  a.so", "f  a.so", true),
             ("f  a.so  f.c", "f  a.so", true),
@@ -116,6 +126,11 @@ mod tests {
             ("f  a.so  f.c", "f  a.so  g.c", false),
             ("f  a.so", "f  b.so", false),
             ("f  a.so", "f", false),
+            ("f", "f", true),
+            ("f  a.so  f.c", "a::f(int)  a.so  f.c", true),
+            ("a::f(int)  a.so", "f  a.so  f.c", true),
+            ("f  a.so  f.c", "a::f(int)  b.so  f.c", false),
+            ("f  a.so  f.c", "a::f(int)  a.so  g.c", false),
             ("a.so+0x10", "a.so+0x10", true),
             ("a.so+0x10", "a.so+0x20", false),
         ];
