@@ -26,6 +26,8 @@
 pub mod plugin;
 pub mod report;
 
+#[cfg(test)]
+mod case_file;
 mod check;
 mod child;
 mod command;

@@ -65,7 +65,7 @@ impl fmt::Display for Reachability {
 }
 
 /// One frame of a traceback.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Frame {
     /// The demangled function, without a hash; `None` where no symbol is known.
     pub function: Option<Arc<str>>,
@@ -79,6 +79,8 @@ pub struct Frame {
     pub line: Option<u32>,
     /// The function was inlined into the next frame.
     pub inlined: bool,
+    /// Where no symbol is known: the module's build id, by which its symbols can be found.
+    pub build_id: Option<Arc<str>>,
 }
 
 /// All live allocations of one traceback.

@@ -1,4 +1,4 @@
-//! A snapshot's body: the accepted tracebacks of a scenario, written, read and compared.
+//! A snapshot's body: the accepted tracebacks of a scenario, written and read.
 //!
 //! ```text
 //! leak: 1 block, 96 bytes per iteration
@@ -9,15 +9,28 @@
 //!     grow  plugin.so  grow.c
 //! ```
 //!
+//! ```text
+//!   comparison     what was found against what was accepted
+//!   alignment      two tracebacks, frame by frame
+//!   bare_name      the two names that one compiler has for a function
+//!   failure        what a trial says of a difference
+//!   side_by_side   two tracebacks in two columns
+//! ```
+//!
 //! Invariants: the same groups give the same bytes in any order; what was written reads back
 //! equal, so that a comparison sees exactly what a reviewer saw; a traceback appears once.
 
+mod alignment;
+mod bare_name;
+mod comparison;
 mod failure;
+mod side_by_side;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(crate) use failure::failure_text;
+pub(crate) use self::comparison::compare;
+pub(crate) use self::failure::failure_text;
 
 use crate::report::amount::Amount;
 use crate::report::{Group, Verdict};
@@ -73,12 +86,8 @@ pub(crate) fn found(groups: &[Group]) -> Vec<SnapshotGroup> {
     found
 }
 
-/// The snapshot's body; empty when no verdict fails.
-pub(crate) fn body(groups: &[Group]) -> String {
-    write(&found(groups))
-}
-
-fn write(groups: &[SnapshotGroup]) -> String {
+/// The snapshot's body; empty for no groups.
+pub(crate) fn write(groups: &[SnapshotGroup]) -> String {
     let texts: Vec<String> = groups.iter().map(SnapshotGroup::to_string).collect();
     texts.join("\n")
 }
@@ -131,74 +140,6 @@ fn heading(text: &str) -> Option<SnapshotGroup> {
         [Verdict::Leak, Verdict::Growth].into_iter().find(|verdict| verdict.to_string() == name)?;
     let amount = Amount::read(rest.strip_suffix(PER_ITERATION)?)?;
     Some(SnapshotGroup { verdict, amount, frames: Vec::new() })
-}
-
-/// A traceback whose numbers are not what was accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// As it was accepted.
-    pub(crate) accepted: SnapshotGroup,
-    /// As it was found.
-    pub(crate) found: SnapshotGroup,
-}
-
-/// How what was found differs from what was accepted.
-#[must_use]
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Difference {
-    /// Nobody has accepted them.
-    pub(crate) new: Vec<SnapshotGroup>,
-    /// More blocks or bytes per iteration than accepted, or a growth that became a leak.
-    pub(crate) grown: Vec<Change>,
-    /// Less in one, more in none.
-    pub(crate) shrunk: Vec<Change>,
-    /// Accepted, and no longer found.
-    pub(crate) vanished: Vec<SnapshotGroup>,
-    /// Found as accepted.
-    pub(crate) same: Vec<SnapshotGroup>,
-}
-
-impl Difference {
-    /// Whether something was found that nobody has accepted.
-    #[must_use]
-    pub(crate) fn fails(&self) -> bool {
-        !self.new.is_empty() || !self.grown.is_empty()
-    }
-
-    /// Whether the accepted snapshot holds more than was found.
-    #[must_use]
-    pub(crate) fn is_outdated(&self) -> bool {
-        !self.shrunk.is_empty() || !self.vanished.is_empty()
-    }
-}
-
-/// Compares by traceback; `found` comes from [`found`], `accepted` from [`parse`].
-pub(crate) fn compare(accepted: &[SnapshotGroup], found: &[SnapshotGroup]) -> Difference {
-    let mut difference = Difference::default();
-    let mut left: BTreeMap<&[String], &SnapshotGroup> =
-        accepted.iter().map(|group| (group.frames.as_slice(), group)).collect();
-    for group in found {
-        let Some(accepted) = left.remove(group.frames.as_slice()) else {
-            difference.new.push(group.clone());
-            continue;
-        };
-        let change = || Change { accepted: accepted.clone(), found: group.clone() };
-        if exceeds(group, accepted) {
-            difference.grown.push(change());
-        } else if exceeds(accepted, group) {
-            difference.shrunk.push(change());
-        } else {
-            difference.same.push(group.clone());
-        }
-    }
-    difference.vanished = left.into_values().cloned().collect();
-    difference
-}
-
-fn exceeds(group: &SnapshotGroup, other: &SnapshotGroup) -> bool {
-    group.amount.blocks > other.amount.blocks
-        || group.amount.bytes > other.amount.bytes
-        || (group.verdict, other.verdict) == (Verdict::Leak, Verdict::Growth)
 }
 
 #[cfg(test)]

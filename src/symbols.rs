@@ -8,6 +8,10 @@
 //! other names to what has one already (`__GI___strdup` for libc's `strdup`). What has to be the
 //! same on every machine with the same libraries is symbolized without them.
 //!
+//! gcc's debug information has the bare names of C++ functions that no other file sees (`run` for
+//! `(anonymous namespace)::Job::run(int)`); the symbol table has the whole ones, which other
+//! compilers write and which are there without debug information too. It knows no inlined ones.
+//!
 //! Invariants: a frame list is never empty, and its last frame is the only one that is not
 //! inlined. Offsets are virtual addresses of the module's file: an address in memory less the
 //! module's bias.
@@ -59,9 +63,26 @@ pub(crate) struct Symbolizer {
     modules: Vec<Option<Module>>,
     debug_files: DebugFiles,
     /// The files to ask for each module, best first; filled on first use.
-    sources: HashMap<u16, Vec<Source<'static>>>,
+    sources: HashMap<u16, Vec<Sources>>,
     blazesym: symbolize::Symbolizer,
     known: HashMap<CodeAddress, Vec<Frame>>,
+}
+
+/// One file, as it is asked.
+struct Sources {
+    /// With its debug information.
+    whole: Source<'static>,
+    /// Its symbol table alone.
+    table: Source<'static>,
+}
+
+impl Sources {
+    fn new(path: PathBuf) -> Self {
+        let whole = Elf::new(path);
+        let mut table = whole.clone();
+        table.debug_syms = false;
+        Self { whole: whole.into(), table: table.into() }
+    }
 }
 
 impl std::fmt::Debug for Symbolizer {
@@ -112,30 +133,58 @@ impl Symbolizer {
         let Some(&(number, ..)) = addresses.first() else { return };
         let module = self.modules.get(usize::from(number)).and_then(Option::as_ref);
         let name = module.and_then(|module| base_name(&module.path));
+        let build_id = module.and_then(|module| hexadecimal(&module.build_id));
         let sources = self.sources.entry(number).or_insert_with(|| {
             module.map(|module| sources(module, self.debug_files)).unwrap_or_default()
         });
         let mut left = addresses.to_vec();
         for source in sources.iter() {
-            let offsets: Vec<u64> = left.iter().map(|address| lookup(*address)).collect();
-            let Ok(found) = self.blazesym.symbolize(source, Input::VirtOffset(&offsets)) else {
-                continue;
-            };
+            let found = symbols(&self.blazesym, &source.whole, &left);
             let mut missed = Vec::new();
-            for (address, symbolized) in left.into_iter().zip(found) {
-                match symbolized {
-                    Symbolized::Sym(symbol) if !symbol.name.is_empty() => {
+            let mut bare = Vec::new();
+            for (address, symbol) in left.into_iter().zip(found) {
+                match symbol {
+                    None => missed.push(address),
+                    Some(symbol) => {
+                        // What has lines comes from debug information.
+                        if symbol.code_info.is_some() && !name::is_mangled(&symbol.name) {
+                            bare.push(address);
+                        }
                         self.known.insert(address, frames(address, &symbol, name.as_ref()));
                     }
-                    _ => missed.push(address),
+                }
+            }
+            for (address, symbol) in bare.iter().zip(symbols(&self.blazesym, &source.table, &bare))
+            {
+                let whole = symbol.filter(|symbol| name::is_mangled(&symbol.name));
+                let function = self.known.get_mut(address).and_then(|frames| frames.last_mut());
+                if let (Some(function), Some(whole)) = (function, whole) {
+                    function.function = Some(name::clean(&whole.name).into());
                 }
             }
             left = missed;
         }
         for address in left {
-            self.known.insert(address, vec![unnamed(address.1, name.clone())]);
+            self.known.insert(address, vec![unnamed(address.1, name.clone(), build_id.clone())]);
         }
     }
+}
+
+/// What `source` says of each of `addresses`; of none where it can't be read.
+fn symbols<'a>(
+    blazesym: &'a symbolize::Symbolizer,
+    source: &Source<'_>,
+    addresses: &[CodeAddress],
+) -> Vec<Option<Sym<'a>>> {
+    let offsets: Vec<u64> = addresses.iter().map(|address| lookup(*address)).collect();
+    let Ok(found) = blazesym.symbolize(source, Input::VirtOffset(&offsets)) else {
+        return vec![None; addresses.len()];
+    };
+    let named = |symbolized| match symbolized {
+        Symbolized::Sym(symbol) if !symbol.name.is_empty() => Some(symbol),
+        _ => None,
+    };
+    found.into_iter().map(named).collect()
 }
 
 /// The offset to ask for: a return address can lie behind the last instruction of its function,
@@ -145,7 +194,7 @@ fn lookup((_, offset, exact): CodeAddress) -> u64 {
 }
 
 /// The files that can name the code of `module`, best first.
-fn sources(module: &Module, debug_files: DebugFiles) -> Vec<Source<'static>> {
+fn sources(module: &Module, debug_files: DebugFiles) -> Vec<Sources> {
     let Ok(build_id) = read_elf_build_id(&module.path) else { return Vec::new() };
     let build_id = build_id.unwrap_or_default();
     // The ledger cuts long build ids; where it has none, nothing can be compared.
@@ -155,16 +204,21 @@ fn sources(module: &Module, debug_files: DebugFiles) -> Vec<Source<'static>> {
     // blazesym follows debug links, but looks no build id up.
     let debug_file =
         debug_file(&build_id).filter(|path| debug_files == DebugFiles::Read && path.is_file());
-    debug_file.into_iter().chain([module.path.clone()]).map(|path| Elf::new(path).into()).collect()
+    debug_file.into_iter().chain([module.path.clone()]).map(Sources::new).collect()
 }
 
 fn debug_file(build_id: &[u8]) -> Option<PathBuf> {
-    let (first, rest) = build_id.split_first()?;
-    let mut name = String::new();
-    for byte in rest {
-        write!(name, "{byte:02x}").ok()?;
-    }
-    Some(Path::new(DEBUG_FILES).join(format!("{first:02x}")).join(name + ".debug"))
+    let (first, rest) = build_id.split_at_checked(1)?;
+    let name = hexadecimal(rest).unwrap_or_default();
+    Some(Path::new(DEBUG_FILES).join(&*hexadecimal(first)?).join(format!("{name}.debug")))
+}
+
+/// A build id in digits; `None` for an empty one.
+fn hexadecimal(bytes: &[u8]) -> Option<Arc<str>> {
+    let mut digits = String::new();
+    // Writing to a String can't fail.
+    bytes.iter().for_each(|byte| _ = write!(digits, "{byte:02x}"));
+    Some(digits.into()).filter(|_| !bytes.is_empty())
 }
 
 fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&Arc<str>>) -> Vec<Frame> {
@@ -178,6 +232,7 @@ fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&Arc<str>>) -> 
         file: code.map(|code| code.to_path().to_string_lossy().into()),
         line: code.and_then(|code| code.line),
         inlined,
+        build_id: None,
     };
     let inlined = symbol.inlined.iter().rev();
     inlined
@@ -186,8 +241,8 @@ fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&Arc<str>>) -> 
         .collect()
 }
 
-fn unnamed(offset: u64, module: Option<Arc<str>>) -> Frame {
-    Frame { function: None, module, offset, file: None, line: None, inlined: false }
+fn unnamed(offset: u64, module: Option<Arc<str>>, build_id: Option<Arc<str>>) -> Frame {
+    Frame { function: None, module, offset, file: None, line: None, inlined: false, build_id }
 }
 
 fn base_name(path: &Path) -> Option<Arc<str>> {

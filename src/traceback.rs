@@ -1,7 +1,8 @@
 //! Tracebacks: from the frames of a backtrace to what people read and what groups.
 //!
 //! [`RULES`] is ordered and append-only: snapshots that are accepted were made by the rules of
-//! their day, and a new rule at the end changes the fewest of them.
+//! their day, and a new rule at the end changes the fewest of them. Each has a file of cases of
+//! its own in `cases/`.
 //!
 //! ```text
 //!   innermost   malloc            allocation plumbing        dropped
@@ -25,13 +26,16 @@ struct Rule {
     excess: fn(&[&Frame], host: Option<&str>) -> (usize, usize),
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 9] = [
     Rule { name: "allocation-plumbing", excess: allocation_plumbing },
     Rule { name: "host", excess: host_frames },
     Rule { name: "start-up", excess: start_up },
     Rule { name: "rust-main", excess: rust_main },
     Rule { name: "rust-runtime", excess: rust_runtime },
     Rule { name: "libc-start", excess: libc_start },
+    Rule { name: "cpp-allocators", excess: cpp_allocators },
+    Rule { name: "cpp-threads", excess: cpp_threads },
+    Rule { name: "loader", excess: loader },
 ];
 
 /// Which of `frames`, innermost first, are the traceback. `host` is the base name of the executable
@@ -208,6 +212,68 @@ fn libc_start(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
         frame.function.as_deref().is_some_and(|function| FUNCTIONS.contains(&function))
     });
     (0, start.map_or(0, |start| frames.len() - start))
+}
+
+/// The allocators of C++'s standard libraries, inlined by one compiler and called by the next.
+fn cpp_allocators(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
+    const FUNCTIONS: [&str; 8] = [
+        "std::__new_allocator<",
+        "std::allocator<",
+        "std::allocator_traits<",
+        // libstdc++ 11 and before.
+        "__gnu_cxx::new_allocator<",
+        // libc++.
+        "std::__1::allocator<",
+        "std::__1::allocator_traits<",
+        "std::__1::__libcpp_allocate",
+        "void* std::__1::__libcpp_operator_new<",
+    ];
+    const VECTOR: [&str; 2] = ["std::_Vector_base<", ">::_M_allocate("];
+    inner(frames, |frame| {
+        let function = frame.function.as_deref().unwrap_or_default();
+        starts_with_one_of(frame, &FUNCTIONS)
+            || (function.starts_with(VECTOR[0]) && function.contains(VECTOR[1]))
+    })
+}
+
+/// How C++'s standard libraries start a thread.
+fn cpp_threads(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
+    const CALLS: [&str; 6] = [
+        "std::thread::_",
+        "std::__invoke<",
+        "std::__invoke_impl<",
+        "std::__1::__invoke<",
+        "std::__1::__thread_execute<",
+        "std::__1::__thread_proxy<",
+    ];
+    const FILES: [&str; 2] = ["/bits/invoke.h", "/bits/std_thread.h"];
+    let calls = |frame: &Frame| {
+        let function = frame.function.as_deref().unwrap_or_default();
+        let file = frame.file.as_deref().unwrap_or_default();
+        // Templates have what they return in front.
+        let called =
+            |call: &&str| function.starts_with(*call) || function.contains(&format!(" {call}"));
+        CALLS.iter().any(called) || FILES.iter().any(|end| file.ends_with(end))
+    };
+    let Some((last, _)) = frames.split_last() else { return (0, 0) };
+    let first = last.function.as_deref();
+    let libstdcpp = last.module.as_deref() == Some("libstdc++.so.6")
+        && first.is_none_or(|name| name == "execute_native_thread_routine");
+    let libcpp = first.is_some_and(|name| name.starts_with("void* std::__1::__thread_proxy<"));
+    match (libstdcpp, libcpp) {
+        (true, _) => (0, 1 + outer(&frames[..frames.len() - 1], calls).1),
+        (false, true) => outer(frames, calls),
+        (false, false) => (0, 0),
+    }
+}
+
+/// How the loader, and libc for the program's own file, call constructors.
+fn loader(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
+    outer(frames, |frame| match (frame.module.as_deref(), frame.function.as_deref()) {
+        (Some("libc.so.6"), function) => function.is_none_or(|name| name == "call_init"),
+        (Some(module), _) => module.starts_with("ld-linux-"),
+        (None, _) => false,
+    })
 }
 
 #[cfg(test)]

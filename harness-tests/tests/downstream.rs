@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// What a failure has to say: the leak, and the function that leaks.
 const LEAK: [&str; 4] = [
     "1 traceback in session is not accepted (1 new)",
-    "new leak: 1 block, 4096 bytes per iteration",
+    "bytes (1 block, 4096 bytes per iteration)",
     "downstream::Session::open  libdownstream.so",
     "downstream::open_session  libdownstream.so",
 ];

@@ -53,22 +53,41 @@ struct Edit {
     fails: bool,
 }
 
-fn edits() -> [Edit; 4] {
+fn edits() -> [Edit; 6] {
     let growth = found().split_once("\n\n").expect("there are two groups").0;
     [
         Edit {
             body: format!("{growth}\n"),
-            text: &["1 traceback in forgets is not accepted (1 new)", "\nnew leak: 1 block, 48"],
+            text: &[
+                "1 traceback in forgets is not accepted (1 new)",
+                "\nnew leak, lost: 8 blocks, 384",
+            ],
             fails: true,
         },
         Edit {
             body: with_amount("1 block, 24 bytes per iteration"),
             text: &[
                 "1 traceback in forgets is not accepted (1 grown)",
-                "\ngrown leak: 1 block, 48 bytes per iteration",
+                "\ngrown leak, lost: 8 blocks, 384 bytes (1 block, 48 bytes per iteration)",
                 "\naccepted leak: 1 block, 24 bytes per iteration",
             ],
             fails: true,
+        },
+        Edit {
+            body: found().replace("leak: 1 block", "growth: 1 block"),
+            text: &[
+                "1 traceback in forgets is not accepted (1 grown)",
+                "\naccepted growth: 1 block, 48 bytes per iteration",
+            ],
+            fails: true,
+        },
+        Edit {
+            body: found().replace("growth: 0 blocks", "leak: 0 blocks"),
+            text: &[
+                "the accepted snapshot of forgets is out of date (1 shrunk)",
+                "\naccepted leak: 0 blocks, ",
+            ],
+            fails: false,
         },
         Edit {
             body: with_amount("2 blocks, 64 bytes per iteration"),
@@ -135,6 +154,22 @@ fn under_cargo_insta_test_everything_is_pending_and_passes() {
     let passes = |_: &Edit, run: Outcome| _ = run.ends_with(0);
     each_edit(&[("INSTA_FORCE_PASS", "1")], true, passes);
     each_edit(&[("INSTA_FORCE_PASS", "1"), ("LEAKSNAP_STRICT", "1")], true, passes);
+}
+
+#[test]
+fn frames_that_another_build_has_are_no_difference() {
+    let accepted = found()
+        .replace("    forget  ", "    called_here_and_inlined_there  forgets.so\n    forget  ")
+        .replace("  leaks_per_call.c", "");
+    assert_eq!(accepted.lines().count(), found().lines().count() + 1, "{accepted}");
+    for variable in [("CI", "0"), ("CI", "1"), ("LEAKSNAP_STRICT", "1"), ("INSTA_UPDATE", "always")]
+    {
+        let trials = leaky();
+        let accepted = trials.accept(NAME, &accepted);
+        let _ = trials.run(&[], &[variable]).ends_with(0).is_silent_about("note: ");
+        assert_eq!(trials.snapshots(), ["forgets.snap"], "{variable:?}");
+        assert_eq!(read(&trials.accepted(NAME)), accepted, "{variable:?}");
+    }
 }
 
 /// VPP's leak in `generate_digest`: an HMAC's key.
@@ -227,9 +262,13 @@ fn a_damaged_snapshot_is_an_error_with_its_place_and_stays() {
     for (body, place) in damages {
         let trials = leaky();
         let accepted = trials.accept(NAME, body);
-        for force in ["0", "1"] {
-            let run = trials.run(&[], &[("INSTA_FORCE_PASS", force)]);
-            let _ = run.ends_with(101).says(&[place]);
+        for variable in [
+            ("INSTA_FORCE_PASS", "0"),
+            ("INSTA_FORCE_PASS", "1"),
+            ("INSTA_UPDATE", "always"),
+            ("LEAKSNAP_STRICT", "1"),
+        ] {
+            let _ = trials.run(&[], &[variable]).ends_with(101).says(&[place]);
         }
         assert_eq!(trials.snapshots(), ["forgets.snap"]);
         assert_eq!(read(&trials.accepted(NAME)), accepted);

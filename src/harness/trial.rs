@@ -78,7 +78,6 @@ impl Case {
             return Err(format!("{STRICT_TEXT}\n\n{}", text::write(report, true)));
         }
         let found = snapshot::found(&report.groups);
-        let body = snapshot::body(&report.groups);
         let difference = snapshot::compare(accepted, &found);
         if !difference.fails() && !difference.is_outdated() {
             if !accepted.is_empty() {
@@ -89,7 +88,7 @@ impl Case {
             golden.forget_pending();
             return Ok(());
         }
-        let mut message = snapshot::failure_text(&self.name, accepted, &found, &difference);
+        let mut message = snapshot::failure_text(&self.name, accepted, report, &difference);
         // A suppression that hides less than it was meant to says so there.
         message += &text::notes(report);
         let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
@@ -107,7 +106,7 @@ impl Case {
             println!("note: {gone}");
             return Ok(());
         }
-        let may_pass = golden.assert(self.assert, &body);
+        let may_pass = golden.assert(self.assert, &snapshot::write(&difference.proposed()));
         if may_pass {
             return Ok(());
         }

@@ -137,6 +137,7 @@ mod tests {
             file: None,
             line: None,
             inlined: false,
+            build_id: None,
         };
         let unknown = Frame { function: None, module: None, offset: 4096, ..known.clone() };
         let leak = Group {

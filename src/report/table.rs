@@ -92,6 +92,7 @@ mod tests {
             file: Some("a.c".into()),
             line: Some(1),
             inlined: false,
+            build_id: None,
         }
     }
 

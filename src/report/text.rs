@@ -14,7 +14,7 @@ pub(crate) fn write(report: &Report, all: bool) -> String {
     let mut text = headline(report) + "\n";
     for group in report.groups.iter().filter(|group| all || group.verdict.fails()) {
         text += "\n";
-        text += &group_text(group, report.iterations);
+        text += &self::group(group, report.iterations);
     }
     text + &notes(report)
 }
@@ -66,7 +66,20 @@ fn per_iteration(iterations: u32) -> &'static str {
     if iterations > 1 { " per iteration" } else { "" }
 }
 
-fn group_text(group: &Group, iterations: u32) -> String {
+/// One group, as the report and failures write it: what is live, and the frames that made it.
+pub(crate) fn group(group: &Group, iterations: u32) -> String {
+    let mut text = group_heading(group, iterations) + "\n";
+    if iterations > 1 && group.verdict.fails() {
+        text += &rises_text(&group.rises).map_or_else(String::new, |text| format!("  {text}\n"));
+    }
+    for frame in &group.frames {
+        let _ = writeln!(text, "    {}", frame_text(frame));
+    }
+    text
+}
+
+/// The first line of a group.
+pub(crate) fn group_heading(group: &Group, iterations: u32) -> String {
     let mut text = group.verdict.to_string();
     if group.reachability != Reachability::Unknown {
         let _ = write!(text, ", {}", group.reachability);
@@ -74,13 +87,6 @@ fn group_text(group: &Group, iterations: u32) -> String {
     let _ = write!(text, ": {}", Amount::live(group));
     if iterations > 1 && group.verdict.fails() {
         let _ = write!(text, " ({} per iteration)", Amount::per_iteration(group));
-    }
-    text += "\n";
-    if iterations > 1 && group.verdict.fails() {
-        text += &rises_text(&group.rises).map_or_else(String::new, |text| format!("  {text}\n"));
-    }
-    for frame in &group.frames {
-        let _ = writeln!(text, "    {}", frame_text(frame));
     }
     text
 }
@@ -95,8 +101,12 @@ fn rises_text(rises: &Rises) -> Option<String> {
     }
 }
 
-/// As snapshots write it, and where to look: the file's path and the line.
+/// As snapshots write it, and where to look: the file's path and the line; for a module without
+/// symbols the build id that its debug files are found by.
 fn frame_text(frame: &Frame) -> String {
+    if let (None, Some(build_id)) = (&frame.function, &frame.build_id) {
+        return format!("{}  build-id {build_id}", traceback::line(frame));
+    }
     let (Some(_), Some(file)) = (&frame.function, &frame.file) else {
         return traceback::line(frame);
     };
@@ -120,6 +130,7 @@ mod tests {
             file: file.map(Into::into),
             line,
             inlined: false,
+            build_id: None,
         }
     }
 
@@ -156,8 +167,13 @@ mod tests {
     fn leaks_with_their_tracebacks() {
         let mut unknown = group(Verdict::Leak, 8, (1.0, 80.0));
         unknown.reachability = Reachability::Unknown;
-        unknown.frames =
-            vec![Frame { function: None, offset: 499, ..frame("", Some("x.c"), Some(1)) }];
+        let stripped = |build_id: Option<&str>| Frame {
+            function: None,
+            offset: 499,
+            build_id: build_id.map(Into::into),
+            ..frame("", Some("x.c"), Some(1))
+        };
+        unknown.frames = vec![stripped(None), stripped(Some("0123abcd"))];
         let once = group(Verdict::OneTime, 3, (0.0, 0.0));
         let mut leak = group(Verdict::Leak, 48, (6.0, 480.0));
         leak.rises = Rises { steps: 8, first: 1, of: 8 };
@@ -176,6 +192,7 @@ leak, lost: 48 blocks, 3840 bytes (6 blocks, 480 bytes per iteration)
 leak: 8 blocks, 640 bytes (1 block, 80 bytes per iteration)
   in 3 of 8 iterations, first in number 2
     plugin.so+0x1f3
+    plugin.so+0x1f3  build-id 0123abcd
 ";
         let passing = "
 one-time, lost: 3 blocks, 240 bytes

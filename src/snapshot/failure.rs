@@ -1,34 +1,56 @@
-//! What `cargo test` prints when tracebacks are not the accepted ones.
+//! What `cargo test` prints when tracebacks are not the accepted ones: what leaks, how much, which
+//! way it was made, what the words mean, and how to accept it.
+//!
+//! A snapshot says only what is the same on every machine; a failure is about one run, so that it
+//! shows the report's groups: with reachability, lines, and what is live in all.
 
 use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::{Change, Difference, SnapshotGroup, write};
+use super::comparison::{Change, Difference, exceeds};
+use super::side_by_side::side_by_side;
+use super::{INDENT, SnapshotGroup, write};
+use crate::report::{Group, Reachability, Report, Verdict, text};
+use crate::traceback;
 
-/// The failure of `scenario`: what is new or grown, the difference to the accepted snapshot, and
-/// how to accept it.
+/// The failure of `scenario`: each difference between `report` and what was `accepted`.
 pub(crate) fn failure_text(
     scenario: &str,
     accepted: &[SnapshotGroup],
-    found: &[SnapshotGroup],
+    report: &Report,
     difference: &Difference,
 ) -> String {
+    let run = Run { report };
     let mut text = headline(scenario, difference) + "\n";
-    list(&mut text, "new", &difference.new);
-    list_changes(&mut text, "grown", &difference.grown);
-    list_changes(&mut text, "shrunk", &difference.shrunk);
-    list(&mut text, "vanished", &difference.vanished);
+    for group in &difference.new {
+        text += &run.listed("new", group);
+    }
+    for Change { accepted, found } in &difference.grown {
+        text += &run.listed("grown", found);
+        text += &was(accepted);
+    }
+    for change in &difference.moved {
+        text += &run.moved(change);
+    }
+    for Change { accepted, found } in &difference.shrunk {
+        // It passes: its numbers are all there is to see.
+        let _ = write!(text, "\nshrunk {found}{}", was(accepted));
+    }
+    for group in &difference.vanished {
+        let _ = write!(text, "\nvanished {group}");
+    }
     text += "\n";
     if accepted.is_empty() {
         // A difference to nothing would repeat what is listed above.
         text += "nothing was accepted before\n";
     } else {
         let before = write(accepted);
-        let after = write(found);
+        let after = write(&difference.proposed());
         let lines = TextDiff::from_lines(&before, &after);
         text += &lines.unified_diff().header("accepted", "found").to_string();
     }
+    text += &run.words(difference);
     text + "\nto accept what was found: `cargo insta review`, or `cargo insta accept`\n"
 }
 
@@ -36,6 +58,7 @@ fn headline(scenario: &str, difference: &Difference) -> String {
     let counts = [
         (difference.new.len(), "new"),
         (difference.grown.len(), "grown"),
+        (difference.moved.len(), "moved"),
         (difference.shrunk.len(), "shrunk"),
         (difference.vanished.len(), "vanished"),
     ];
@@ -45,22 +68,102 @@ fn headline(scenario: &str, difference: &Difference) -> String {
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
     let counts = counts.join(", ");
-    match difference.new.len() + difference.grown.len() {
-        0 => format!("the accepted snapshot of {scenario} is out of date ({counts})"),
-        1 => format!("1 traceback in {scenario} is not accepted ({counts})"),
-        more => format!("{more} tracebacks in {scenario} are not accepted ({counts})"),
+    let moved = difference.moved.len();
+    let failing = difference.new.len() + difference.grown.len() + moved;
+    let tracebacks = match failing {
+        0 => return format!("the accepted snapshot of {scenario} is out of date ({counts})"),
+        1 => format!("1 traceback in {scenario}"),
+        more => format!("{more} tracebacks in {scenario}"),
+    };
+    if failing > moved {
+        let verb = if failing == 1 { "is" } else { "are" };
+        format!("{tracebacks} {verb} not accepted ({counts})")
+    } else if difference.is_outdated() {
+        format!("{tracebacks} moved ({counts})")
+    } else {
+        format!("{tracebacks} moved")
     }
 }
 
-fn list(text: &mut String, what: &str, groups: &[SnapshotGroup]) {
-    for group in groups {
-        // Writing to a String can't fail.
-        let _ = write!(text, "\n{what} {group}");
+fn was(accepted: &SnapshotGroup) -> String {
+    format!("accepted {}\n", accepted.heading())
+}
+
+/// One run's groups.
+#[derive(Debug, Clone, Copy)]
+struct Run<'a> {
+    report: &'a Report,
+}
+
+impl<'a> Run<'a> {
+    /// What the report has of a traceback: a program's blocks of one can be lost and indirect.
+    fn groups(self, group: &SnapshotGroup) -> Vec<&'a Group> {
+        let same = |of: &&Group| of.verdict.fails() && traceback::key(&of.frames) == group.frames;
+        self.report.groups.iter().filter(same).collect()
+    }
+
+    fn listed(self, what: &str, group: &SnapshotGroup) -> String {
+        let text = |group: &Group| text::group(group, self.report.iterations);
+        self.groups(group).into_iter().map(|group| format!("\n{what} {}", text(group))).collect()
+    }
+
+    fn moved(self, Change { accepted, found }: &Change) -> String {
+        let (what, before) = if accepted.amount == found.amount {
+            ("moved", String::new())
+        } else if exceeds(found, accepted) {
+            ("moved and grown", was(accepted))
+        } else {
+            ("moved and shrunk", was(accepted))
+        };
+        let heading = |group: &Group| text::group_heading(group, self.report.iterations);
+        let mut text = String::new();
+        for group in self.groups(found) {
+            let _ = write!(text, "\n{what} {}", heading(group));
+        }
+        text += "\n";
+        text += &side_by_side(&accepted.frames, &found.frames, INDENT);
+        text + &before
+    }
+
+    /// What the words in the headings mean, each once.
+    fn words(self, difference: &Difference) -> String {
+        let changed = difference.grown.iter().chain(&difference.moved).map(|change| &change.found);
+        let shown: Vec<&Group> =
+            difference.new.iter().chain(changed).flat_map(|group| self.groups(group)).collect();
+        let iterations = self.report.iterations;
+        let every = if iterations > 1 {
+            format!("blocks of each of the {iterations} measured iterations are still live")
+        } else {
+            "blocks of the one measured run are still live".to_owned()
+        };
+        let verdicts = [
+            (Verdict::Leak, every),
+            (
+                Verdict::Growth,
+                format!(
+                    "what is live rose at least twice in {iterations} iterations, and never fell"
+                ),
+            ),
+        ];
+        let states = [
+            (Reachability::Lost, "no pointer leads to the blocks any longer"),
+            (Reachability::Indirect, "only lost blocks have a pointer to the blocks"),
+            (Reachability::Reachable, "a pointer still leads to the blocks: something keeps them"),
+        ];
+        let mut text = String::new();
+        for (verdict, meaning) in verdicts {
+            if shown.iter().any(|group| group.verdict == verdict) {
+                let _ = write!(text, "\n{verdict}: {meaning}");
+            }
+        }
+        for (state, meaning) in states {
+            if shown.iter().any(|group| group.reachability == state) {
+                let _ = write!(text, "\n{state}: {meaning}");
+            }
+        }
+        if text.is_empty() { text } else { text + "\n" }
     }
 }
 
-fn list_changes(text: &mut String, what: &str, changes: &[Change]) {
-    for Change { accepted, found } in changes {
-        let _ = write!(text, "\n{what} {found}accepted {}\n", accepted.heading());
-    }
-}
+#[cfg(test)]
+mod tests;

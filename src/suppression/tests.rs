@@ -14,6 +14,7 @@ pub(super) fn group(frames: &[&str]) -> Group {
             file: Some("/src/hmac.c".into()),
             line: Some(12),
             inlined: false,
+            build_id: None,
         }
     };
     Group {

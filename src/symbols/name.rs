@@ -1,43 +1,115 @@
-//! Function names as people know them: demangled, without what compilers and linkers append.
+//! Function names as people know them: demangled, without what compilers and linkers append, and
+//! the same whichever compiler made them.
+//!
+//! [`RULES`] is ordered and append-only, for the reason that the rules of `traceback` are. Each
+//! has a file of cases of its own in `cases/`.
 //!
 //! Only names with a mangling's prefix are demangled: to the Itanium ABI `f` is a `float`, to C it
-//! is a function. The rules behind that only cut; a name that would be empty stays as it was.
+//! is a function. A name that would be empty stays as it was.
 
 use std::borrow::Cow;
 
-/// What compilers append when they split or copy a function; a number may follow.
-const SUFFIXES: [&str; 6] = ["part", "cold", "isra", "constprop", "lto_priv", "llvm"];
+use cpp_demangle::{DemangleOptions, Symbol};
 
-/// `name` demangled, without its symbol version, clone suffixes and Rust's hashes.
-pub(crate) fn clean(name: &str) -> String {
-    let name = demangled(without_version(name));
-    let mut name = without_crate_hashes(&name);
-    while let Some(shorter) = without_suffix(&name).or_else(|| without_hash(&name)) {
-        name = shorter.to_owned();
-    }
-    name
+/// One step from a symbol to a name.
+struct Rule {
+    name: &'static str,
+    /// The name in the rule's words.
+    apply: fn(&str) -> Cow<'_, str>,
+}
+
+const RULES: [Rule; 8] = [
+    Rule { name: "version", apply: without_version },
+    Rule { name: "demangled", apply: demangled },
+    Rule { name: "crate-hashes", apply: without_crate_hashes },
+    Rule { name: "clone-suffixes", apply: without_suffixes },
+    Rule { name: "legacy-hash", apply: without_hash },
+    Rule { name: "unnamed-types", apply: with_unnamed_types },
+    Rule { name: "closures", apply: with_plain_closures },
+    Rule { name: "initializers", apply: with_plain_initializer },
+];
+
+/// What compilers append when they split, copy or rename a function; a number may follow.
+const SUFFIXES: [&str; 10] = [
+    "part",
+    "cold",
+    "isra",
+    "constprop",
+    "lto_priv",
+    "llvm",
+    // gcc's second name of a function that others could replace; clang's of a static one that has
+    // to be unique, of a copy for one argument, and of a function behind a table of checked calls.
+    "localalias",
+    "__uniq",
+    "specialized",
+    "cfi",
+];
+
+/// The name that people know the symbol by.
+pub(crate) fn clean(symbol: &str) -> String {
+    RULES.iter().fold(symbol.to_owned(), |name, rule| {
+        let cleaned = (rule.apply)(&name);
+        debug_assert!(!cleaned.is_empty() || name.is_empty(), "rule {} of {name}", rule.name);
+        cleaned.into_owned()
+    })
+}
+
+/// Whether the symbol says more than its bare name: its scope, and what it takes.
+pub(super) fn is_mangled(symbol: &str) -> bool {
+    ["_Z", "__Z", "_R"].iter().any(|prefix| symbol.starts_with(prefix))
 }
 
 fn demangled(name: &str) -> Cow<'_, str> {
-    if !["_Z", "__Z", "_R"].iter().any(|prefix| name.starts_with(prefix)) {
+    if !is_mangled(name) {
         return name.into();
     }
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return format!("{rust:#}").into();
     }
-    let cpp = cpp_demangle::Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok());
+    let cpp = if has_dependent_signature(name) {
+        without_signature(name)
+    } else {
+        Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok())
+    };
     cpp.map_or(name.into(), Into::into)
 }
 
+/// Whether what the function takes or returns depends on a trait of its arguments (`enable_if`):
+/// gcc and clang have two manglings for that, and `cpp_demangle` knows one of them.
+fn has_dependent_signature(name: &str) -> bool {
+    let scope = |at: usize| name[at..].get(..6).unwrap_or(&name[at..]).contains("sr");
+    name.match_indices("IX").any(|(at, _)| scope(at))
+}
+
+/// The name without what the function takes and returns, from the longest part of the symbol that
+/// makes sense.
+fn without_signature(name: &str) -> Option<String> {
+    // Each part is read anew.
+    const MOST: usize = 4096;
+    let options = DemangleOptions::new().no_params().no_return_type();
+    let ends = (1..=name.len().min(MOST)).rev().filter(|end| name.is_char_boundary(*end));
+    let demangled =
+        |end: usize| Symbol::new(&name[..end]).ok()?.demangle_with_options(&options).ok();
+    ends.take_while(|end| *end > "_Z".len()).find_map(demangled)
+}
+
 /// Drops `@VERSION` and `@@VERSION`.
-fn without_version(name: &str) -> &str {
+fn without_version(name: &str) -> Cow<'_, str> {
     match name.split_once('@') {
-        Some((front, _)) if !front.is_empty() => front,
-        _ => name,
+        Some((front, _)) if !front.is_empty() => front.into(),
+        _ => name.into(),
     }
 }
 
-/// Drops one `.part.0`, or ` [clone .part.0]` as C++ demanglers write it.
+/// Drops every `.part.0` at the end, and every ` [clone .part.0]` as C++ demanglers write it.
+fn without_suffixes(name: &str) -> Cow<'_, str> {
+    let mut name = name;
+    while let Some(shorter) = without_suffix(name) {
+        name = shorter;
+    }
+    name.into()
+}
+
 fn without_suffix(name: &str) -> Option<&str> {
     if let Some((front, clone)) = name.strip_suffix(']').and_then(|n| n.rsplit_once(" [clone .")) {
         return (!front.is_empty() && !clone.contains(']')).then_some(front);
@@ -49,13 +121,16 @@ fn without_suffix(name: &str) -> Option<&str> {
 }
 
 /// Drops the legacy mangling's `::h0123456789abcdef`.
-fn without_hash(name: &str) -> Option<&str> {
-    let (front, hash) = name.rsplit_once("::h")?;
-    (hash.len() == 16 && is_hex(hash) && !front.is_empty()).then_some(front)
+fn without_hash(name: &str) -> Cow<'_, str> {
+    match name.rsplit_once("::h") {
+        Some((front, hash)) if hash.len() == 16 && is_hex(hash) && !front.is_empty() => front,
+        _ => name,
+    }
+    .into()
 }
 
 /// Drops the `[0123456789abcdef]` that v0 names carry after a crate.
-fn without_crate_hashes(name: &str) -> String {
+fn without_crate_hashes(name: &str) -> Cow<'_, str> {
     let mut kept = String::with_capacity(name.len());
     let mut rest = name;
     while let Some((front, inside)) = rest.split_once('[') {
@@ -69,7 +144,7 @@ fn without_crate_hashes(name: &str) -> String {
             }
         };
     }
-    kept + rest
+    (kept + rest).into()
 }
 
 /// A crate's hash is 64 bits wide and printed without leading zeros.
@@ -81,54 +156,86 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Writes gcc's `{lambda(int)#1}` and `{unnamed type#1}` and clang's `$_0` as `{unnamed}`. gcc counts
+/// the lambdas of a function that take the same, clang all types without a name in a file, and both
+/// count anew when one is added: the enclosing function and what `operator()` takes stay.
+fn with_unnamed_types(name: &str) -> Cow<'_, str> {
+    const STARTS: [&str; 3] = ["{lambda(", "{unnamed type#", "$_"];
+    let mut kept = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(at) = STARTS.iter().filter_map(|start| rest.find(start)).min() {
+        let (front, found) = rest.split_at(at);
+        kept.push_str(front);
+        let end = match found.strip_prefix("$_") {
+            Some(behind) => {
+                let after = behind.trim_start_matches(is_digit);
+                // `$` may be a letter of a name.
+                let whole = kept.is_empty() || !kept.ends_with(is_word);
+                (whole && after.len() < behind.len()).then_some(found.len() - after.len())
+            }
+            None => closing_brace(found),
+        };
+        let end = end.unwrap_or_default();
+        kept.push_str(if end == 0 { &found[..1] } else { "{unnamed}" });
+        rest = &found[end.max(1)..];
+    }
+    (kept + rest).into()
+}
 
-    #[test]
-    fn each_rule_has_a_case() {
-        let cases = [
-            ("malloc", "malloc"),
-            // C's: no mangling, though the Itanium ABI has types of these names.
-            ("f", "f"),
-            ("pp", "pp"),
-            ("St", "St"),
-            ("_ZN3foo3barEv", "foo::bar()"),
-            ("_Z4growi.cold", "grow(int)"),
-            ("_ZN6parser5parse17h0123456789abcdefE", "parser::parse"),
-            ("_RNvCs1234_6parser5parse", "parser::parse"),
-            ("_Znot_a_name", "_Znot_a_name"),
-            ("malloc@@GLIBC_2.2.5", "malloc"),
-            ("EVP_DigestInit_ex@OPENSSL_3.0.0", "EVP_DigestInit_ex"),
-            ("@", "@"),
-            ("grow.part.0", "grow"),
-            ("grow.cold", "grow"),
-            ("grow.cold.12", "grow"),
-            ("grow.isra.0.constprop.1.cold", "grow"),
-            ("grow.lto_priv.0", "grow"),
-            ("grow.llvm.1234567890", "grow"),
-            ("grow.0", "grow.0"),
-            ("grow.parts.0", "grow.parts.0"),
-            (".cold", ".cold"),
-            ("v3.14", "v3.14"),
-            ("a::b(int) [clone .part.0]", "a::b(int)"),
-            ("a::b(int) [clone .isra.0] [clone .cold]", "a::b(int)"),
-            ("parser::parse::h0123456789abcdef", "parser::parse"),
-            ("parser::parse::h0123456789abcdef.llvm.7", "parser::parse"),
-            ("parser::h0123456789abcdeg", "parser::h0123456789abcdeg"),
-            ("parser::parse::hash", "parser::parse::hash"),
-            ("core[846817f741e54dfd]::fmt::write", "core::fmt::write"),
-            (
-                "<alloc[846817f741e54dfd]::vec::Vec<core[a46817f741e54df]::X> as T>::f",
-                "<alloc::vec::Vec<core::X> as T>::f",
-            ),
-            ("<[u8; 4] as T>::f", "<[u8; 4] as T>::f"),
-            ("f::<[abcdef0123]>", "f::<[abcdef0123]>"),
-            ("a[", "a["),
-            ("operator new[](unsigned long)", "operator new[](unsigned long)"),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(clean(name), expected, "of {name}");
+/// Where what the brace at the start of `text` opens ends: lambdas stand in what lambdas take.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 1 => return Some(at + 1),
+            '}' => depth -= 1,
+            _ => {}
         }
     }
+    None
 }
+
+/// Writes the v0 mangling's `{closure#0}` as the legacy one's `{{closure}}`: the number moves with
+/// every closure that is added before it.
+fn with_plain_closures(name: &str) -> Cow<'_, str> {
+    const NUMBERED: &str = "{closure#";
+    let mut kept = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((front, behind)) = rest.split_once(NUMBERED) {
+        let after = behind.trim_start_matches(is_digit);
+        kept.push_str(front);
+        rest = match after.strip_prefix('}').filter(|_| after.len() < behind.len()) {
+            Some(after) => {
+                kept.push_str("{{closure}}");
+                after
+            }
+            None => {
+                kept.push_str(NUMBERED);
+                behind
+            }
+        };
+    }
+    (kept + rest).into()
+}
+
+/// Drops what compilers name the function after that initializes a file's variables: gcc the file's
+/// first function, clang the file.
+fn with_plain_initializer(name: &str) -> Cow<'_, str> {
+    const STARTS: [&str; 2] = ["_GLOBAL__sub_I", "_GLOBAL__sub_D"];
+    let start = STARTS
+        .into_iter()
+        .find(|start| name.strip_prefix(start).is_some_and(|behind| behind.starts_with('_')));
+    start.unwrap_or(name).into()
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+fn is_digit(letter: char) -> bool {
+    letter.is_ascii_digit()
+}
+
+#[cfg(test)]
+mod tests;

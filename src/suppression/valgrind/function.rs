@@ -118,14 +118,8 @@ mod tests {
     use super::*;
 
     fn frame(function: Option<&str>, module: &str, inlined: bool) -> Frame {
-        Frame {
-            function: function.map(Into::into),
-            module: Some(module.into()),
-            offset: 0,
-            file: None,
-            line: None,
-            inlined,
-        }
+        let (function, module) = (function.map(Into::into), Some(module.into()));
+        Frame { function, module, inlined, ..Frame::default() }
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Line {
             _ => return None,
         };
         let (function, module) = (function.map(Into::into), module.map(Into::into));
-        Some(Frame { function, module, offset: 0, file: None, line: None, inlined: false })
+        Some(Frame { function, module, ..Frame::default() })
     }
 }
 
@@ -200,7 +200,7 @@ enum End {
 /// Whether a traceback leaves out `frames` at this end.
 fn is_left_out(frames: &[Frame], end: End) -> bool {
     let function = Some("f".into());
-    let own = Frame { function, module: None, offset: 0, file: None, line: None, inlined: false };
+    let own = Frame { function, ..Frame::default() };
     let mut all: Vec<&Frame> = frames.iter().collect();
     let at = if end == End::Inner { all.len() } else { 0 };
     all.insert(at, &own);

@@ -13,6 +13,7 @@ fn frames(list: &[&str]) -> Vec<Frame> {
             file: Some(format!("/src/{function}.c").into()),
             line: Some(12),
             inlined: false,
+            build_id: None,
         }
     };
     list.iter().map(frame).collect()

@@ -1,0 +1,206 @@
+//! Two tracebacks side by side: the accepted one and the one that was found.
+//!
+//! Invariant: lines are the same where their functions and places are. A function is the same by
+//! its bare name, which is all that gcc knows of a local one it inlined. A place is the same where
+//! one line alone names the file: a module has debug information in one build and none in the next.
+
+use std::convert::Infallible;
+use std::ops::Range;
+
+use similar::DiffOp;
+use similar::algorithms::{Capture, Replace, myers};
+
+use super::bare_name::is_bare_of_other;
+
+/// What stands in one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Row<'a> {
+    /// The same frame.
+    Same(&'a str, &'a str),
+    /// Another frame in its place.
+    Other(&'a str, &'a str),
+    /// A frame of the accepted traceback alone.
+    Accepted(&'a str),
+    /// A frame of the found traceback alone.
+    Found(&'a str),
+}
+
+/// The rows of `accepted` and `found`, with as many frames in common as there can be.
+pub(super) fn rows<'a>(accepted: &'a [String], found: &'a [String]) -> Vec<Row<'a>> {
+    let mut rows = Vec::new();
+    for operation in operations(accepted, found) {
+        let (_, old, new) = operation.as_tag_tuple();
+        let (old, new) = (&accepted[old], &found[new]);
+        let both = old.iter().zip(new);
+        match operation {
+            DiffOp::Equal { .. } => rows.extend(both.map(|(old, new)| Row::Same(old, new))),
+            _ => rows.extend(both.map(|(old, new)| Row::Other(old, new))),
+        }
+        rows.extend(old.iter().skip(new.len()).map(|line| Row::Accepted(line)));
+        rows.extend(new.iter().skip(old.len()).map(|line| Row::Found(line)));
+    }
+    rows
+}
+
+/// The most frames that `accepted` and `found` have in common, in the same order.
+pub(super) fn common(accepted: &[String], found: &[String]) -> usize {
+    let equal = |operation: &DiffOp| match operation {
+        DiffOp::Equal { len, .. } => *len,
+        _ => 0,
+    };
+    operations(accepted, found).iter().map(equal).sum()
+}
+
+/// Whether the shorter traceback is the longer one with frames left out.
+pub(super) fn is_shortened(accepted: &[String], found: &[String]) -> bool {
+    let (shorter, longer) =
+        if accepted.len() <= found.len() { (accepted, found) } else { (found, accepted) };
+    let mut rest = longer.iter();
+    shorter.iter().all(|line| rest.any(|other| is_same(line, other)))
+}
+
+/// Whether two lines are of the same function.
+pub(super) fn is_same(line: &str, other: &str) -> bool {
+    let (Some((function, place)), Some((other_function, other_place))) =
+        (line.split_once("  "), other.split_once("  "))
+    else {
+        return line == other;
+    };
+    let (module, file) = module_and_file(place);
+    let (other_module, other_file) = module_and_file(other_place);
+    module == other_module
+        && (file == other_file || file.is_none() || other_file.is_none())
+        && (function == other_function || is_bare_of_other(function, other_function))
+}
+
+fn module_and_file(place: &str) -> (&str, Option<&str>) {
+    place.split_once("  ").map_or((place, None), |(module, file)| (module, Some(file)))
+}
+
+/// Lines of one side each: the same line of one side can be two lines of the other, so that an
+/// equality among all of them would not be one.
+#[derive(Debug, Clone, Copy)]
+struct AcceptedLine<'a>(&'a str);
+
+#[derive(Debug, Clone, Copy)]
+struct FoundLine<'a>(&'a str);
+
+impl PartialEq<AcceptedLine<'_>> for FoundLine<'_> {
+    fn eq(&self, other: &AcceptedLine<'_>) -> bool {
+        is_same(self.0, other.0)
+    }
+}
+
+/// By Myers, whose shortest edit leaves the longest common subsequence. `similar` 2.7 has `lcs` as
+/// well, which goes wrong behind a common prefix.
+fn operations(accepted: &[String], found: &[String]) -> Vec<DiffOp> {
+    let old: Vec<_> = accepted.iter().map(|line| AcceptedLine(line)).collect();
+    let new: Vec<_> = found.iter().map(|line| FoundLine(line)).collect();
+    let whole = |len| Range { start: 0, end: len };
+    let mut operations = Replace::new(Capture::new());
+    let done: Result<(), Infallible> = myers::diff(
+        &mut operations,
+        old.as_slice(),
+        whole(old.len()),
+        new.as_slice(),
+        whole(new.len()),
+    );
+    let Ok(()) = done;
+    operations.into_inner().into_ops()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_file_may_be_missing_on_one_side_and_a_name_bare() {
+        let cases = [
+            ("f  a.so", "f  a.so", true),
+            ("f  a.so  f.c", "f  a.so", true),
+            ("f  a.so", "f  a.so  f.c", true),
+            ("f  a.so  f.c", "f  a.so  g.c", false),
+            ("f  a.so", "f  b.so", false),
+            ("f  a.so", "f", false),
+            ("f", "f", true),
+            ("f  a.so  f.c", "a::f(int)  a.so  f.c", true),
+            ("a::f(int)  a.so", "f  a.so  f.c", true),
+            ("f  a.so  f.c", "a::f(int)  b.so  f.c", false),
+            ("f  a.so  f.c", "a::f(int)  a.so  g.c", false),
+            ("a.so+0x10", "a.so+0x10", true),
+            ("a.so+0x10", "a.so+0x20", false),
+        ];
+        for (line, other, expected) in cases {
+            assert_eq!(is_same(line, other), expected, "{line} and {other}");
+        }
+    }
+
+    #[test]
+    fn frames_left_out_are_a_shorter_traceback() {
+        let cases = [
+            ("a b c", "a b c", true),
+            ("a b c", "a c", true),
+            ("a c", "a b c", true),
+            ("a b c", "c a", false),
+            ("a b c", "a d", false),
+            ("a b a c", "a c", true),
+            ("a b", "a a", false),
+        ];
+        for (accepted, found, expected) in cases {
+            let is = is_shortened(&lines(accepted), &lines(found));
+            assert_eq!(is, expected, "{accepted} and {found}");
+        }
+    }
+
+    #[test]
+    fn rows_have_as_much_in_common_as_there_can_be() {
+        let (accepted, found) = (lines("a b c d e"), lines("a x y c e f"));
+        assert_eq!(common(&accepted, &found), 3);
+        let expected = [
+            Row::Same("a", "a"),
+            Row::Other("b", "x"),
+            Row::Found("y"),
+            Row::Same("c", "c"),
+            Row::Accepted("d"),
+            Row::Same("e", "e"),
+            Row::Found("f"),
+        ];
+        assert_eq!(rows(&accepted, &found), expected);
+        assert_eq!(common(&lines("a b"), &lines("c")), 0);
+        assert_eq!(common(&lines("a b"), &[]), 0);
+        assert_eq!(rows(&[], &found).len(), 6);
+    }
+
+    /// The longest common subsequence, by definition.
+    fn longest(left: &[String], right: &[String]) -> usize {
+        match (left, right) {
+            ([first, left @ ..], [other, right @ ..]) if first == other => 1 + longest(left, right),
+            ([_, rest @ ..], [_, others @ ..]) => longest(rest, right).max(longest(left, others)),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn no_traceback_has_more_in_common() {
+        // All words of up to six letters a and b, and c in a few places.
+        let word = |number: usize| -> Vec<String> {
+            let digits = format!("{number:b}");
+            digits[1..]
+                .char_indices()
+                .map(|(at, digit)| match (at + number) % 5 {
+                    0 => "c".to_owned(),
+                    _ => digit.to_string(),
+                })
+                .collect()
+        };
+        for left in (1..128).map(word) {
+            for right in (1..128).step_by(3).map(word) {
+                assert_eq!(common(&left, &right), longest(&left, &right), "{left:?} {right:?}");
+            }
+        }
+    }
+}
