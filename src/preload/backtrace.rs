@@ -16,7 +16,7 @@ use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
 use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
-use super::{libgcc, thread};
+use super::{extent, libgcc, thread};
 use crate::ledger::module::NO_MODULE;
 use crate::ledger::site::{Interned, flag};
 
@@ -146,9 +146,32 @@ pub(crate) fn capture(caller: Fast, walked: &mut Walked<'_>) {
             unsafe { with_registers(core::ptr::from_mut(walked).cast(), walk_rows) };
         }
     }
-    if libgcc::is_checking() && end != Some(End::Joined) {
-        libgcc::check(&walked.backtrace);
+    if end != Some(End::Joined) {
+        if libgcc::is_checking() {
+            libgcc::check(&walked.backtrace);
+        }
+        // What was logged of a stack without an end would be asked for page by page ever after.
+        walked.by_rules &= !find_stack(&walked.backtrace);
     }
+}
+
+/// Finds how far the thread's stack reaches, where nobody has asked yet; whether it did. libc
+/// holds a lock of the thread's while it answers, and allocates: an allocation that it makes when
+/// the program asks must not ask as well. `backtrace` tells: all of that is code with unwind data.
+fn find_stack(backtrace: &Backtrace) -> bool {
+    if thread::stack().is_some() {
+        return false;
+    }
+    let asks = extent::asking_function();
+    let is_asking = Loaded::default().function(asks, |function| {
+        let code = function.start..=function.end;
+        backtrace.frames().iter().any(|frame| code.contains(&frame.address))
+    });
+    if is_asking != Some(false) {
+        return false;
+    }
+    extent::find_thread_stack();
+    true
 }
 
 /// Walks from the heap's own frames outwards, with every register that a function has to keep.

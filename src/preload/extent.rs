@@ -4,7 +4,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::system;
+use super::{system, thread};
 
 unsafe extern "C" {
     static __libc_stack_end: usize;
@@ -64,9 +64,25 @@ pub(crate) fn find_main_stack() {
     MAIN_STACK_LOW.store(stack_end().saturating_sub(size.min(MOST)), Ordering::Relaxed);
 }
 
+/// Finds where the calling thread's stack begins. It must not be asked while libc answers the same
+/// question.
+pub(crate) fn find_thread_stack() {
+    // Asking allocates, and that has to do without.
+    thread::set_stack(usize::MAX);
+    thread::pause();
+    let low = thread_stack().unwrap_or(usize::MAX);
+    thread::resume();
+    thread::set_stack(low);
+}
+
+/// Where the code of the function is that libc is asked by.
+pub(crate) fn asking_function() -> usize {
+    (pthread_getattr_np as *const ()).addr()
+}
+
 /// Where the calling thread's stack begins, for one that glibc started or was given; `None` for
 /// the main thread, whose stack grows.
-pub(crate) fn thread_stack() -> Option<usize> {
+fn thread_stack() -> Option<usize> {
     /// `pthread_attr_t`: 56 bytes on x86-64, 64 on aarch64.
     type Attributes = [usize; 8];
     if system::thread() == system::process() {

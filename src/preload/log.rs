@@ -234,6 +234,7 @@ mod tests {
         reads_fp: usize,
         site: u32,
     ) -> (usize, Option<u32>) {
+        crate::preload::extent::find_thread_stack();
         let used = traces.enter().expect("nobody else is at it");
         let log = Log::new(&used, at(frames, from, fp), 1);
         let mut walked = 0;

@@ -87,16 +87,7 @@ impl Live {
 /// Whether `pointer` is on the thread's own stack, at whose end its control block lies. A
 /// coroutine's stack can lie near below, with pages between that nobody may read.
 fn is_own(pointer: usize) -> bool {
-    let low = thread::stack().unwrap_or_else(|| {
-        // Asking allocates, and that has to do without.
-        thread::set_stack(usize::MAX);
-        thread::pause();
-        let low = extent::thread_stack().unwrap_or(usize::MAX);
-        thread::resume();
-        thread::set_stack(low);
-        low
-    });
-    pointer.saturating_sub(RED_ZONE) >= low
+    thread::stack().is_some_and(|low| pointer.saturating_sub(RED_ZONE) >= low)
 }
 
 /// Four words of a stack as they were when a walk read them, by how far they lie above the
