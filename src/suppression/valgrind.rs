@@ -150,9 +150,7 @@ impl<'b> Inside<'_, 'b> {
                 }
                 kinds = Some(read_kinds(list).map_err(|problem| Wrong::at(line, problem))?);
             } else {
-                // What stands first may name how the memory was asked for.
-                let is_first = lines.is_empty();
-                let read = Line::read(text, is_first);
+                let read = Line::read(text, &lines);
                 lines.push(read.map_err(|problem| Wrong::at(line, problem))?);
             }
         }
@@ -160,7 +158,7 @@ impl<'b> Inside<'_, 'b> {
             return Err(Wrong::at(self.start, "this block names no frame; add a `fun:` or `obj:`"));
         }
         let all = Kinds { lost: true, indirect: true, reachable: true };
-        Ok(Block { kinds: kinds.unwrap_or(all), stack: Stack::new(lines) })
+        Ok(Block { kinds: kinds.unwrap_or(all), stack: Stack::new(&lines) })
     }
 }
 
