@@ -101,7 +101,15 @@ fn is_on_leaks((line, text): (usize, &str)) -> Result<bool, Wrong> {
         let problem = format!("`{text}` has to be a tool and a kind, such as `Memcheck:Leak`");
         return Err(Wrong::at(line, problem));
     };
-    Ok(tools.split(',').any(|tool| tool == "Memcheck") && kind == "Leak")
+    let is = |same: fn(&str, &str) -> bool| {
+        tools.split(',').any(|tool| same(tool, "Memcheck")) && same(kind, "Leak")
+    };
+    let on_leaks = is(|found, exact| found == exact);
+    // To valgrind it is another tool's or an error: to skip it in silence helps nobody.
+    if !on_leaks && is(|found, exact| found.trim().eq_ignore_ascii_case(exact)) {
+        return Err(Wrong::at(line, format!("`{text}` has to be written `Memcheck:Leak`")));
+    }
+    Ok(on_leaks)
 }
 
 /// The lines of one block.
@@ -142,9 +150,7 @@ impl<'b> Inside<'_, 'b> {
                 }
                 kinds = Some(read_kinds(list).map_err(|problem| Wrong::at(line, problem))?);
             } else {
-                // What stands first may name how the memory was asked for.
-                let is_first = lines.is_empty();
-                let read = Line::read(text, is_first);
+                let read = Line::read(text, &lines);
                 lines.push(read.map_err(|problem| Wrong::at(line, problem))?);
             }
         }
@@ -152,7 +158,7 @@ impl<'b> Inside<'_, 'b> {
             return Err(Wrong::at(self.start, "this block names no frame; add a `fun:` or `obj:`"));
         }
         let all = Kinds { lost: true, indirect: true, reachable: true };
-        Ok(Block { kinds: kinds.unwrap_or(all), stack: Stack::new(lines) })
+        Ok(Block { kinds: kinds.unwrap_or(all), stack: Stack::new(&lines) })
     }
 }
 

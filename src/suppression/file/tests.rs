@@ -119,6 +119,7 @@ fn every_error_names_its_line() {
         ("{\na\nfun:b\n}", &format!("1: {heading}")),
         ("{\nMemcheck:Leak\nmatch-leak-kinds: all\nfun:b\n}", &format!("1: {heading}")),
         ("{\na\nLeak\n}", "3: `Leak` has to be a tool and a kind, such as `Memcheck:Leak`"),
+        ("{\na\nmemcheck: leak\n}", "3: `memcheck: leak` has to be written `Memcheck:Leak`"),
         ("{\na\nMemcheck:Leak\n...\n}", "1: this block names no frame; add a `fun:` or `obj:`"),
         ("{\na\nMemcheck:Leak\n}", "1: this block names no frame; add a `fun:` or `obj:`"),
         (

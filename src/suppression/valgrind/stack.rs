@@ -62,13 +62,14 @@ pub(super) enum Line {
 /// The lines of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stack {
-    /// Without those that stand for what is left out at the inner end.
-    lines: Vec<Line>,
+    /// What of them may stand for the frames of a traceback: without those that stand for what is
+    /// left out at its inner end. A `...` there can stand for that, too, which makes two ways.
+    ways: Vec<Vec<Line>>,
 }
 
 impl Line {
-    /// Reads a line; `is_first`: it is the block's innermost frame.
-    pub(super) fn read(text: &str, is_first: bool) -> Result<Self, String> {
+    /// Reads the line that follows the lines in `before`.
+    pub(super) fn read(text: &str, before: &[Self]) -> Result<Self, String> {
         if text == "..." {
             return Ok(Self::Any);
         }
@@ -89,6 +90,8 @@ impl Line {
                 _ => Self::Source(name.to_owned(), None),
             },
         };
+        // Only what stands first may name how the memory was asked for.
+        let is_first = before.iter().all(|line| *line == Self::Any);
         let is_entry_point = is_first && line.names_entry_point();
         if kind == "fun" && is_mangled(name) && has_wildcard(name) && !is_entry_point {
             return Err(format!(
@@ -140,54 +143,72 @@ impl Line {
 }
 
 impl Stack {
-    pub(super) fn new(lines: Vec<Line>) -> Self {
-        // A first pattern that can be the entry point is: valgrind's stacks all start with one.
-        let mut inner = usize::from(lines.first().is_some_and(Line::names_entry_point));
-        // It can call others of them, or be called by a language's allocator.
-        while let Some(frame) = lines.get(inner).and_then(Line::frame)
-            && (lines[inner].names_entry_point() || is_left_out(&[frame], End::Inner))
-        {
-            inner += 1;
+    pub(super) fn new(lines: &[Line]) -> Self {
+        let named = lines.iter().position(|line| *line != Line::Any).unwrap_or_default();
+        let inner = plumbing(&lines[named..]);
+        let mut ways = Vec::new();
+        if named == 0 || inner > 0 {
+            ways.push(lines[named + inner..].to_vec());
         }
-        Self { lines: lines[inner..].to_vec() }
+        if named > 0 {
+            ways.push(lines.to_vec());
+        }
+        Self { ways }
     }
 
     /// Whether `frames`, innermost first, start with what the lines say.
     pub(super) fn matches(&self, frames: &[Frame], modules: &Modules) -> bool {
-        // Before which frames the next line can stand.
-        let mut places = vec![false; frames.len() + 1];
-        places[0] = true;
-        // The line before named the outermost frame. What `...` passed over is not known to be
-        // the whole traceback.
-        let mut ended = false;
-        for (index, line) in self.lines.iter().enumerate() {
-            if ended && self.is_left_out_from(index) {
-                return true;
-            }
-            if *line == Line::Any {
-                let first = places.iter().position(|place| *place).unwrap_or(places.len());
-                places[first..].fill(true);
-                ended = false;
-                continue;
-            }
-            let mut next = vec![false; places.len()];
-            for (at, frame) in frames.iter().enumerate().filter(|(at, _)| places[*at]) {
-                next[at + 1] = line.matches(frame, modules);
-            }
-            if !next.contains(&true) {
-                return false;
-            }
-            ended = next[frames.len()];
-            places = next;
-        }
-        true
+        self.ways.iter().any(|lines| lines_match(lines, frames, modules))
     }
+}
 
-    /// Whether all lines from `index` on name frames that tracebacks leave out at their outer end.
-    fn is_left_out_from(&self, index: usize) -> bool {
-        let frames: Option<Vec<_>> = self.lines[index..].iter().map(Line::frame).collect();
-        frames.is_some_and(|frames| is_left_out(&frames, End::Outer))
+/// How many of `lines` stand for what is left out at the inner end.
+fn plumbing(lines: &[Line]) -> usize {
+    // A first pattern that can be the entry point is: valgrind's stacks all start with one.
+    let mut inner = usize::from(lines.first().is_some_and(Line::names_entry_point));
+    // It can call others of them, or be called by a language's allocator.
+    while let Some(frame) = lines.get(inner).and_then(Line::frame)
+        && (lines[inner].names_entry_point() || is_left_out(&[frame], End::Inner))
+    {
+        inner += 1;
     }
+    inner
+}
+
+fn lines_match(lines: &[Line], frames: &[Frame], modules: &Modules) -> bool {
+    // Before which frames the next line can stand.
+    let mut places = vec![false; frames.len() + 1];
+    places[0] = true;
+    // The line before named the outermost frame. What `...` passed over is not known to be
+    // the whole traceback.
+    let mut ended = false;
+    for (index, line) in lines.iter().enumerate() {
+        if ended && names_left_out(&lines[index..]) {
+            return true;
+        }
+        if *line == Line::Any {
+            let first = places.iter().position(|place| *place).unwrap_or(places.len());
+            places[first..].fill(true);
+            ended = false;
+            continue;
+        }
+        let mut next = vec![false; places.len()];
+        for (at, frame) in frames.iter().enumerate().filter(|(at, _)| places[*at]) {
+            next[at + 1] = line.matches(frame, modules);
+        }
+        if !next.contains(&true) {
+            return false;
+        }
+        ended = next[frames.len()];
+        places = next;
+    }
+    true
+}
+
+/// Whether all `lines` name frames that tracebacks leave out at their outer end.
+fn names_left_out(lines: &[Line]) -> bool {
+    let frames: Option<Vec<_>> = lines.iter().map(Line::frame).collect();
+    frames.is_some_and(|frames| is_left_out(&frames, End::Outer))
 }
 
 /// The ends of a traceback.

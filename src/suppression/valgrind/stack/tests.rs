@@ -21,9 +21,12 @@ fn frames(list: &[&str]) -> Vec<Frame> {
 
 #[track_caller]
 fn check(lines: &[&str], list: &[&str], expected: bool) {
-    let read = |(index, text): (usize, &&str)| Line::read(text, index == 0);
-    let stack: Result<_, _> = lines.iter().enumerate().map(read).collect();
-    let stack = Stack::new(stack.expect("the lines are right"));
+    let mut read: Vec<Line> = Vec::new();
+    for text in lines {
+        let line = Line::read(text, &read);
+        read.push(line.expect("the line is right"));
+    }
+    let stack = Stack::new(&read);
     let modules = Modules::new(["/opt/lib/b.so.1".into()]);
     assert_eq!(stack.matches(&frames(list), &modules), expected, "{lines:?} on {list:?}");
 }
@@ -74,6 +77,13 @@ fn the_first_line_may_be_the_entry_point() {
     check(&["fun:memalign", "fun:posix_memalign", "fun:new"], &["new"], true);
     let rust = ["fun:malloc", "fun:_ZN5alloc5alloc5alloc17h0123456789abcdefE", "fun:new"];
     check(&rust, &["new"], true);
+    // `...` in front of it may stand for no frame, or for it and more.
+    check(&["...", "fun:malloc", "fun:zalloc"], &["zalloc", "main"], true);
+    check(&["...", "fun:malloc", "...", "fun:main"], &["zalloc", "main"], true);
+    check(&["...", "...", "fun:_Zn*", "fun:main"], &["main"], true);
+    check(&["...", "fun:malloc", "fun:main"], &["zalloc", "main"], false);
+    check(&["...", "fun:*alloc", "fun:main"], &["zalloc", "main"], true);
+    check(&["...", "fun:*alloc", "fun:main"], &["new", "main"], false);
     // Without one the first line is the traceback's innermost frame.
     check(&["fun:zalloc", "fun:main"], &["zalloc", "main"], true);
     check(&["fun:main"], &["zalloc", "main"], false);
