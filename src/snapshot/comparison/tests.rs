@@ -296,7 +296,7 @@ fn a_hundred_that_moved_are_another_program() {
     let deep = |tag: &str, number: usize| -> SnapshotGroup {
         let frame = |at: usize| match at {
             0 | 29 => format!("end{at}_a.so"),
-            _ if at % 2 == 0 => format!("shared{at}_a.so_a.c"),
+            _ if at.is_multiple_of(2) => format!("shared{at}_a.so_a.c"),
             _ => format!("{tag}{at}of{number}_a.so_a.c"),
         };
         group(&format!("leak 1 8: {}", (0..30).map(frame).collect::<Vec<_>>().join(" ")))
