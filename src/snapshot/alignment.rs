@@ -5,12 +5,39 @@
 //! one line alone names the file: a module has debug information in one build and none in the next.
 
 use std::convert::Infallible;
-use std::ops::Range;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use similar::DiffOp;
 use similar::algorithms::{Capture, Replace, myers};
 
-use super::bare_name::is_bare_of_other;
+use super::bare_name::{base, is_bare_of_other};
+
+/// A line of a traceback, ready to be compared with many.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    text: &'a str,
+    /// Of the function's bare name and its module: equal where lines are the same, and seldom else.
+    hash: u64,
+}
+
+impl<'a> Line<'a> {
+    /// The lines of a traceback.
+    pub(super) fn all(frames: &'a [String]) -> Vec<Self> {
+        frames.iter().map(|text| Self::of(text)).collect()
+    }
+
+    fn of(text: &'a str) -> Self {
+        let (function, place) = text.split_once("  ").unwrap_or((text, ""));
+        let mut hasher = DefaultHasher::new();
+        (base(function), module_and_file(place).0).hash(&mut hasher);
+        Self { text, hash: hasher.finish() }
+    }
+
+    /// Whether two lines are of the same function.
+    pub(super) fn is_same(self, other: Line<'_>) -> bool {
+        self.hash == other.hash && (self.text == other.text || is_same(self.text, other.text))
+    }
+}
 
 /// What stands in one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +55,7 @@ pub(super) enum Row<'a> {
 /// The rows of `accepted` and `found`, with as many frames in common as there can be.
 pub(super) fn rows<'a>(accepted: &'a [String], found: &'a [String]) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
-    for operation in operations(accepted, found) {
+    for operation in operations(&Line::all(accepted), &Line::all(found)) {
         let (_, old, new) = operation.as_tag_tuple();
         let (old, new) = (&accepted[old], &found[new]);
         let both = old.iter().zip(new);
@@ -43,7 +70,7 @@ pub(super) fn rows<'a>(accepted: &'a [String], found: &'a [String]) -> Vec<Row<'
 }
 
 /// The most frames that `accepted` and `found` have in common, in the same order.
-pub(super) fn common(accepted: &[String], found: &[String]) -> usize {
+pub(super) fn common(accepted: &[Line<'_>], found: &[Line<'_>]) -> usize {
     let equal = |operation: &DiffOp| match operation {
         DiffOp::Equal { len, .. } => *len,
         _ => 0,
@@ -52,15 +79,14 @@ pub(super) fn common(accepted: &[String], found: &[String]) -> usize {
 }
 
 /// Whether the shorter traceback is the longer one with frames left out.
-pub(super) fn is_shortened(accepted: &[String], found: &[String]) -> bool {
+pub(super) fn is_shortened(accepted: &[Line<'_>], found: &[Line<'_>]) -> bool {
     let (shorter, longer) =
         if accepted.len() <= found.len() { (accepted, found) } else { (found, accepted) };
     let mut rest = longer.iter();
-    shorter.iter().all(|line| rest.any(|other| is_same(line, other)))
+    shorter.iter().all(|line| rest.any(|other| line.is_same(*other)))
 }
 
-/// Whether two lines are of the same function.
-pub(super) fn is_same(line: &str, other: &str) -> bool {
+fn is_same(line: &str, other: &str) -> bool {
     let (Some((function, place)), Some((other_function, other_place))) =
         (line.split_once("  "), other.split_once("  "))
     else {
@@ -80,31 +106,26 @@ fn module_and_file(place: &str) -> (&str, Option<&str>) {
 /// Lines of one side each: the same line of one side can be two lines of the other, so that an
 /// equality among all of them would not be one.
 #[derive(Debug, Clone, Copy)]
-struct AcceptedLine<'a>(&'a str);
+struct AcceptedLine<'a>(Line<'a>);
 
 #[derive(Debug, Clone, Copy)]
-struct FoundLine<'a>(&'a str);
+struct FoundLine<'a>(Line<'a>);
 
 impl PartialEq<AcceptedLine<'_>> for FoundLine<'_> {
     fn eq(&self, other: &AcceptedLine<'_>) -> bool {
-        is_same(self.0, other.0)
+        self.0.is_same(other.0)
     }
 }
 
 /// By Myers, whose shortest edit leaves the longest common subsequence. `similar` 2.7 has `lcs` as
 /// well, which goes wrong behind a common prefix.
-fn operations(accepted: &[String], found: &[String]) -> Vec<DiffOp> {
-    let old: Vec<_> = accepted.iter().map(|line| AcceptedLine(line)).collect();
-    let new: Vec<_> = found.iter().map(|line| FoundLine(line)).collect();
-    let whole = |len| Range { start: 0, end: len };
+fn operations(accepted: &[Line<'_>], found: &[Line<'_>]) -> Vec<DiffOp> {
+    let old: Vec<_> = accepted.iter().copied().map(AcceptedLine).collect();
+    let new: Vec<_> = found.iter().copied().map(FoundLine).collect();
+    let (all_old, all_new) = (0..old.len(), 0..new.len());
     let mut operations = Replace::new(Capture::new());
-    let done: Result<(), Infallible> = myers::diff(
-        &mut operations,
-        old.as_slice(),
-        whole(old.len()),
-        new.as_slice(),
-        whole(new.len()),
-    );
+    let done: Result<(), Infallible> =
+        myers::diff(&mut operations, old.as_slice(), all_old, new.as_slice(), all_new);
     let Ok(()) = done;
     operations.into_inner().into_ops()
 }
@@ -135,7 +156,7 @@ mod tests {
             ("a.so+0x10", "a.so+0x20", false),
         ];
         for (line, other, expected) in cases {
-            assert_eq!(is_same(line, other), expected, "{line} and {other}");
+            assert_eq!(Line::of(line).is_same(Line::of(other)), expected, "{line} and {other}");
         }
     }
 
@@ -151,7 +172,8 @@ mod tests {
             ("a b", "a a", false),
         ];
         for (accepted, found, expected) in cases {
-            let is = is_shortened(&lines(accepted), &lines(found));
+            let (old, new) = (lines(accepted), lines(found));
+            let is = is_shortened(&Line::all(&old), &Line::all(&new));
             assert_eq!(is, expected, "{accepted} and {found}");
         }
     }
@@ -159,7 +181,9 @@ mod tests {
     #[test]
     fn rows_have_as_much_in_common_as_there_can_be() {
         let (accepted, found) = (lines("a b c d e"), lines("a x y c e f"));
-        assert_eq!(common(&accepted, &found), 3);
+        let common_of =
+            |left: &[String], right: &[String]| common(&Line::all(left), &Line::all(right));
+        assert_eq!(common_of(&accepted, &found), 3);
         let expected = [
             Row::Same("a", "a"),
             Row::Other("b", "x"),
@@ -170,8 +194,8 @@ mod tests {
             Row::Found("f"),
         ];
         assert_eq!(rows(&accepted, &found), expected);
-        assert_eq!(common(&lines("a b"), &lines("c")), 0);
-        assert_eq!(common(&lines("a b"), &[]), 0);
+        assert_eq!(common_of(&lines("a b"), &lines("c")), 0);
+        assert_eq!(common_of(&lines("a b"), &[]), 0);
         assert_eq!(rows(&[], &found).len(), 6);
     }
 
@@ -199,7 +223,8 @@ mod tests {
         };
         for left in (1..128).map(word) {
             for right in (1..128).step_by(3).map(word) {
-                assert_eq!(common(&left, &right), longest(&left, &right), "{left:?} {right:?}");
+                let found = common(&Line::all(&left), &Line::all(&right));
+                assert_eq!(found, longest(&left, &right), "{left:?} {right:?}");
             }
         }
     }

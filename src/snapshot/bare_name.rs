@@ -11,6 +11,11 @@ pub(super) fn is_bare_of_other(name: &str, other: &str) -> bool {
     is_bare(name, other) || is_bare(other, name)
 }
 
+/// The bare name, without template arguments: names that are the same have the same.
+pub(super) fn base(name: &str) -> &str {
+    Parts::of(name).name
+}
+
 /// What a name is made of.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'a> {

@@ -17,7 +17,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::SnapshotGroup;
-use super::alignment::{common, is_same, is_shortened};
+use super::alignment::{Line, common, is_shortened};
 use crate::report::Verdict;
 
 /// A traceback that is not what was accepted.
@@ -92,7 +92,7 @@ pub(crate) fn compare(accepted: &[SnapshotGroup], found: &[SnapshotGroup]) -> Di
     });
     let mut accepted: Vec<_> = accepted.into_values().collect();
     let mut found: Vec<_> = found.into_values().collect();
-    pairs.extend(best_pairs(&mut accepted, &mut found, shortened));
+    pairs.extend(best_pairs(&mut accepted, &mut found, shortened, MOST_SHORTENED));
 
     let mut difference = Difference::default();
     for (accepted, found) in pairs {
@@ -105,7 +105,7 @@ pub(crate) fn compare(accepted: &[SnapshotGroup], found: &[SnapshotGroup]) -> Di
             difference.same.push(accepted.clone());
         }
     }
-    let moved = best_pairs(&mut accepted, &mut found, moved).into_iter();
+    let moved = best_pairs(&mut accepted, &mut found, moved, MOST_MOVED).into_iter();
     difference.moved = moved
         .map(|(accepted, found)| Change { accepted: accepted.clone(), found: found.clone() })
         .collect();
@@ -124,20 +124,41 @@ pub(super) fn exceeds(group: &SnapshotGroup, other: &SnapshotGroup) -> bool {
 /// An accepted group and the one that was found for it.
 type Pair<'a> = (&'a SnapshotGroup, &'a SnapshotGroup);
 
-/// Takes pairs from `accepted` and `found`, those with the least `rank` first, and none without.
+/// More pairs than these are not looked at: where a thousand tracebacks changed, or a hundred by
+/// more than frames left out, it is another program, and a search takes its time.
+const MOST_SHORTENED: usize = 1_000_000;
+const MOST_MOVED: usize = 10_000;
+
+/// A group with its lines.
+#[derive(Debug)]
+struct Candidate<'a> {
+    group: &'a SnapshotGroup,
+    lines: Vec<Line<'a>>,
+}
+
+/// Takes pairs from `accepted` and `found`, those with the least `rank` first, and none without;
+/// none at all of more than `most`.
 fn best_pairs<'a, R: Ord>(
     accepted: &mut Vec<&'a SnapshotGroup>,
     found: &mut Vec<&'a SnapshotGroup>,
-    rank: fn(Pair<'_>) -> Option<R>,
+    rank: fn(&Candidate<'_>, &Candidate<'_>) -> Option<R>,
+    most: usize,
 ) -> Vec<Pair<'a>> {
+    let mut pairs = Vec::new();
+    if accepted.len().saturating_mul(found.len()) > most {
+        return pairs;
+    }
+    let candidate =
+        |group: &&'a SnapshotGroup| Candidate { group, lines: Line::all(&group.frames) };
+    let lefts: Vec<_> = accepted.iter().map(candidate).collect();
+    let rights: Vec<_> = found.iter().map(candidate).collect();
     let mut ranked = Vec::new();
-    for (left, accepted) in accepted.iter().enumerate() {
-        let ranks = found.iter().enumerate().map(|(right, found)| (rank((accepted, found)), right));
+    for (left, accepted) in lefts.iter().enumerate() {
+        let ranks = rights.iter().enumerate().map(|(right, found)| (rank(accepted, found), right));
         ranked.extend(ranks.filter_map(|(rank, right)| Some((rank?, left, right))));
     }
     ranked.sort_unstable();
-    let (mut lefts, mut rights) = (vec![false; accepted.len()], vec![false; found.len()]);
-    let mut pairs = Vec::new();
+    let (mut lefts, mut rights) = (vec![false; lefts.len()], vec![false; rights.len()]);
     for (_, left, right) in ranked {
         if !lefts[left] && !rights[right] {
             (lefts[left], rights[right]) = (true, true);
@@ -151,23 +172,26 @@ fn best_pairs<'a, R: Ord>(
 }
 
 /// The same amount is better than less, less is better than more, then few frames left out.
-fn shortened((accepted, found): Pair<'_>) -> Option<((bool, bool), usize)> {
+fn shortened(accepted: &Candidate<'_>, found: &Candidate<'_>) -> Option<((bool, bool), usize)> {
     let (fewer, more) = lengths(accepted, found);
-    let same = accepted.verdict == found.verdict
+    let same = accepted.group.verdict == found.group.verdict
         && fewer * 2 >= more
-        && is_shortened(&accepted.frames, &found.frames);
+        && is_shortened(&accepted.lines, &found.lines);
     same.then(|| (amounts(accepted, found), more - fewer))
 }
 
 /// The most frames in both are best, then the fewest in one alone, then the amounts.
-fn moved((accepted, found): Pair<'_>) -> Option<(Reverse<usize>, usize, (bool, bool))> {
+fn moved(
+    accepted: &Candidate<'_>,
+    found: &Candidate<'_>,
+) -> Option<(Reverse<usize>, usize, (bool, bool))> {
     let (fewer, more) = lengths(accepted, found);
-    let end = |left: Option<&String>, right: Option<&String>| match (left, right) {
-        (Some(left), Some(right)) => is_same(left, right),
+    let end = |left: Option<&Line<'_>>, right: Option<&Line<'_>>| match (left, right) {
+        (Some(left), Some(right)) => left.is_same(*right),
         _ => false,
     };
-    let (old, new) = (&accepted.frames, &found.frames);
-    let may_be = accepted.verdict == found.verdict
+    let (old, new) = (&accepted.lines, &found.lines);
+    let may_be = accepted.group.verdict == found.group.verdict
         && fewer * 2 > more
         && (end(old.first(), new.first()) || end(old.last(), new.last()));
     let common = if may_be { common(old, new) } else { 0 };
@@ -175,13 +199,14 @@ fn moved((accepted, found): Pair<'_>) -> Option<(Reverse<usize>, usize, (bool, b
 }
 
 /// Whether there is more than was accepted, and whether there is anything else.
-fn amounts(accepted: &SnapshotGroup, found: &SnapshotGroup) -> (bool, bool) {
+fn amounts(accepted: &Candidate<'_>, found: &Candidate<'_>) -> (bool, bool) {
+    let (accepted, found) = (accepted.group, found.group);
     (exceeds(found, accepted), found.amount != accepted.amount)
 }
 
 /// How many frames the one with fewer has, and the one with more.
-fn lengths(accepted: &SnapshotGroup, found: &SnapshotGroup) -> (usize, usize) {
-    let (accepted, found) = (accepted.frames.len(), found.frames.len());
+fn lengths(accepted: &Candidate<'_>, found: &Candidate<'_>) -> (usize, usize) {
+    let (accepted, found) = (accepted.lines.len(), found.lines.len());
     (accepted.min(found), accepted.max(found))
 }
 

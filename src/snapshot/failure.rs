@@ -4,6 +4,7 @@
 //! A snapshot says only what is the same on every machine; a failure is about one run, so that it
 //! shows the report's groups: with reachability, lines, and what is live in all.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use similar::TextDiff;
@@ -21,7 +22,7 @@ pub(crate) fn failure_text(
     report: &Report,
     difference: &Difference,
 ) -> String {
-    let run = Run { report };
+    let run = Run::new(report);
     let mut text = headline(scenario, difference) + "\n";
     for group in &difference.new {
         text += &run.listed("new", group);
@@ -89,25 +90,33 @@ fn was(accepted: &SnapshotGroup) -> String {
     format!("accepted {}\n", accepted.heading())
 }
 
-/// One run's groups.
-#[derive(Debug, Clone, Copy)]
+/// One run's failing groups, by their tracebacks: a program's blocks of one can be lost and
+/// indirect.
+#[derive(Debug)]
 struct Run<'a> {
-    report: &'a Report,
+    groups: BTreeMap<Vec<String>, Vec<&'a Group>>,
+    iterations: u32,
 }
 
 impl<'a> Run<'a> {
-    /// What the report has of a traceback: a program's blocks of one can be lost and indirect.
-    fn groups(self, group: &SnapshotGroup) -> Vec<&'a Group> {
-        let same = |of: &&Group| of.verdict.fails() && traceback::key(&of.frames) == group.frames;
-        self.report.groups.iter().filter(same).collect()
+    fn new(report: &'a Report) -> Self {
+        let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for group in report.groups.iter().filter(|group| group.verdict.fails()) {
+            groups.entry(traceback::key(&group.frames)).or_default().push(group);
+        }
+        Self { groups, iterations: report.iterations }
     }
 
-    fn listed(self, what: &str, group: &SnapshotGroup) -> String {
-        let text = |group: &Group| text::group(group, self.report.iterations);
-        self.groups(group).into_iter().map(|group| format!("\n{what} {}", text(group))).collect()
+    fn groups(&self, group: &SnapshotGroup) -> &[&'a Group] {
+        self.groups.get(&group.frames).map_or(&[], Vec::as_slice)
     }
 
-    fn moved(self, Change { accepted, found }: &Change) -> String {
+    fn listed(&self, what: &str, group: &SnapshotGroup) -> String {
+        let text = |group: &Group| text::group(group, self.iterations);
+        self.groups(group).iter().map(|group| format!("\n{what} {}", text(group))).collect()
+    }
+
+    fn moved(&self, Change { accepted, found }: &Change) -> String {
         let (what, before) = if accepted.amount == found.amount {
             ("moved", String::new())
         } else if exceeds(found, accepted) {
@@ -115,7 +124,7 @@ impl<'a> Run<'a> {
         } else {
             ("moved and shrunk", was(accepted))
         };
-        let heading = |group: &Group| text::group_heading(group, self.report.iterations);
+        let heading = |group: &Group| text::group_heading(group, self.iterations);
         let mut text = String::new();
         for group in self.groups(found) {
             let _ = write!(text, "\n{what} {}", heading(group));
@@ -126,11 +135,16 @@ impl<'a> Run<'a> {
     }
 
     /// What the words in the headings mean, each once.
-    fn words(self, difference: &Difference) -> String {
+    fn words(&self, difference: &Difference) -> String {
         let changed = difference.grown.iter().chain(&difference.moved).map(|change| &change.found);
-        let shown: Vec<&Group> =
-            difference.new.iter().chain(changed).flat_map(|group| self.groups(group)).collect();
-        let iterations = self.report.iterations;
+        let shown: Vec<&Group> = difference
+            .new
+            .iter()
+            .chain(changed)
+            .flat_map(|group| self.groups(group))
+            .copied()
+            .collect();
+        let iterations = self.iterations;
         let every = if iterations > 1 {
             format!("blocks of each of the {iterations} measured iterations are still live")
         } else {

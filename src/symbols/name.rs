@@ -66,31 +66,21 @@ fn demangled(name: &str) -> Cow<'_, str> {
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return format!("{rust:#}").into();
     }
-    let cpp = if has_dependent_signature(name) {
-        without_signature(name)
-    } else {
-        Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok())
-    };
-    cpp.map_or(name.into(), Into::into)
+    let whole = || Symbol::new(name).ok()?.demangle().ok();
+    without_dependent_signature(name).or_else(whole).map_or(name.into(), Into::into)
 }
 
-/// Whether what the function takes or returns depends on a trait of its arguments (`enable_if`):
-/// gcc and clang have two manglings for that, and `cpp_demangle` knows one of them.
-fn has_dependent_signature(name: &str) -> bool {
-    let scope = |at: usize| name[at..].get(..6).unwrap_or(&name[at..]).contains("sr");
-    name.match_indices("IX").any(|(at, _)| scope(at))
-}
-
-/// The name without what the function takes and returns, from the longest part of the symbol that
-/// makes sense.
-fn without_signature(name: &str) -> Option<String> {
-    // Each part is read anew.
-    const MOST: usize = 4096;
+/// The name alone of a function that takes or returns what depends on a trait of its template's
+/// arguments (`enable_if`): gcc and clang have two manglings for that, and `cpp_demangle` knows one.
+fn without_dependent_signature(name: &str) -> Option<String> {
+    // `I X … sr`: a template's argument that is an expression with a scope.
+    let is_dependent = |at: &usize| name.get(*at..*at + 6).is_some_and(|part| part.contains("sr"));
+    let expression = name.match_indices("IX").map(|(at, _)| at).find(is_dependent)?;
     let options = DemangleOptions::new().no_params().no_return_type();
-    let ends = (1..=name.len().min(MOST)).rev().filter(|end| name.is_char_boundary(*end));
-    let demangled =
-        |end: usize| Symbol::new(&name[..end]).ok()?.demangle_with_options(&options).ok();
-    ends.take_while(|end| *end > "_Z".len()).find_map(demangled)
+    // The name ends with its template's arguments, before what it takes and returns.
+    let mut fronts = name[..expression].rmatch_indices('E').map(|(at, _)| &name[..=at]);
+    let demangled = |front| Symbol::new(front).ok()?.demangle_with_options(&options).ok();
+    fronts.find_map(demangled)
 }
 
 /// Drops `@VERSION` and `@@VERSION`.

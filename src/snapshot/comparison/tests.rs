@@ -289,3 +289,21 @@ fn what_is_proposed_has_the_accepted_words() {
     let after = compare(&proposed, &found);
     assert!(!after.fails() && !after.is_outdated(), "{after:?}");
 }
+
+#[test]
+fn a_hundred_that_moved_are_another_program() {
+    // Half of the frames are the same, and both ends.
+    let deep = |tag: &str, number: usize| -> SnapshotGroup {
+        let frame = |at: usize| match at {
+            0 | 29 => format!("end{at}_a.so"),
+            _ if at.is_multiple_of(2) => format!("shared{at}_a.so_a.c"),
+            _ => format!("{tag}{at}of{number}_a.so_a.c"),
+        };
+        group(&format!("leak 1 8: {}", (0..30).map(frame).collect::<Vec<_>>().join(" ")))
+    };
+    let many = |tag: &str, count: usize| -> Vec<_> { (0..count).map(|n| deep(tag, n)).collect() };
+    let difference = compare(&many("old", 40), &many("new", 40));
+    assert_eq!((difference.moved.len(), difference.new.len()), (40, 0));
+    let difference = compare(&many("old", 101), &many("new", 100));
+    assert_eq!((difference.vanished.len(), difference.new.len()), (101, 100));
+}
