@@ -29,6 +29,7 @@ pub mod report;
 mod check;
 mod child;
 mod command;
+mod gate;
 #[doc(hidden)]
 pub mod harness;
 mod host;

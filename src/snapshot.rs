@@ -74,11 +74,7 @@ pub(crate) fn found(groups: &[Group]) -> Vec<SnapshotGroup> {
 }
 
 /// The snapshot's body; empty when no verdict fails.
-pub(crate) fn body(groups: &[Group]) -> String {
-    write(&found(groups))
-}
-
-fn write(groups: &[SnapshotGroup]) -> String {
+pub(crate) fn write(groups: &[SnapshotGroup]) -> String {
     let texts: Vec<String> = groups.iter().map(SnapshotGroup::to_string).collect();
     texts.join("\n")
 }

@@ -17,7 +17,7 @@ const UNSAFE: [(&str, &str); 7] = [
     ("src/host/tracing.rs", "calls the preload heap's own symbols"),
     ("src/child/ledger_file.rs", "maps the ledger"),
     ("src/internals/child.rs", "does what the preload heap does, for benches"),
-    ("src/harness/golden.rs", "sets a variable before there is a second thread"),
+    ("src/gate/golden.rs", "sets a variable before there is a second thread"),
 ];
 
 fn all() -> Vec<Source> {

@@ -32,6 +32,10 @@ fn grow() -> Group {
     group(Verdict::Growth, 0.0, 192.0 / 7.0, &["grow"])
 }
 
+fn body(groups: &[Group]) -> String {
+    write(&found(groups))
+}
+
 const BODY: &str = "\
 leak: 1 block, 96 bytes per iteration
     CRYPTO_zalloc  libcrypto.so.3  mem.c
