@@ -46,6 +46,7 @@ mod scenario;
 mod snapshot;
 mod suppression;
 mod symbols;
+mod trace;
 mod traceback;
 mod verdict;
 
