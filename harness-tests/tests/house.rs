@@ -67,6 +67,23 @@ fn nobody_imports_the_preload_heap() {
 }
 
 #[test]
+fn a_saved_trace_and_the_gate_know_no_program() {
+    for (module, may) in [
+        ("trace", &["report", "trace", "traceback"][..]),
+        ("gate", &["gate", "report", "snapshot"]),
+    ] {
+        let files = sources("src").into_iter().filter(|source| is_in(source, module));
+        let files: Vec<_> = files.filter(|source| !source.path.ends_with("/tests.rs")).collect();
+        assert!(files.len() > 1, "{module}");
+        for source in files {
+            for import in source.imports() {
+                assert!(may.contains(&import), "{} imports crate::{import}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_rooms_inside_are_open_with_a_feature_alone() {
     let root = read(&repository().join("src/lib.rs"));
     let declared = "#[cfg(feature = \"internals\")]\n#[doc(hidden)]\npub mod internals;";
