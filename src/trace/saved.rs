@@ -5,8 +5,8 @@
 //! ```
 //! The source of the form is VPP 25.06 itself: `fixtures/vpp/` holds two files of one of its
 //! sessions. A traceback is innermost first; a frame is `symbol + 0xoffset`, or a bare address where
-//! VPP knew no symbol. A name without an offset is taken as well: this crate writes `<generated
-//! code>` so. Other members are passed over, `sample` among them.
+//! VPP knew no symbol. This crate writes `libcrypto.so.3 + 0xoffset` where it knows the module alone,
+//! and `<generated code>` where not even that. Other members are passed over, `sample` among them.
 
 use serde::Deserialize;
 
@@ -58,31 +58,38 @@ fn read(text: &str) -> Result<Frame, &'static str> {
         let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         hex.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
     };
-    let (function, offset) = if text.is_empty() {
+    let (name, offset) = if text.is_empty() {
         return Err("is empty");
     } else if let Some(digits) = text.strip_prefix("0x") {
         (None, number(digits).ok_or("is no address")?)
-    } else if let Some((symbol, digits)) = text.rsplit_once(" + 0x") {
-        (Some(symbol), number(digits).ok_or("has no offset of 64 bits behind ` + 0x`")?)
+    } else if let Some((name, digits)) = text.rsplit_once(" + 0x") {
+        (Some(name), number(digits).ok_or("has no offset of 64 bits behind ` + 0x`")?)
     } else {
         (Some(text), 0)
     };
-    let function = function.map(Into::into);
-    Ok(Frame { function, module: None, offset, file: None, line: None, inlined: false })
+    // No symbol is called like a shared object.
+    let is_module = |name: &&str| name.ends_with(".so") || name.contains(".so.");
+    let module = name.filter(is_module).map(Into::into);
+    let function = name.filter(|_| module.is_none()).map(Into::into);
+    Ok(Frame { function, module, offset, file: None, line: None, inlined: false })
 }
 
 /// `frame` as the file has it: for people, who look it up in their build.
 pub(super) fn as_written(frame: &Frame) -> Frame {
-    let text = match (&frame.function, frame.offset) {
+    let text = match (frame.function.as_ref().or(frame.module.as_ref()), frame.offset) {
         (Some(name), 0) => name.to_string(),
         (Some(name), offset) => format!("{name} + {offset:#x}"),
         (None, address) => format!("{address:#x}"),
     };
-    Frame { function: Some(text.into()), ..frame.clone() }
+    Frame { function: Some(text.into()), module: None, ..frame.clone() }
 }
 
 /// `frame` without what is another one in the next process.
 pub(super) fn without_address(frame: &Frame) -> Frame {
-    let function = frame.function.clone().unwrap_or_else(|| UNKNOWN.into());
-    Frame { function: Some(function), ..frame.clone() }
+    match frame.module {
+        None if frame.function.is_none() => {
+            Frame { function: Some(UNKNOWN.into()), ..frame.clone() }
+        }
+        _ => frame.clone(),
+    }
 }

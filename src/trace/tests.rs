@@ -3,6 +3,7 @@
 use super::growth::between;
 use super::*;
 use crate::report::{Group, Verdict};
+use crate::traceback;
 
 fn saved(text: &str) -> Trace {
     parse("a.json", text.as_bytes()).unwrap_or_else(|error| panic!("{error} in {text}"))
@@ -49,26 +50,28 @@ fn seen(groups: &[Group]) -> Vec<(Verdict, u64, u64, String)> {
 }
 
 #[test]
-fn frames_are_symbols_with_an_offset_addresses_and_names() {
-    let texts = ["CRYPTO_zalloc + 0x9", "0x7f6bb9df7acd", "operator + + 0x1F", "<generated code>"];
-    let trace = trace(&[(3, 312, &texts)]);
-    let rows: Vec<_> = trace.rows.values().collect();
-    let frames: Vec<_> =
-        rows[0].frames.iter().map(|frame| (frame.function.as_deref(), frame.offset)).collect();
-    let expected = [
-        (Some("CRYPTO_zalloc"), 9),
-        (None, 0x7f6b_b9df_7acd),
-        (Some("operator +"), 0x1f),
-        (Some("<generated code>"), 0),
+fn frames_are_symbols_or_modules_with_an_offset_addresses_and_names() {
+    let cases = [
+        ("CRYPTO_zalloc + 0x9", (Some("CRYPTO_zalloc"), None, 9)),
+        ("0x7f6bb9df7acd", (None, None, 0x7f6b_b9df_7acd)),
+        ("operator + + 0x1f", (Some("operator +"), None, 0x1f)),
+        ("libcrypto.so.3 + 0x1f7acd", (None, Some("libcrypto.so.3"), 0x1f_7acd)),
+        ("plugin.so + 0x4", (None, Some("plugin.so"), 4)),
+        ("work.part.0 + 0x4", (Some("work.part.0"), None, 4)),
+        ("<generated code>", (Some("<generated code>"), None, 0)),
     ];
-    assert_eq!(frames, expected);
-    let shown: Vec<_> =
-        rows[0].frames.iter().map(|frame| saved::as_written(frame).function).collect();
-    let shown: Vec<_> = shown.iter().map(|text| text.as_deref().unwrap_or("?")).collect();
-    assert_eq!(
-        shown,
-        ["CRYPTO_zalloc + 0x9", "0x7f6bb9df7acd", "operator + + 0x1f", "<generated code>"]
-    );
+    let texts = cases.map(|(text, _)| text);
+    let trace = trace(&[(3, 312, &texts)]);
+    let frames = &trace.rows[&texts.map(str::to_owned).to_vec()].frames;
+    for ((text, expected), frame) in cases.iter().zip(frames) {
+        assert_eq!(
+            (frame.function.as_deref(), frame.module.as_deref(), frame.offset),
+            *expected,
+            "{text}"
+        );
+        let shown = traceback::line(&saved::as_written(frame));
+        assert_eq!(shown, *text, "people see what the file has");
+    }
 }
 
 #[test]
@@ -313,19 +316,19 @@ fn a_snapshot_has_neither_offsets_nor_addresses_and_adds_up_what_is_the_same_the
         (4, 32, &["new + 0x1", "0x7f00", "run + 0x5"]),
         (8, 64, &["new + 0x1", "0x7f08", "run + 0x5"]),
         (4, 96, &["new + 0x2", "0x7f00", "run + 0x5"]),
-        (4, 16, &["new + 0x1", "run + 0x5"]),
+        (4, 16, &["a.so + 0x1", "run + 0x5"]),
     ]);
     let growth = between(&trace(&[]), &after, Some(4));
     assert_eq!(growth.groups.len(), 4);
     let body = crate::snapshot::write(&crate::snapshot::found(&growth.without_addresses()));
     let expected = "\
+leak: 1 block, 4 bytes per iteration
+    a.so+0x1
+    run
+
 leak: 4 blocks, 48 bytes per iteration
     new
     <unknown code>
-    run
-
-leak: 1 block, 4 bytes per iteration
-    new
     run
 ";
     assert_eq!(body, expected);
