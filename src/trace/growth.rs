@@ -81,7 +81,10 @@ impl Growth {
     /// The groups as a snapshot may have them. Offsets don't count there and addresses are all the
     /// same, so that tracebacks which differ in them alone are one, with the sum of their amounts.
     pub(crate) fn without_addresses(&self) -> Vec<Group> {
-        self.with_frames(saved::without_address)
+        let mut groups = self.with_frames(saved::without_address);
+        // One of several has the first one's verdict: a leak's, where there is one.
+        groups.sort_by_key(|group| group.verdict);
+        groups
     }
 
     fn with_frames(&self, frame: fn(&Frame) -> Frame) -> Vec<Group> {

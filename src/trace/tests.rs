@@ -189,6 +189,15 @@ fn what_is_no_trace_is_refused_with_its_place_and_what_to_do() {
 }
 
 #[test]
+fn a_trace_that_was_cut_off_anywhere_is_refused() {
+    let text = r#"[{"count":12,"bytes":96,"sample":"0x7f00","traceback":["f + 0x9","0x7f01"]}]"#;
+    for end in 0..text.len() {
+        assert!(parse("a.json", &text.as_bytes()[..end]).is_err(), "{}", &text[..end]);
+    }
+    assert_eq!(saved(text), trace(&[(12, 96, &["f + 0x9", "0x7f01"])]));
+}
+
+#[test]
 fn a_report_is_a_trace() {
     let symbol = r#"[{"function": "f", "module": "a.so", "offset": 9, "file": "/src/a.c",
         "line": 7, "inlined": false}]"#;
@@ -332,4 +341,14 @@ leak: 4 blocks, 48 bytes per iteration
     run
 ";
     assert_eq!(body, expected);
+}
+
+#[test]
+fn a_leak_among_growths_of_one_traceback_is_the_snapshot_s() {
+    let before = trace(&[(1, 8, &["vector + 0x1"]), (1, 8, &["vector + 0x2"])]);
+    let after = trace(&[(1, 800, &["vector + 0x1"]), (2, 16, &["vector + 0x2"])]);
+    let growth = between(&before, &after, None);
+    assert_eq!(growth.groups[0].verdict, Verdict::Growth);
+    let body = crate::snapshot::write(&crate::snapshot::found(&growth.without_addresses()));
+    assert_eq!(body, "leak: 1 block, 800 bytes per iteration\n    vector\n");
 }
