@@ -4,6 +4,7 @@
 //! 4 the program or a step failed. Of several scenarios the most serious one decides: 3, then 2,
 //! then 4, then 1.
 
+mod diff;
 mod exec;
 mod output;
 mod run;
@@ -29,6 +30,8 @@ enum Verb {
     Exec(exec::Arguments),
     /// Runs scenario files without a test
     Run(run::Arguments),
+    /// Compares two saved memory traces, VPP's or two JSON reports, and reports what grew
+    Diff(diff::Arguments),
 }
 
 /// Runs the command with `arguments`, the program's name first, and says how it ended.
@@ -44,6 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     let status = match Arguments::try_parse_from(arguments) {
         Ok(Arguments { command: Verb::Exec(arguments) }) => exec::run(&arguments),
         Ok(Arguments { command: Verb::Run(arguments) }) => run::run(&arguments),
+        Ok(Arguments { command: Verb::Diff(arguments) }) => diff::run(&arguments),
         Err(error) => {
             // Where the terminal is gone there is nobody to tell.
             let _ = error.print();

@@ -2,12 +2,9 @@
 //!
 //! ```text
 //!   harness  lists the trials and runs them
-//!   trial    one scenario: checked, compared with its snapshot
-//!   golden   the snapshot's files, and insta
+//!   trial    one scenario: checked, brought to the gate
 //! ```
-//! A trial that was not checked touches no snapshot and no pending one.
 
-mod golden;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -16,9 +13,9 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
 use crate::scenario;
-use golden::Assert;
 use trial::{Case, Source};
 
 /// What [`main!`](crate::main!) hands over.
@@ -44,7 +41,7 @@ pub fn run(setup: Setup) -> ExitCode {
     if let Some(code) = crate::host::run_if_asked(&(setup.closures)()) {
         return code;
     }
-    golden::quiet();
+    gate::quiet(&[]);
     let arguments = Arguments::from_args();
     match trials(&setup, &arguments) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),

@@ -31,6 +31,7 @@ mod case_file;
 mod check;
 mod child;
 mod command;
+mod gate;
 #[doc(hidden)]
 pub mod harness;
 mod host;
@@ -47,6 +48,7 @@ mod scenario;
 mod snapshot;
 mod suppression;
 mod symbols;
+mod trace;
 mod traceback;
 mod verdict;
 

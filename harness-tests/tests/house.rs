@@ -17,7 +17,7 @@ const UNSAFE: [(&str, &str); 7] = [
     ("src/host/tracing.rs", "calls the preload heap's own symbols"),
     ("src/child/ledger_file.rs", "maps the ledger"),
     ("src/internals/child.rs", "does what the preload heap does, for benches"),
-    ("src/harness/golden.rs", "sets a variable before there is a second thread"),
+    ("src/gate/golden.rs", "sets a variable before there is a second thread"),
 ];
 
 fn all() -> Vec<Source> {
@@ -84,6 +84,23 @@ fn suppressions_see_what_reports_show_and_nothing_of_the_child() {
     }
     assert!(own > 5, "{own}");
     assert_eq!(importing.into_iter().collect::<Vec<_>>(), ["check", "command", "scenario"]);
+}
+
+#[test]
+fn a_saved_trace_and_the_gate_know_no_program() {
+    for (module, may) in [
+        ("trace", &["report", "trace", "traceback"][..]),
+        ("gate", &["gate", "report", "snapshot"]),
+    ] {
+        let files = sources("src").into_iter().filter(|source| is_in(source, module));
+        let files: Vec<_> = files.filter(|source| !source.path.ends_with("/tests.rs")).collect();
+        assert!(files.len() > 1, "{module}");
+        for source in files {
+            for import in source.imports() {
+                assert!(may.contains(&import), "{} imports crate::{import}", source.path);
+            }
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::check::Outcome;
-use crate::report::{json, text};
+use crate::report::{Report, json, text};
 
 /// The forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,13 +60,22 @@ impl<'a> Output<'a> {
         let leaks = outcome.report.groups.iter().any(|group| group.verdict.fails());
         // What fails is shown.
         let all = self.options.all || outcome.fails_strictly();
-        let report = match self.options.format {
-            Format::Json => json::write(&outcome.report, all),
-            // Nothing may look like a clean report where not everything was checked.
-            Format::Text if outcome.problem.is_some() && !leaks => String::new(),
-            Format::Text => text::write(&outcome.report, all),
-        };
-        self.text(&report)
+        // Nothing may look like a clean report where not everything was checked.
+        if self.options.format == Format::Text && outcome.problem.is_some() && !leaks {
+            return Ok(());
+        }
+        self.write_report(&outcome.report, all)
+    }
+
+    /// Writes `report`; groups that pass are left out unless `all` are wanted.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub(super) fn write_report(&mut self, report: &Report, all: bool) -> io::Result<()> {
+        self.text(&match self.options.format {
+            Format::Json => json::write(report, all),
+            Format::Text => text::write(report, all),
+        })
     }
 
     fn text(&mut self, text: &str) -> io::Result<()> {

@@ -2,14 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::golden::{Assert, Golden};
 use crate::check::{self, Outcome, Problem, STRICT_TEXT};
+use crate::gate::{Assert, Gate, Passed, Sizes};
 use crate::report::{Group, text};
 use crate::scenario::Scenario;
-use crate::snapshot::{self, SnapshotGroup};
-
-/// The variable that makes vanished tracebacks fail.
-const STRICT_VARIABLE: &str = "LEAKSNAP_STRICT";
 
 /// Lines of a child's output that a failure shows.
 const OUTPUT_LINES: usize = 40;
@@ -47,15 +43,13 @@ impl Case {
                 Scenario::parse(shown, &text).map_err(|error| error.to_string())?
             }
         };
-        let golden = Golden::new(&self.snapshots, &self.name, self.file());
-        let (accepted, body) = golden.accepted()?.unwrap_or_default();
-        let accepts =
-            |groups: &[Group]| !snapshot::compare(&accepted, &snapshot::found(groups)).fails();
+        let gate = Gate::open(&self.snapshots, &self.name, self.file(), self.assert)?;
+        let accepts = |groups: &[Group]| gate.accepts(groups);
         let outcome = check::scenario(&scenario, self.file(), &self.name, false, &accepts);
         if let Some(problem) = &outcome.problem {
             return Err(failed(problem, &outcome));
         }
-        self.compare(&outcome, &golden, &accepted, &body)
+        self.compare(&outcome, &gate)
     }
 
     fn file(&self) -> &Path {
@@ -65,60 +59,13 @@ impl Case {
         }
     }
 
-    /// Compares what was found with what was `accepted`, which is written as `accepted_body`.
-    fn compare(
-        &self,
-        outcome: &Outcome,
-        golden: &Golden,
-        accepted: &[SnapshotGroup],
-        accepted_body: &str,
-    ) -> Result<(), String> {
-        let report = &outcome.report;
+    fn compare(&self, outcome: &Outcome, gate: &Gate) -> Result<(), String> {
         if outcome.fails_strictly() {
-            return Err(format!("{STRICT_TEXT}\n\n{}", text::write(report, true)));
+            return Err(format!("{STRICT_TEXT}\n\n{}", text::write(&outcome.report, true)));
         }
-        let found = snapshot::found(&report.groups);
-        let difference = snapshot::compare(accepted, &found);
-        if !difference.fails() && !difference.is_outdated() {
-            if !accepted.is_empty() {
-                // The same, if in other words: it stays as it is, and insta is told that it is
-                // needed.
-                golden.assert(self.assert, accepted_body);
-            }
-            golden.forget_pending();
-            return Ok(());
+        if let Passed::Less(note) = gate.pass(&outcome.report, Sizes::Requested)? {
+            println!("note: {note}");
         }
-        let mut message = snapshot::failure_text(&self.name, accepted, report, &difference);
-        // A suppression that hides less than it was meant to says so there.
-        message += &text::notes(report);
-        let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
-        if found.is_empty() {
-            // Clean is no snapshot: there is nothing to review, only a file to remove.
-            golden.forget_pending();
-            let gone = format!(
-                "nothing leaks in {} any longer: remove {}",
-                self.name,
-                golden.path().display()
-            );
-            if strict {
-                return Err(gone);
-            }
-            println!("note: {gone}");
-            return Ok(());
-        }
-        let may_pass = golden.assert(self.assert, &snapshot::write(&difference.proposed()));
-        if may_pass {
-            return Ok(());
-        }
-        if difference.fails() || strict {
-            return Err(message);
-        }
-        println!(
-            "note: {} of the accepted tracebacks of {} leak less or no longer; `cargo insta \
-             review` makes the snapshot smaller",
-            difference.shrunk.len() + difference.vanished.len(),
-            self.name
-        );
         Ok(())
     }
 }

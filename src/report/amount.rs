@@ -75,6 +75,17 @@ impl Amount {
         Self::of(blocks, bytes)
     }
 
+    /// Whether it is as many blocks, and bytes that differ by no more than usable sizes do from run
+    /// to run: a heap leaves what is too small for a block with the one in front of it, and a
+    /// vector takes what it was given.
+    pub(crate) fn is_about(self, other: Self) -> bool {
+        const REMAINDER: u64 = 32;
+        const PART: u64 = 8;
+        let (one, more) = (self.bytes.hundredths, other.bytes.hundredths);
+        let allowed = self.blocks.hundredths.saturating_mul(REMAINDER).max(one.min(more) / PART);
+        self.blocks == other.blocks && one.abs_diff(more) <= allowed
+    }
+
     fn of(blocks: f64, bytes: f64) -> Self {
         Self { blocks: Rate::of(blocks), bytes: Rate::of(bytes) }
     }
@@ -150,6 +161,21 @@ mod tests {
             assert_eq!(amount.to_string(), expected);
             assert_eq!(Amount::read(expected), Some(amount));
         }
+    }
+
+    #[test]
+    fn usable_sizes_are_about_the_same() {
+        let one = |bytes| Amount::of(1.0, bytes);
+        for (accepted, found) in [(2349.34, 2300.8), (24.0, 56.0), (800.0, 900.0), (7.0, 7.0)] {
+            assert!(one(accepted).is_about(one(found)), "{accepted} and {found}");
+            assert!(one(found).is_about(one(accepted)), "{found} and {accepted}");
+        }
+        for (accepted, found) in [(24.0, 56.01), (800.0, 900.01), (104.0, 208.0)] {
+            assert!(!one(accepted).is_about(one(found)), "{accepted} and {found}");
+            assert!(!one(found).is_about(one(accepted)), "{found} and {accepted}");
+        }
+        assert!(!Amount::of(2.0, 24.0).is_about(one(24.0)), "a block more is one more");
+        assert!(Amount::of(2.0, 48.0).is_about(Amount::of(2.0, 112.0)), "each has a remainder");
     }
 
     #[test]

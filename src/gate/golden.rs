@@ -1,4 +1,4 @@
-//! The accepted snapshot of a scenario, as a file, and insta, which keeps and reviews it.
+//! An accepted snapshot, as a file, and insta, which keeps and reviews it.
 
 use std::cell::Cell;
 use std::fs;
@@ -90,12 +90,16 @@ thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps insta's own difference and its panic's message off the terminal: the trial says it.
-pub(super) fn quiet() {
-    const VARIABLE: &str = "INSTA_OUTPUT";
-    if std::env::var_os(VARIABLE).is_none() {
-        // SAFETY: called first thing in `main`, before there is a second thread.
-        unsafe { std::env::set_var(VARIABLE, "none") };
+/// Keeps insta's own difference and its panic's message off the terminal: the gate says it. What
+/// `more` says to insta holds, too, where the environment does not say otherwise.
+pub(crate) fn quiet(more: &[(&str, &Path)]) {
+    let output = ("INSTA_OUTPUT", Path::new("none"));
+    for (variable, value) in more.iter().copied().chain([output]) {
+        // With other threads insta says what it likes.
+        if std::env::var_os(variable).is_none() && is_only_thread() {
+            // SAFETY: no other thread looks at the environment, because there is none.
+            unsafe { std::env::set_var(variable, value) };
+        }
     }
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -103,6 +107,10 @@ pub(super) fn quiet() {
             others(info);
         }
     }));
+}
+
+fn is_only_thread() -> bool {
+    fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 #[cfg(test)]

@@ -1,0 +1,151 @@
+//! `leaksnap diff`: two saved traces, and what grew between them.
+//!
+//! Nothing is run and nothing is traced here: the report's `exit` is empty, and its `tracing` says
+//! that both files were read whole, with no counts, which traces don't have.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::output::{Format, Options, Output, say, show};
+use crate::gate::{self, Gate, Passed, Sizes};
+use crate::report::{Exit, Report, Tracing};
+use crate::trace::growth::{self, Growth};
+use crate::trace::{self, Form, TraceError};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// How often the command ran between the two: only what grew in step with it is a leak
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    iterations: Option<u32>,
+    /// Fail only what the snapshot NAME does not have; `cargo insta review` accepts more
+    #[arg(long, value_name = "NAME", value_parser = snapshot_name)]
+    snapshot: Option<String>,
+    /// Where the snapshots are
+    #[arg(long, value_name = "FOLDER", default_value = "snapshots")]
+    snapshots: PathBuf,
+    /// The earlier trace: what VPP's `save memory-trace` wrote, or a JSON report with `--all`
+    before: PathBuf,
+    /// The later one, of the same process
+    after: PathBuf,
+}
+
+/// A path below the folder of the snapshots, with no way out of it.
+fn snapshot_name(text: &str) -> Result<String, String> {
+    let is_name = |part: &str| !["", ".", ".."].contains(&part) && !part.contains(['\\', '\0']);
+    match text.split('/').all(is_name) {
+        true => Ok(text.to_owned()),
+        false => Err("it has to be a name, or names with `/` between them".to_owned()),
+    }
+}
+
+/// Compares the traces and reports; the exit status.
+pub(super) fn run(arguments: &Arguments) -> u8 {
+    compare(arguments).unwrap_or_else(|error| {
+        say(&format!("leaksnap: {error}\n"));
+        match error {
+            TraceError::Wrong(_) => 2,
+            TraceError::NotChecked(_) => 3,
+        }
+    })
+}
+
+fn compare(arguments: &Arguments) -> Result<u8, TraceError> {
+    let gate = open_gate(arguments).map_err(TraceError::Wrong)?;
+    let Arguments { before, after, options, iterations, .. } = arguments;
+    let [earlier, later] = [trace::read(before)?, trace::read(after)?];
+    if earlier.form != later.form {
+        return Err(TraceError::Wrong(format!(
+            "{} is a {}, {} is a {}; their tracebacks can't be paired: take two of one kind",
+            before.display(),
+            earlier.form,
+            after.display(),
+            later.form
+        )));
+    }
+    let mut output = Output::open(options).map_err(TraceError::Wrong)?;
+    let growth = growth::between(&earlier, &later, *iterations);
+    let report = report(arguments, &growth);
+    let written = match options.format {
+        Format::Json => output.write_report(&report, options.all),
+        Format::Text => output.write_report(&for_people(arguments, &growth, &report), options.all),
+    };
+    written.map_err(|error| TraceError::Wrong(format!("write the report: {error}")))?;
+    let leaks = report.groups.iter().any(|group| group.verdict.fails());
+    Ok(match gate {
+        None => u8::from(leaks),
+        Some(gate) => {
+            let sizes = match later.form {
+                Form::Saved => Sizes::Usable,
+                Form::Report => Sizes::Requested,
+            };
+            pass(&gate, &Report { groups: growth.without_addresses(), ..report }, sizes)
+        }
+    })
+}
+
+/// The gate of `--snapshot`, opened before a trace is read.
+fn open_gate(arguments: &Arguments) -> Result<Option<Gate>, String> {
+    let Some(name) = &arguments.snapshot else { return Ok(None) };
+    let here = |error: std::io::Error| format!("the working directory: {error}");
+    // insta would look for the workspace that this command was built in.
+    gate::quiet(&[("INSTA_WORKSPACE_ROOT", &std::env::current_dir().map_err(here)?)]);
+    let folder = std::path::absolute(&arguments.snapshots).map_err(here)?;
+    let assert = |name: &str, body: &str| insta::assert_snapshot!(name, body);
+    Gate::open(&folder, name, Path::new(""), assert).map(Some)
+}
+
+fn report(arguments: &Arguments, growth: &Growth) -> Report {
+    let Arguments { before, after, iterations, options, snapshot, .. } = arguments;
+    let (failing, passing): (Vec<_>, Vec<_>) =
+        growth.groups.iter().partition(|group| group.verdict.fails());
+    let mut notes = Vec::new();
+    match iterations {
+        None if !failing.is_empty() => notes.push(
+            "without `--iterations N` all that grew counts, a cache that was filled as well: say \
+             how often the command ran"
+                .to_owned(),
+        ),
+        Some(times) if !passing.is_empty() && !options.all => notes.push(format!(
+            "{} more grew, but not by as many objects in each of {times} iterations; `--all` shows \
+             them",
+            passing.len()
+        )),
+        _ => {}
+    }
+    Report {
+        scenario: snapshot.clone(),
+        program: [before, after].map(|path| path.display().to_string()).into(),
+        exit: Exit::default(),
+        tracing: Tracing { active: true, complete: true, ..Tracing::default() },
+        iterations: iterations.unwrap_or(1),
+        groups: growth.groups.clone(),
+        notes,
+    }
+}
+
+/// The report that names the files, and frames as they have them.
+fn for_people(arguments: &Arguments, growth: &Growth, report: &Report) -> Report {
+    let Arguments { before, after, .. } = arguments;
+    Report {
+        scenario: Some(format!("{} since {}", after.display(), before.display())),
+        groups: growth.as_written(),
+        ..report.clone()
+    }
+}
+
+/// Brings `report` to the gate, and says what came of it on standard output, where no report is.
+fn pass(gate: &Gate, report: &Report, sizes: Sizes) -> u8 {
+    let leaks = report.groups.iter().any(|group| group.verdict.fails());
+    let (status, text) = match gate.pass(report, sizes) {
+        Ok(Passed::AsAccepted) if leaks => (0, format!("as accepted in {}", gate.path().display())),
+        Ok(Passed::AsAccepted | Passed::Forced) => return 0,
+        Ok(Passed::Less(note)) => (0, format!("note: {note}")),
+        Err(failure) => (1, failure),
+    };
+    show(&format!("{}\n", text.trim_end()));
+    status
+}

@@ -1,0 +1,136 @@
+//! The gate: what was found passes if it was accepted, in a snapshot that insta keeps and reviews.
+//!
+//! ```text
+//!   gate     what passes, what fails, what is said of it
+//!   golden   the snapshot's files, and insta
+//! ```
+//! It is opened before anything is run, so that a damaged snapshot is known first. What was not
+//! checked is not brought here: it touches no snapshot and no pending one.
+
+mod golden;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use golden::{Assert, quiet};
+
+use crate::report::{Group, Report, text};
+use crate::snapshot::{self, SnapshotGroup};
+use golden::Golden;
+
+/// The variable that makes vanished tracebacks fail.
+const STRICT_VARIABLE: &str = "LEAKSNAP_STRICT";
+
+/// What the bytes of a report are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sizes {
+    /// What was asked for: the same in every run.
+    Requested,
+    /// What the heap gave: it depends on the blocks that were free.
+    Usable,
+}
+
+/// Why what was found may pass.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// It is what was accepted.
+    AsAccepted,
+    /// There is less than was accepted, which is worth a note.
+    Less(String),
+    /// It is not what was accepted, and insta was told to let it pass: it is pending, or accepted
+    /// with this.
+    Forced,
+}
+
+/// What was accepted under a name.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    golden: Golden,
+    name: String,
+    assert: Assert,
+    accepted: Vec<SnapshotGroup>,
+    body: String,
+}
+
+impl Gate {
+    /// The gate of `name`, whose snapshot is below `folder`. `scenario` is the file that the name
+    /// comes from, for reviewers; an empty path where there is none.
+    ///
+    /// # Errors
+    /// Where the accepted snapshot can't be read or is damaged: with its place.
+    pub(crate) fn open(
+        folder: &Path,
+        name: &str,
+        scenario: &Path,
+        assert: Assert,
+    ) -> Result<Self, String> {
+        let golden = Golden::new(folder, name, scenario);
+        let (accepted, body) = golden.accepted()?.unwrap_or_default();
+        Ok(Self { golden, name: name.to_owned(), assert, accepted, body })
+    }
+
+    /// The accepted snapshot's file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.golden.path()
+    }
+
+    /// Whether all of `groups` that fail were accepted.
+    pub(crate) fn accepts(&self, groups: &[Group]) -> bool {
+        !snapshot::compare(&self.accepted, &snapshot::found(groups)).fails()
+    }
+
+    /// Compares `report` with what was accepted, and leaves a pending snapshot where they differ.
+    /// Where `sizes` are usable ones, about as many bytes are as many.
+    ///
+    /// # Errors
+    /// Where something is not accepted: what, and how to accept it.
+    pub(crate) fn pass(&self, report: &Report, sizes: Sizes) -> Result<Passed, String> {
+        let Self { golden, name, assert, accepted, .. } = self;
+        let mut found = snapshot::found(&report.groups);
+        if sizes == Sizes::Usable {
+            self.settle(&mut found);
+        }
+        let difference = snapshot::compare(accepted, &found);
+        if !difference.fails() && !difference.is_outdated() {
+            if !accepted.is_empty() {
+                // The same, if in other words: it stays as it is, and insta is told that it is
+                // needed.
+                golden.assert(*assert, &self.body);
+            }
+            golden.forget_pending();
+            return Ok(Passed::AsAccepted);
+        }
+        // A suppression that hides less than it was meant to says so in a note.
+        let message =
+            snapshot::failure_text(name, accepted, report, &difference) + &text::notes(report);
+        let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
+        if found.is_empty() {
+            // Clean is no snapshot: there is nothing to review, only a file to remove.
+            golden.forget_pending();
+            let gone =
+                format!("nothing leaks in {name} any longer: remove {}", self.path().display());
+            return if strict { Err(gone) } else { Ok(Passed::Less(gone)) };
+        }
+        if golden.assert(*assert, &snapshot::write(&difference.proposed())) {
+            return Ok(Passed::Forced);
+        }
+        if difference.fails() || strict {
+            return Err(message);
+        }
+        Ok(Passed::Less(format!(
+            "{} of the accepted tracebacks of {name} leak less or no longer; `cargo insta review` \
+             makes the snapshot smaller",
+            difference.shrunk.len() + difference.vanished.len(),
+        )))
+    }
+
+    /// Gives `found` the accepted amounts where they differ by no more than usable sizes do.
+    fn settle(&self, found: &mut [SnapshotGroup]) {
+        for group in found {
+            let accepted = self.accepted.iter().find(|accepted| accepted.frames == group.frames);
+            if let Some(accepted) = accepted.filter(|it| it.amount.is_about(group.amount)) {
+                group.amount = accepted.amount;
+            }
+        }
+    }
+}

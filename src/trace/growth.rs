@@ -1,0 +1,100 @@
+//! What grew from one trace to the next, and whether that is a leak.
+//!
+//! Two marks are less than a window of iterations has: nothing says in which of them a traceback
+//! rose. What can be known is how often the command ran between the two:
+//!
+//! ```text
+//!                                          N iterations    nobody says how many
+//!   k * N objects more, k at least 1       leak            leak
+//!   any other number of objects more       one-time        leak
+//!   more bytes, no more objects            one-time        growth
+//!   as much, or less                       no group        no group
+//! ```
+//! Only what grew in step is a leak where N is known: caches, vectors that double and the sessions
+//! of a command line grow out of step. With N = 1 every number of objects is in step. Where nobody
+//! says N, nothing passes that grew.
+//!
+//! A group's blocks and bytes are the difference; per iteration it is that / N for what fails, and
+//! nothing for what passes. Reachability is unknown: there is no program to look at.
+
+use std::cmp::Reverse;
+
+use super::{Form, Live, Trace, saved};
+use crate::report::{Frame, Group, Reachability, Rises, Verdict};
+
+/// What has more objects or bytes in the later trace.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    form: Form,
+    /// A group for each traceback: those that fail first, then by bytes.
+    pub(crate) groups: Vec<Group>,
+}
+
+/// What grew from `before` to `after`, two traces of one form, while `iterations` ran.
+pub(crate) fn between(before: &Trace, after: &Trace, iterations: Option<u32>) -> Growth {
+    let grown = after.rows.iter().filter_map(|(key, row)| {
+        let earlier = before.rows.get(key).map_or(Live::default(), |row| row.live);
+        let more = Live {
+            objects: row.live.objects.saturating_sub(earlier.objects),
+            bytes: row.live.bytes.saturating_sub(earlier.bytes),
+        };
+        judge(more, iterations).map(|verdict| group(verdict, more, iterations, &row.frames))
+    });
+    let mut groups: Vec<Group> = grown.collect();
+    groups.sort_by_key(|group| (Reverse(group.verdict.fails()), Reverse(group.bytes)));
+    Growth { form: after.form, groups }
+}
+
+/// The verdict on what there is `more`; `None` where there is nothing.
+fn judge(more: Live, iterations: Option<u32>) -> Option<Verdict> {
+    let Live { objects, bytes } = more;
+    match iterations {
+        _ if objects == 0 && bytes == 0 => None,
+        None if objects > 0 => Some(Verdict::Leak),
+        None => Some(Verdict::Growth),
+        Some(times) if objects > 0 && objects.is_multiple_of(times.into()) => Some(Verdict::Leak),
+        Some(_) => Some(Verdict::OneTime),
+    }
+}
+
+fn group(verdict: Verdict, more: Live, iterations: Option<u32>, frames: &[Frame]) -> Group {
+    let times = f64::from(iterations.unwrap_or(1));
+    let each = |number: u64| if verdict.fails() { number as f64 / times } else { 0.0 };
+    Group {
+        verdict,
+        reachability: Reachability::Unknown,
+        blocks: more.objects,
+        bytes: more.bytes,
+        blocks_per_iteration: each(more.objects),
+        bytes_per_iteration: each(more.bytes),
+        rises: Rises::default(),
+        frames: frames.to_vec(),
+    }
+}
+
+impl Growth {
+    /// The groups with frames as the file has them, addresses and offsets included.
+    pub(crate) fn as_written(&self) -> Vec<Group> {
+        self.with_frames(saved::as_written)
+    }
+
+    /// The groups as a snapshot may have them. Offsets don't count there and addresses are all the
+    /// same, so that tracebacks which differ in them alone are one, with the sum of their amounts.
+    pub(crate) fn without_addresses(&self) -> Vec<Group> {
+        let mut groups = self.with_frames(saved::without_address);
+        // One of several has the first one's verdict: a leak's, where there is one.
+        groups.sort_by_key(|group| group.verdict);
+        groups
+    }
+
+    fn with_frames(&self, frame: fn(&Frame) -> Frame) -> Vec<Group> {
+        let group = |group: &Group| match self.form {
+            Form::Saved => {
+                Group { frames: group.frames.iter().map(frame).collect(), ..group.clone() }
+            }
+            // Its frames were made for people and for snapshots.
+            Form::Report => group.clone(),
+        };
+        self.groups.iter().map(group).collect()
+    }
+}
