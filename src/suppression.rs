@@ -72,7 +72,7 @@ fn matches(entry: &str, group: &Group) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Frame, Reachability, Verdict};
+    use crate::report::{Frame, Reachability, Ties, Verdict};
 
     fn group(functions: &[&str]) -> Group {
         let frame = |function: &&str| Frame {
@@ -91,6 +91,7 @@ mod tests {
             blocks_per_iteration: 1.0,
             bytes_per_iteration: 1.0,
             frames: functions.iter().map(frame).collect(),
+            ties: Ties::default(),
         }
     }
 

@@ -98,7 +98,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let full = completeness(run.child.ledger().header(), scenario.heap);
     let ended = run.end();
     outcome.report.tracing = tracing(run.child.ledger());
-    outcome.report.notes = notes(run.child.ledger().header());
+    outcome.report.notes.extend(notes(run.child.ledger().header()));
     outcome.output = capture.text();
     let (exit, by_itself) = ended.map_err(not_started)?;
     outcome.report.exit = exit;
@@ -205,9 +205,14 @@ impl Run<'_> {
         report.groups = tally.by_age(marks, warmup, None).map_err(damaged)?;
         if report.groups.iter().any(|group| group.verdict.fails()) {
             // It explains, it does not decide: what can't be read stays unknown.
-            if let Ok(reached) = view::reachability(&self.child, marks.last()) {
-                let groups = tally.by_age(marks, warmup, Some(&reached));
-                report.groups = groups.map_err(damaged)?;
+            match view::reachability(&self.child, marks.last()) {
+                Ok(reached) => {
+                    let groups = tally.by_age(marks, warmup, Some(&reached));
+                    report.groups = groups.map_err(damaged)?;
+                }
+                Err(error) => {
+                    report.notes.push(format!("what holds the blocks is not known: {error}"));
+                }
             }
         }
         if memory {

@@ -58,8 +58,13 @@ impl Amount {
 
     /// What of `group` is live.
     pub(crate) fn live(group: &Group) -> Self {
-        let whole = |count: u64| Rate { hundredths: count.saturating_mul(100) };
-        Self { blocks: whole(group.blocks), bytes: whole(group.bytes) }
+        Self::whole(group.blocks, group.bytes)
+    }
+
+    /// So many blocks of so many bytes.
+    pub(crate) fn whole(blocks: u64, bytes: u64) -> Self {
+        let rate = |count: u64| Rate { hundredths: count.saturating_mul(100) };
+        Self { blocks: rate(blocks), bytes: rate(bytes) }
     }
 
     /// The sum of what iterations add to `groups`.

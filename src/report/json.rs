@@ -127,7 +127,7 @@ struct Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Exit, Reachability, Tracing, Verdict};
+    use crate::report::{Exit, Reachability, Ties, Tracing, Verdict};
 
     fn report() -> Report {
         let known = Frame {
@@ -147,6 +147,7 @@ mod tests {
             blocks_per_iteration: 1.0,
             bytes_per_iteration: 192.0,
             frames: vec![known],
+            ties: Ties::default(),
         };
         let once = Group {
             verdict: Verdict::OneTime,
@@ -156,6 +157,7 @@ mod tests {
             blocks_per_iteration: 0.0,
             bytes_per_iteration: 0.0,
             frames: vec![unknown],
+            ties: Ties::default(),
         };
         Report {
             scenario: Some("crypto_selftest".to_owned()),

@@ -1,7 +1,7 @@
 //! Bodies, what reads back, what counts as a difference, and the whole text of failures.
 
 use super::*;
-use crate::report::{Frame, Reachability};
+use crate::report::{Frame, Reachability, Ties};
 
 fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group {
     let frame = |function: &&str| Frame {
@@ -20,6 +20,7 @@ fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group
         blocks_per_iteration: blocks,
         bytes_per_iteration: bytes,
         frames: functions.iter().map(frame).collect(),
+        ties: Ties::default(),
     }
 }
 
