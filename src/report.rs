@@ -102,6 +102,22 @@ pub struct Group {
     pub rises: Rises,
     /// The frames, innermost first.
     pub frames: Vec<Frame>,
+    /// What holds the blocks, and what they hold.
+    pub ties: Ties,
+}
+
+/// What a program's pointers say of a group's blocks beside whether they are reachable. It
+/// explains, and differs from run to run: no verdict depends on it, and no snapshot has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ties {
+    /// How the program still reaches one of them: the root, and the blocks between. `None` where it
+    /// does not, or nobody looked.
+    pub held_by: Option<Arc<str>>,
+    /// Indirect blocks of other groups that the lost ones of this group lead to; one that several
+    /// lost blocks lead to counts for the first.
+    pub blocks: u64,
+    /// Their requested bytes.
+    pub bytes: u64,
 }
 
 /// In which iterations of a window the live total of a traceback rose.

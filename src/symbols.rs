@@ -16,6 +16,7 @@
 //! inlined. Offsets are virtual addresses of the module's file: an address in memory less the
 //! module's bias.
 
+pub(crate) mod data;
 mod name;
 
 use std::collections::HashMap;

@@ -1,6 +1,5 @@
 //! The parent's side: what one report pays for.
 
-use std::fs::File;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
@@ -98,13 +97,12 @@ pub(crate) fn mark(criterion: &mut Criterion) {
     }
     let roots: Vec<u64> = (0..1000).map(|_| any(&mut random)).collect();
     black_box(&mut heap);
-    let memory = File::open("/proc/self/mem").expect("it is this process's own");
-    let [lost, indirect, reachable] = parent::mark(&blocks, &roots, &memory);
+    let [lost, indirect, reachable] = parent::mark(&blocks, &roots);
     println!("mark: {lost} lost, {indirect} indirect, {reachable} reachable, {total} bytes");
     let mut group = criterion.benchmark_group("mark");
     group.sample_size(10).measurement_time(Duration::from_secs(4));
     group.bench_function("1M blocks", |bencher| {
-        bencher.iter(|| parent::mark(&blocks, &roots, &memory));
+        bencher.iter(|| parent::mark(&blocks, &roots));
     });
 }
 

@@ -4,6 +4,8 @@
 mod command_line;
 #[path = "exec/exits.rs"]
 mod exits;
+#[path = "exec/holders.rs"]
+mod holders;
 #[path = "exec/not_checked.rs"]
 mod not_checked;
 #[path = "exec/transparency.rs"]

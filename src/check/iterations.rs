@@ -155,6 +155,9 @@ impl Run<'_> {
         report.iterations = window.repeat;
         let observed = self.observe(window, &iteration)?;
         report.groups = observed.judged.groups;
+        if let Some(error) = observed.judged.unread {
+            report.notes.push(format!("what holds the blocks is not known: {error}"));
+        }
         *table = observed.memory;
         if observed.added > 0 {
             report.notes.push(format!(

@@ -17,9 +17,9 @@ use super::tally::Tally;
 use super::{Outcome, Problem, activity, completeness, modules, new_ledger, notes, tracing};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Process, StartError, why_silent};
-use crate::child::view;
+use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
-use crate::report::{Exit, Reachability, Report};
+use crate::report::{Exit, Report};
 use crate::suppression::module::Modules;
 use crate::symbols::DebugFiles;
 
@@ -71,7 +71,7 @@ pub(crate) fn words(words: &[String], scenario: &Path) -> Vec<OsString> {
 #[derive(Debug, Default)]
 struct Seen {
     exit: Exit,
-    at_exit: Option<(Vec<Live>, Vec<Reachability>)>,
+    at_exit: Option<(Vec<Live>, Reached)>,
     timed_out: bool,
     unreadable: Option<String>,
 }

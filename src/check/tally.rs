@@ -5,10 +5,12 @@
 //!   marks       what each site had live after each iteration
 //!   sites       numbers in place of sites, so that what is known of them lies in rows
 //!   tracebacks  what the sites are called
+//!   ties        what holds the blocks, and what they lead to
 //! ```
 
 mod marks;
 mod sites;
+mod ties;
 mod tracebacks;
 
 use std::cmp::Reverse;
@@ -16,10 +18,12 @@ use std::sync::atomic::Ordering;
 
 pub(crate) use self::marks::Marks;
 use self::sites::{Buckets, Number, Places};
+use self::ties::Held;
 use self::tracebacks::{Traceback, Tracebacks};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
+use crate::child::view::Reached;
 use crate::report::table::{Memory, TableRow};
-use crate::report::{Group, Reachability, Rises, Verdict};
+use crate::report::{Group, Reachability, Rises, Ties, Verdict};
 use crate::symbols::{DebugFiles, Symbolizer};
 use crate::verdict::{History, Total, Window};
 
@@ -32,6 +36,8 @@ pub(crate) struct Judged {
     pub(crate) held: bool,
     /// Some pass that rose once: more iterations may convict them.
     pub(crate) rising: bool,
+    /// Why the child's memory could not be read, where that would have told more.
+    pub(crate) unread: Option<String>,
 }
 
 /// The sites of one ledger, with names.
@@ -65,7 +71,7 @@ impl<'a> Tally<'a> {
         &mut self,
         marks: &Marks,
         window: Window,
-        reached: Option<&[Reachability]>,
+        reached: Option<&Reached>,
     ) -> Result<Judged, LedgerError> {
         let (sites, places): (Vec<u32>, Vec<usize>) = marks.places().sorted().into_iter().unzip();
         let tracebacks = self.tracebacks.of(&sites)?;
@@ -76,10 +82,15 @@ impl<'a> Tally<'a> {
             first[traceback.key].get_or_insert(traceback);
         }
         let key_of = |place: &Option<Number>| place.and_then(|place| keys[place.get()]);
-        let blocks: Vec<_> = marks.last_places().iter().map(key_of).collect();
-        let blocks = Buckets::new(first.len(), &blocks);
+        let block_keys: Vec<_> = marks.last_places().iter().map(key_of).collect();
+        let blocks = Buckets::new(first.len(), &block_keys);
         let places = Buckets::new(first.len(), &keys);
         let series = marks.series();
+        let in_window = |at: usize| marks.last()[at].entry.epoch > window.warmup;
+        let led_to = ties::led_to(marks.last(), reached, |at| {
+            block_keys[at].filter(|_| in_window(at)).map(Number::get)
+        });
+        let mut held = Held::default();
         let mut groups = Vec::new();
         let mut judged = Judged::default();
         for (key, traceback) in first.into_iter().enumerate() {
@@ -90,16 +101,20 @@ impl<'a> Tally<'a> {
             for at in blocks.of(key) {
                 let block = &marks.last()[at];
                 history.add(window, block.entry.epoch, one(block));
-                if block.entry.epoch > window.warmup {
+                if in_window(at) {
                     worst = worst.min(state(reached, at));
                     best = best.max(Some(state(reached, at)));
                 }
             }
             let lost = |best| matches!(best, Reachability::Lost | Reachability::Indirect);
-            let held = !best.is_some_and(lost);
-            let Some(judgement) = history.judge(window, held) else { continue };
+            let is_held = !best.is_some_and(lost);
+            let Some(judgement) = history.judge(window, is_held) else { continue };
             judged.held |= judgement.undecided && judgement.verdict.fails();
             judged.rising |= judgement.undecided && !judgement.verdict.fails();
+            if judgement.verdict.fails() && worst == Reachability::Reachable {
+                held.add(groups.len(), reached, blocks.of(key).filter(|at| in_window(*at)));
+            }
+            let led_to = led_to.get(&key).copied().unwrap_or_default();
             groups.push((
                 key,
                 Group {
@@ -111,9 +126,11 @@ impl<'a> Tally<'a> {
                     bytes_per_iteration: judgement.bytes_per_iteration,
                     rises: judgement.rises,
                     frames: self.tracebacks.frames(traceback),
+                    ties: Ties { held_by: None, blocks: led_to.blocks, bytes: led_to.bytes },
                 },
             ));
         }
+        held.write(&mut groups, marks.last(), self.ledger, &mut self.tracebacks)?;
         judged.groups = self.sorted(groups);
         Ok(judged)
     }
@@ -127,7 +144,7 @@ impl<'a> Tally<'a> {
     pub(crate) fn by_reachability(
         &mut self,
         live: &[Live],
-        reached: Option<&[Reachability]>,
+        reached: Option<&Reached>,
         all: bool,
     ) -> Result<Vec<Group>, LedgerError> {
         let wanted = |at: usize, block: &Live| {
@@ -142,11 +159,27 @@ impl<'a> Tally<'a> {
             }
             totals[place][state(reached, at) as usize] += one(block);
         }
-        let (sites, places): (Vec<u32>, Vec<usize>) = places.sorted().into_iter().unzip();
+        let (sites, by_site): (Vec<u32>, Vec<usize>) = places.sorted().into_iter().unzip();
         let tracebacks = self.tracebacks.of(&sites)?;
+        let mut keys = vec![0; by_site.len()];
+        by_site.iter().zip(&tracebacks).for_each(|(place, it)| keys[*place] = it.key);
+        let key_of = |at: usize| {
+            let block = &live[at];
+            let place = wanted(at, block).then(|| places.known(block.entry.site))??;
+            Some(Number::new(keys[place]))
+        };
+        let group = |key: usize, state: Reachability| key * STATES.len() + state as usize;
+        let led_to = ties::led_to(live, reached, |at| {
+            key_of(at).map(|key| group(key.get(), state(reached, at)))
+        });
+        let block_keys: Vec<_> = (0..live.len())
+            .map(|at| key_of(at).filter(|_| all && state(reached, at) == Reachability::Reachable))
+            .collect();
+        let reachable = Buckets::new(self.tracebacks.keys(), &block_keys);
+        let mut held = Held::default();
         let mut found: Vec<[Option<(Total, &Traceback)>; STATES.len()]> =
             vec![Default::default(); self.tracebacks.keys()];
-        for (place, traceback) in places.into_iter().zip(&tracebacks) {
+        for (place, traceback) in by_site.into_iter().zip(&tracebacks) {
             for (group, total) in found[traceback.key].iter_mut().zip(totals[place]) {
                 if total.blocks > 0 {
                     group.get_or_insert((Total::default(), traceback)).0 += total;
@@ -159,6 +192,16 @@ impl<'a> Tally<'a> {
                 let Some((total, traceback)) = found else { continue };
                 let leaked = matches!(reachability, Reachability::Lost | Reachability::Indirect);
                 let each = |count: u64| if leaked { count as f64 } else { 0.0 };
+                let mut ties = Ties::default();
+                match reachability {
+                    Reachability::Lost => {
+                        let led_to = led_to.get(&group(key, reachability)).copied();
+                        let led_to = led_to.unwrap_or_default();
+                        (ties.blocks, ties.bytes) = (led_to.blocks, led_to.bytes);
+                    }
+                    Reachability::Reachable => held.add(groups.len(), reached, reachable.of(key)),
+                    Reachability::Indirect | Reachability::Unknown => {}
+                }
                 groups.push((
                     key,
                     Group {
@@ -170,10 +213,12 @@ impl<'a> Tally<'a> {
                         bytes_per_iteration: each(total.bytes),
                         rises: Rises::default(),
                         frames: self.tracebacks.frames(traceback),
+                        ties,
                     },
                 ));
             }
         }
+        held.write(&mut groups, live, self.ledger, &mut self.tracebacks)?;
         Ok(self.sorted(groups))
     }
 
@@ -230,8 +275,8 @@ const STATES: [Reachability; 4] =
     [Reachability::Lost, Reachability::Indirect, Reachability::Reachable, Reachability::Unknown];
 
 /// What `reached` says of block `at`.
-fn state(reached: Option<&[Reachability]>, at: usize) -> Reachability {
-    reached.and_then(|reached| reached.get(at).copied()).unwrap_or(Reachability::Unknown)
+fn state(reached: Option<&Reached>, at: usize) -> Reachability {
+    reached.map_or(Reachability::Unknown, |reached| reached.state(at))
 }
 
 fn one(block: &Live) -> Total {

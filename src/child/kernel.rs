@@ -11,20 +11,25 @@
 use std::fs;
 use std::path::Path;
 
-/// Every word that the kernel keeps for `pid`. A file that can't be read (a process that has just
+use super::reach::{Origin, Root};
+
+/// Every word that the kernel keeps for `pid` and that may be a root. A file that can't be read (a process that has just
 /// closed the descriptor, a kernel without timers' files) holds none.
-pub(super) fn words(pid: u32) -> Vec<u64> {
+pub(super) fn roots(pid: u32) -> Vec<Root> {
     let proc = Path::new("/proc").join(pid.to_string());
-    let mut words = timers(&fs::read_to_string(proc.join("timers")).unwrap_or_default());
+    let of = |origin| move |word| Root { word, origin };
+    let timers = timers(&fs::read_to_string(proc.join("timers")).unwrap_or_default());
+    let mut roots: Vec<Root> = timers.into_iter().map(of(Origin::Timer)).collect();
     let descriptors = fs::read_dir(proc.join("fd")).into_iter().flatten().flatten();
     for descriptor in descriptors {
         let is_epoll = |target: &Path| target.as_os_str() == "anon_inode:[eventpoll]";
         if fs::read_link(descriptor.path()).is_ok_and(|target| is_epoll(&target)) {
             let info = proc.join("fdinfo").join(descriptor.file_name());
-            words.extend(watched(&fs::read_to_string(info).unwrap_or_default()));
+            let watched = watched(&fs::read_to_string(info).unwrap_or_default());
+            roots.extend(watched.into_iter().map(of(Origin::Epoll)));
         }
     }
-    words
+    roots
 }
 
 /// The data of the descriptors that an epoll instance watches.
@@ -68,6 +73,6 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_keeps_nothing() {
-        assert_eq!(words(u32::MAX), [0_u64; 0]);
+        assert_eq!(roots(u32::MAX), []);
     }
 }

@@ -1,53 +1,75 @@
 //! A child's memory, read while all its threads stand still.
 //!
-//! Invariant of [`Stopped`]: every thread of the child that is listed is held by `ptrace` until
-//! the drop, which lets it go. All calls come from the thread that made it, as `ptrace` wants.
+//! ```text
+//!   threads  holds them
+//!   mapping  what is where, as the kernel says
+//!   places   what that is to people: whose data, whose stack
+//! ```
+
+mod mapping;
+pub(crate) mod places;
+mod threads;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 
-use nix::sys::ptrace;
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
+
+use self::mapping::Mapping;
+use self::places::{Kind, Places};
+pub(crate) use self::threads::Thread;
+use self::threads::Threads;
+use super::reach::{Origin, Root};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 const PAGE: u64 = 4096;
 const WORD: usize = 8;
 
+/// The memory of a process.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    id: Pid,
+    file: File,
+}
+
+impl Memory {
+    /// The memory of `pid`, whose thread `id` lives.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub(crate) fn open(pid: u32, id: u32) -> io::Result<Self> {
+        let file = File::open(format!("/proc/{pid}/task/{id}/mem"))?;
+        Ok(Self { id: Pid::from_raw(id.cast_signed()), file })
+    }
+
+    /// Fills `buffer` from `address` on, as far as the memory can be read; how many bytes that were.
+    pub(crate) fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
+        let Ok(base) = usize::try_from(address) else { return 0 };
+        let remote = RemoteIoVec { base, len: buffer.len() };
+        match process_vm_readv(self.id, &mut [IoSliceMut::new(buffer)], &[remote]) {
+            Ok(count) if count > 0 || buffer.is_empty() => count,
+            // What the program has protected from itself, or a kernel without the call. A page at a
+            // time: what follows is read the fast way again.
+            _ => {
+                let page = usize::try_from(PAGE - address % PAGE).unwrap_or_default();
+                let len = buffer.len().min(page);
+                self.file.read_at(&mut buffer[..len], address).unwrap_or(0)
+            }
+        }
+    }
+}
+
 /// A child whose threads stand still.
 #[derive(Debug)]
 pub(crate) struct Stopped {
     threads: Threads,
+    pid: u32,
     mappings: Vec<Mapping>,
-    memory: File,
+    memory: Memory,
     pages: File,
-}
-
-/// A thread that stands still.
-#[derive(Debug, Clone)]
-pub(crate) struct Thread {
-    /// Its number.
-    pub(crate) id: u32,
-    /// Where the live part of its stack begins.
-    pub(crate) stack: u64,
-    /// What it holds in registers.
-    pub(crate) registers: Vec<u64>,
-    /// The signal that it has yet to get.
-    pending: Option<Signal>,
-}
-
-/// Threads that stand still, let go by the drop.
-#[derive(Debug)]
-struct Threads(Vec<Thread>);
-
-/// A line of `/proc/PID/maps` (proc_pid_maps(5)) that may hold pointers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mapping {
-    start: u64,
-    end: u64,
 }
 
 impl Stopped {
@@ -56,17 +78,24 @@ impl Stopped {
     /// # Errors
     /// Where the kernel refuses: the child ended, or may not be traced.
     pub(crate) fn new(pid: u32) -> io::Result<Self> {
-        let threads = Threads::stop(pid)?;
+        let threads = Threads::stop(pid).map_err(|error| {
+            let why = "a debugger holds it, or this system forbids ptrace";
+            refused(&format!("stop the program ({why})"), &error)
+        })?;
         // The first thread may have ended before the others (pthread_exit in main), and its
         // number leads to no memory any more.
         let id = threads.0.first().map_or(pid, |thread| thread.id);
         let proc = |name: &str| format!("/proc/{pid}/task/{id}/{name}");
-        let maps = std::fs::read_to_string(proc("maps"))?;
+        let unread = |name: &'static str| {
+            move |error: io::Error| refused(&format!("open the program's {name}"), &error)
+        };
+        let maps = std::fs::read_to_string(proc("maps")).map_err(unread("maps"))?;
         Ok(Self {
-            memory: File::open(proc("mem"))?,
-            pages: File::open(proc("pagemap"))?,
-            mappings: maps.lines().filter_map(mapping).collect(),
+            memory: Memory::open(pid, id).map_err(unread("mem"))?,
+            pages: File::open(proc("pagemap")).map_err(unread("pagemap"))?,
+            mappings: maps.lines().filter_map(Mapping::read).collect(),
             threads,
+            pid,
         })
     }
 
@@ -75,49 +104,58 @@ impl Stopped {
         &mut self.threads.0
     }
 
-    /// Every word that may be a root: registers, the live part of stacks, and all writable
-    /// memory but for `[heap.0, heap.1)`.
+    /// What lies where.
+    pub(crate) fn places(&self) -> Places {
+        Places::new(self.pid, &self.mappings, &self.threads.0, &self.memory)
+    }
+
+    /// Every word that may be a root and is an address in `[heap.0, heap.1)`: registers, the live
+    /// part of stacks, and all writable memory but for the heap. What lives longest comes first:
+    /// the data of modules, other memory, stacks, registers.
     ///
     /// # Errors
     /// Where the memory can't be read.
-    pub(crate) fn roots(&self, heap: (u64, u64)) -> io::Result<Vec<u64>> {
-        let in_heap = |word: &u64| *word >= heap.0 && *word < heap.1;
-        let mut roots: Vec<u64> = self
-            .threads
-            .0
-            .iter()
-            .flat_map(|thread| &thread.registers)
-            .copied()
-            .filter(in_heap)
-            .collect();
+    pub(crate) fn roots(&self, heap: (u64, u64), places: &Places) -> io::Result<[Vec<Root>; 4]> {
+        let in_heap = |word: u64| word >= heap.0 && word < heap.1;
+        let mut roots = <[Vec<Root>; 4]>::default();
         let mut buffer = vec![0; CHUNK];
-        for mapping in &self.mappings {
-            for (start, end) in without(mapping, heap) {
+        for mapping in self.mappings.iter().filter(|mapping| mapping.is_root) {
+            for (start, end) in mapping.without(heap) {
                 let stacks = self.threads.0.iter().map(|thread| thread.stack);
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
+                let kinds = places.kinds(start, end);
                 for (start, end) in self.present(start, end)? {
-                    self.words(start, end, &mut buffer, |word| {
-                        roots.extend(Some(word).filter(in_heap));
+                    self.words(start, end, &mut buffer, |at, word| {
+                        if in_heap(word) {
+                            let kind = kinds.iter().find(|(range, _)| range.contains(&at));
+                            let class = kind.map_or(Kind::Other, |(_, kind)| *kind) as usize;
+                            roots[class].push(Root { word, origin: Origin::Memory(at) });
+                        }
                     });
                 }
             }
+        }
+        for thread in &self.threads.0 {
+            let origin = Origin::Register(thread.id);
+            let words = thread.registers.iter().copied().filter(|word| in_heap(*word));
+            roots[3].extend(words.map(|word| Root { word, origin }));
         }
         Ok(roots)
     }
 
     /// Fills `buffer` from `address` on, as far as the memory can be read.
     pub(crate) fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
-        self.memory.read_at(buffer, address).unwrap_or(0)
+        self.memory.read(address, buffer)
     }
 
-    fn words(&self, start: u64, end: u64, buffer: &mut [u8], mut each: impl FnMut(u64)) {
+    fn words(&self, start: u64, end: u64, buffer: &mut [u8], mut each: impl FnMut(u64, u64)) {
         let mut at = start;
         while at < end {
             let wanted = usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK);
             let len = self.read(at, &mut buffer[..wanted]);
-            for word in buffer[..len].chunks_exact(WORD) {
-                each(word.try_into().map_or(0, u64::from_le_bytes));
+            for (bytes, at) in buffer[..len].chunks_exact(WORD).zip((at..).step_by(WORD)) {
+                each(at, bytes.try_into().map_or(0, u64::from_le_bytes));
             }
             // What can't be read (a file that was cut short) holds nothing.
             at += if len == 0 { PAGE - at % PAGE } else { len as u64 };
@@ -155,121 +193,9 @@ impl Stopped {
     }
 }
 
-impl Threads {
-    fn stop(pid: u32) -> io::Result<Self> {
-        let mut threads = Self(Vec::new());
-        // A thread may start another before it is stopped: look until nobody is new.
-        loop {
-            let known = threads.0.len();
-            for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-                let id = entry?.file_name().to_str().and_then(|name| name.parse().ok());
-                let Some(id) = id else { continue };
-                if threads.0.iter().all(|thread| thread.id != id)
-                    && let Some(thread) = stop(pid, id)?
-                {
-                    threads.0.push(thread);
-                }
-            }
-            if threads.0.len() == known {
-                return Ok(threads);
-            }
-        }
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        for thread in &self.0 {
-            // A thread that was killed meanwhile needs no letting go.
-            let _ = ptrace::detach(pid(thread.id), thread.pending);
-        }
-    }
-}
-
-fn pid(id: u32) -> Pid {
-    Pid::from_raw(id.cast_signed())
-}
-
-/// Stops thread `id` of `pid`; `None` where it ended, before or meanwhile.
-fn stop(pid: u32, id: u32) -> io::Result<Option<Thread>> {
-    match seize(id) {
-        Ok(thread) => Ok(Some(thread)),
-        // The kernel says EPERM of a thread that ended and is not reaped: the first one, while
-        // others run.
-        Err(_) if has_ended(pid, id) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn seize(id: u32) -> io::Result<Thread> {
-    ptrace::seize(self::pid(id), ptrace::Options::empty())?;
-    ptrace::interrupt(self::pid(id))?;
-    let stopped = waitpid(self::pid(id), Some(WaitPidFlag::__WALL))?;
-    // It may have stopped for a signal instead, which is still to be delivered.
-    let pending = match stopped {
-        WaitStatus::Stopped(_, signal) => Some(signal),
-        _ => None,
-    };
-    let (stack, registers) = registers(id)?;
-    Ok(Thread { id, stack, registers, pending })
-}
-
-/// Whether thread `id` of `pid` is gone or a zombie (proc_pid_stat(5): the state follows the name,
-/// which may have parentheses itself).
-fn has_ended(pid: u32, id: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/task/{id}/stat")) else {
-        return true;
-    };
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
-}
-
-#[cfg(target_arch = "x86_64")]
-fn registers(id: u32) -> io::Result<(u64, Vec<u64>)> {
-    /// Bytes below the stack pointer that a leaf function may use (System V AMD64 ABI 3.2.2).
-    const RED_ZONE: u64 = 128;
-    let r = ptrace::getregs(pid(id))?;
-    let all = [
-        r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
-        r.r14, r.r15,
-    ];
-    Ok((r.rsp.saturating_sub(RED_ZONE), all.to_vec()))
-}
-
-#[cfg(target_arch = "aarch64")]
-fn registers(id: u32) -> io::Result<(u64, Vec<u64>)> {
-    let set = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(pid(id))?;
-    Ok((set.sp, set.regs.to_vec()))
-}
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn registers(_: u32) -> io::Result<(u64, Vec<u64>)> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// A line of `maps` whose memory may hold pointers: writable, not a device, not a ledger; or a
-/// program's own that it has made read-only since.
-fn mapping(line: &str) -> Option<Mapping> {
-    let mut fields = line.split_ascii_whitespace();
-    let (start, end) = fields.next()?.split_once('-')?;
-    let permissions = fields.next()?;
-    let path = fields.nth(3).unwrap_or_default();
-    let device = path.starts_with("/dev/") && !path.starts_with("/dev/shm/") && path != "/dev/zero";
-    let sealed = permissions.starts_with("r-") && (path.is_empty() || path.starts_with("[anon"));
-    let ledger = path.starts_with("/memfd:leaksnap-ledger");
-    if !(permissions.starts_with("rw") || sealed) || device || ledger {
-        return None;
-    }
-    let address = |text| u64::from_str_radix(text, 16).ok();
-    Some(Mapping { start: address(start)?, end: address(end)? })
-}
-
-/// `mapping` without `[heap.0, heap.1)`.
-fn without(mapping: &Mapping, heap: (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
-    let below = (mapping.start, mapping.end.min(heap.0));
-    let above = (mapping.start.max(heap.1), mapping.end);
-    let apart = mapping.end <= heap.0 || mapping.start >= heap.1;
-    let parts = if apart { [(mapping.start, mapping.end), (0, 0)] } else { [below, above] };
-    parts.into_iter().filter(|(start, end)| start < end)
+/// That the kernel did not do `what`.
+fn refused(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("the kernel refused to {what}: {error}"))
 }
 
 #[cfg(test)]
@@ -277,25 +203,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_maps_are_chosen_by_what_they_may_hold() {
-        let rw = "7f00-8000 rw-p 00000000 00:00 0 ";
-        assert_eq!(mapping(rw), Some(Mapping { start: 0x7f00, end: 0x8000 }));
-        assert_eq!(mapping("7f00-8000 r--p 00000000 00:00 0   /lib/x.so"), None);
-        assert_eq!(mapping("7f00-8000 rw-s 00000000 00:06 9   /dev/dri/card0"), None);
-        let sealed = "7f00-8000 r--p 00000000 00:00 0 ";
-        assert_eq!(mapping(sealed), Some(Mapping { start: 0x7f00, end: 0x8000 }));
-        assert_eq!(mapping("7f00-8000 r-xp 00000000 00:00 0   [vdso]"), None);
-        assert_eq!(mapping("7f00-8000 ---p 00000000 00:00 0 "), None, "a guard");
-        let ledger = "7f00-8000 rw-s 00000000 00:01 9   /memfd:leaksnap-ledger (deleted)";
-        assert_eq!(mapping(ledger), None);
+    fn what_the_kernel_refuses_is_said_with_its_reason() {
+        // No process may trace itself.
+        let error = Stopped::new(std::process::id()).expect_err("it is refused").to_string();
+        let start = "the kernel refused to stop the program (a debugger holds it, or this system \
+                     forbids ptrace): ";
+        assert!(error.starts_with(start), "{error}");
     }
 
     #[test]
-    fn the_heap_is_cut_out_of_what_the_kernel_merged_with_it() {
-        let parts = |start, end| without(&Mapping { start, end }, (100, 200)).collect::<Vec<_>>();
-        assert_eq!(parts(0, 50), [(0, 50)]);
-        assert_eq!(parts(50, 250), [(50, 100), (200, 250)]);
-        assert_eq!(parts(100, 200), []);
-        assert_eq!(parts(120, 300), [(200, 300)]);
+    fn this_process_can_read_its_own_memory_but_for_what_is_not_there() {
+        let memory = Memory::open(std::process::id(), std::process::id()).expect("it is its own");
+        let words = std::hint::black_box([0x1234_5678_u64, 3]);
+        let mut buffer = [0; 16];
+        assert_eq!(memory.read(words.as_ptr() as u64, &mut buffer), 16);
+        assert_eq!(buffer[..8], words[0].to_le_bytes());
+        assert_eq!(memory.read(8, &mut buffer), 0);
+        assert_eq!(memory.read(u64::MAX - 3, &mut buffer), 0);
     }
 }

@@ -6,17 +6,71 @@ use std::sync::atomic::Ordering;
 use super::kernel;
 use super::ledger_file::{LedgerError, Live};
 use super::memory::Stopped;
+use super::memory::places::{Kind, Place, Places};
 use super::process::Process;
-use super::reach::{Block, Blocks};
+use super::reach::{self, Block};
 use crate::ledger::header::mark;
 use crate::report::Reachability;
+
+/// What is known of some live blocks, by their order.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    marked: reach::Reached,
+    places: Places,
+}
+
+/// How a block is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// Where the root lies.
+    pub(crate) root: Place,
+    /// The blocks between the root and the block, and the offset in each of the pointer to the
+    /// next, where that is known.
+    pub(crate) between: Vec<(usize, Option<u64>)>,
+}
+
+impl Reached {
+    /// What is known of `block`.
+    pub(crate) fn state(&self, block: usize) -> Reachability {
+        self.marked.state(block)
+    }
+
+    /// The lost block that leads to `block`, where that is indirect: the first by address of those
+    /// that do.
+    pub(crate) fn owner(&self, block: usize) -> Option<usize> {
+        self.marked.owner(block)
+    }
+
+    /// Of `blocks` the reachable one whose chain is the first to tell of: the shortest from the
+    /// roots that live longest.
+    pub(crate) fn nearest(&self, blocks: impl IntoIterator<Item = usize>) -> Option<usize> {
+        self.marked.nearest(blocks)
+    }
+
+    /// What holds `block`; `None` where nothing does.
+    pub(crate) fn chain(&self, block: usize) -> Option<Chain> {
+        let chain = self.marked.chain(block)?;
+        let next = chain.between.iter().skip(1).chain([&block]);
+        let between = chain.between.iter().zip(next);
+        let between = between.map(|(from, to)| (*from, self.marked.offset(*from, *to)));
+        Some(Chain { root: self.places.at(chain.origin), between: between.collect() })
+    }
+}
+
+/// A mark of blocks that are no child's.
+#[cfg(any(test, feature = "internals"))]
+impl From<reach::Reached> for Reached {
+    fn from(marked: reach::Reached) -> Self {
+        Self { marked, places: Places::default() }
+    }
+}
 
 /// The live blocks of a child that stands at its exit or waits for a request, and what each of
 /// them is. Its threads run until they are stopped: the ledger that counts is the one after that.
 ///
 /// # Errors
 /// Where the ledger or the child's memory can't be read.
-pub(crate) fn look(child: &Process) -> Result<(Vec<Live>, Vec<Reachability>), LedgerError> {
+pub(crate) fn look(child: &Process) -> Result<(Vec<Live>, Reached), LedgerError> {
     if !child.ledger().has_live()? {
         return Ok(Default::default());
     }
@@ -41,14 +95,15 @@ fn stop(child: &Process) -> io::Result<Stopped> {
     Ok(stopped)
 }
 
-fn reached(child: &Process, stopped: &Stopped, live: &[Live]) -> io::Result<Vec<Reachability>> {
+fn reached(child: &Process, stopped: &Stopped, live: &[Live]) -> io::Result<Reached> {
     let header = child.ledger().header();
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
-    let mut roots = stopped.roots((base, end))?;
-    roots.extend(kernel::words(child.pid()));
+    let places = stopped.places();
+    let mut roots = stopped.roots((base, end), &places)?;
+    roots[Kind::Other as usize].extend(kernel::roots(child.pid()));
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
-    let mut blocks = Blocks::new(live.iter().map(block).collect());
-    blocks.mark(roots, |address, buffer| stopped.read(address, buffer));
-    Ok(blocks.into_states())
+    let blocks: Vec<_> = live.iter().map(block).collect();
+    let marked = reach::mark(&blocks, &roots, |address, buffer| stopped.read(address, buffer));
+    Ok(Reached { marked, places })
 }

@@ -1,12 +1,11 @@
 //! The parent's side: readings and verdicts, reachability, symbols.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::child::Ledger;
 use crate::check::tally::{Marks, Tally};
-use crate::child::reach::{Block, Blocks};
+use crate::child::memory::Memory;
+use crate::child::reach::{self, Block, Origin, Root};
 use crate::report::{Group, Reachability};
 use crate::symbols::{DebugFiles, Module, Symbolizer};
 use crate::verdict::Window;
@@ -44,6 +43,7 @@ impl Ledger {
         let live = self.file.live().expect("it makes sense");
         let states = [Reachability::Lost, Reachability::Reachable];
         let reached: Vec<_> = states.into_iter().cycle().take(live.len()).collect();
+        let reached = reach::Reached::from(reached).into();
         self.tally().by_reachability(&live, Some(&reached), true).expect("it makes sense")
     }
 
@@ -53,16 +53,20 @@ impl Ledger {
 }
 
 /// Marks what `roots` lead to in `blocks`, pairs of address and size by address, whose content is
-/// read from `memory`, a process's `mem`; how many are lost, indirect and reachable.
+/// read from this process; how many are lost, indirect and reachable.
+///
+/// # Panics
+/// Where a process may not read its own memory.
 #[must_use]
-pub fn mark(blocks: &[(u64, u64)], roots: &[u64], memory: &File) -> [usize; 3] {
+pub fn mark(blocks: &[(u64, u64)], roots: &[u64]) -> [usize; 3] {
     let block = |&(address, size): &(u64, u64)| Block { address, size };
-    let mut blocks = Blocks::new(blocks.iter().map(block).collect());
-    let read = |address, buffer: &mut [u8]| memory.read_at(buffer, address).unwrap_or(0);
-    blocks.mark(roots.iter().copied(), read);
-    let states = blocks.into_states();
+    let blocks: Vec<_> = blocks.iter().map(block).collect();
+    let root = |word: &u64| Root { word: *word, origin: Origin::Register(0) };
+    let memory = Memory::open(std::process::id(), std::process::id()).expect("it is its own");
+    let read = |address, buffer: &mut [u8]| memory.read(address, buffer);
+    let reached = reach::mark(&blocks, &[roots.iter().map(root).collect()], read);
     [Reachability::Lost, Reachability::Indirect, Reachability::Reachable]
-        .map(|state| states.iter().filter(|found| **found == state).count())
+        .map(|state| (0..blocks.len()).filter(|block| reached.state(*block) == state).count())
 }
 
 /// Symbolizes `offsets` of the file at `module` with a new symbolizer; how many frames they are,

@@ -127,7 +127,7 @@ struct Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Exit, Reachability, Rises, Tracing, Verdict};
+    use crate::report::{Exit, Reachability, Rises, Ties, Tracing, Verdict};
 
     fn report() -> Report {
         let known = Frame {
@@ -149,6 +149,7 @@ mod tests {
             bytes_per_iteration: 192.0,
             rises: Rises::default(),
             frames: vec![known],
+            ties: Ties::default(),
         };
         let once = Group {
             verdict: Verdict::OneTime,
@@ -159,6 +160,7 @@ mod tests {
             bytes_per_iteration: 0.0,
             rises: Rises::default(),
             frames: vec![unknown],
+            ties: Ties::default(),
         };
         Report {
             scenario: Some("crypto_selftest".to_owned()),

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::amount::Amount;
-use super::{Frame, Group, Reachability, Report, Rises, Verdict};
+use super::{Frame, Group, Reachability, Report, Rises, Ties, Verdict};
 use crate::traceback;
 
 /// `report` as text; groups that pass are left out unless `all` are wanted.
@@ -72,6 +72,7 @@ pub(crate) fn group(group: &Group, iterations: u32) -> String {
     if iterations > 1 && group.verdict.fails() {
         text += &rises_text(&group.rises).map_or_else(String::new, |text| format!("  {text}\n"));
     }
+    text += &ties_text(&group.ties);
     for frame in &group.frames {
         let _ = writeln!(text, "    {}", frame_text(frame));
     }
@@ -101,6 +102,18 @@ fn rises_text(rises: &Rises) -> Option<String> {
     }
 }
 
+/// What holds the blocks, and what they lead to.
+fn ties_text(ties: &Ties) -> String {
+    let mut text = String::new();
+    if let Some(holder) = &ties.held_by {
+        let _ = writeln!(text, "  held by {holder}");
+    }
+    if ties.blocks > 0 {
+        let _ = writeln!(text, "  leads to {} more", Amount::whole(ties.blocks, ties.bytes));
+    }
+    text
+}
+
 /// As snapshots write it, and where to look: the file's path and the line; for a module without
 /// symbols the build id that its debug files are found by.
 fn frame_text(frame: &Frame) -> String {
@@ -120,7 +133,7 @@ fn frame_text(frame: &Frame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Exit, Tracing};
+    use crate::report::{Exit, Ties, Tracing};
 
     fn frame(function: &str, file: Option<&str>, line: Option<u32>) -> Frame {
         Frame {
@@ -148,6 +161,7 @@ mod tests {
                 frame("digest", Some("/src/a.c"), Some(214)),
                 frame("run", Some("/src/b.c"), None),
             ],
+            ties: Ties::default(),
         }
     }
 
@@ -206,6 +220,19 @@ note: another
 ";
         assert_eq!(write(&report, false), format!("{failing}{notes}"));
         assert_eq!(write(&report, true), format!("{failing}{passing}{notes}"));
+    }
+
+    #[test]
+    fn what_holds_the_blocks_and_what_they_hold_is_above_the_frames() {
+        let mut held = group(Verdict::Growth, 8, (1.0, 80.0));
+        held.reachability = Reachability::Reachable;
+        held.ties.held_by = Some("sessions in plugin.so -> 64 bytes from add [+0x10]".into());
+        let mut lost = group(Verdict::Leak, 1, (1.0, 24.0));
+        (lost.ties.blocks, lost.ties.bytes) = (3, 144);
+        let text = write(&report(vec![held, lost]), false);
+        let holder = "  held by sessions in plugin.so -> 64 bytes from add [+0x10]\n    zalloc";
+        assert!(text.contains(&format!("per iteration)\n{holder}")), "{text}");
+        assert!(text.contains("\n  leads to 3 blocks, 144 bytes more\n    zalloc"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Bodies, and what reads back.
 
 use super::*;
-use crate::report::{Frame, Reachability, Rises};
+use crate::report::{Frame, Reachability, Rises, Ties};
 
 fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group {
     let frame = |function: &&str| Frame {
@@ -22,6 +22,7 @@ fn group(verdict: Verdict, blocks: f64, bytes: f64, functions: &[&str]) -> Group
         bytes_per_iteration: bytes,
         rises: Rises::default(),
         frames: functions.iter().map(frame).collect(),
+        ties: Ties::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What suppressions hide, count and say, whatever their format.
 
 use super::*;
-use crate::report::{Frame, Reachability, Rises, Verdict};
+use crate::report::{Frame, Reachability, Rises, Ties, Verdict};
 
 /// A group of 3 lost blocks of 100 bytes; a frame is `function@module`.
 pub(super) fn group(frames: &[&str]) -> Group {
@@ -25,6 +25,7 @@ pub(super) fn group(frames: &[&str]) -> Group {
         blocks_per_iteration: 3.0,
         bytes_per_iteration: 300.0,
         rises: Rises::default(),
+        ties: Ties::default(),
         frames: frames.iter().map(frame).collect(),
     }
 }

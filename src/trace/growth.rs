@@ -20,7 +20,7 @@
 use std::cmp::Reverse;
 
 use super::{Form, Live, Trace, saved};
-use crate::report::{Frame, Group, Reachability, Rises, Verdict};
+use crate::report::{Frame, Group, Reachability, Rises, Ties, Verdict};
 
 /// What has more objects or bytes in the later trace.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ fn group(verdict: Verdict, more: Live, iterations: Option<u32>, frames: &[Frame]
         blocks_per_iteration: each(more.objects),
         bytes_per_iteration: each(more.bytes),
         rises: Rises::default(),
+        ties: Ties::default(),
         frames: frames.to_vec(),
     }
 }

@@ -158,7 +158,9 @@ impl Run<'_> {
                 marks.replace(live);
                 tally.by_age(marks, window, Some(&reached)).map_err(damaged)
             }
-            Err(LedgerError::Memory(_)) => Ok(judged),
+            Err(LedgerError::Memory(error)) => {
+                Ok(Judged { unread: Some(error.to_string()), ..judged })
+            }
             Err(error) => Err(damaged(error)),
         }
     }

@@ -26,6 +26,11 @@ impl Places {
         Number(*known).get()
     }
 
+    /// The place of `site`, if it has one.
+    pub(super) fn known(&self, site: u32) -> Option<usize> {
+        self.by_site.get(site as usize).copied().flatten().map(|place| Number(place).get())
+    }
+
     /// The sites by place.
     pub(super) fn sites(&self) -> &[u32] {
         &self.sites

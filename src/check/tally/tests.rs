@@ -4,9 +4,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::*;
+use crate::child::reach::{self, Block, Origin, Root};
 use crate::ledger::entry::Entry;
 use crate::ledger::layout::Layout;
-use crate::ledger::site::{NODE, Node, ROOT};
+use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
 
 const HEAP: u64 = 1 << 20;
 const NODES: u32 = 100;
@@ -46,6 +47,10 @@ fn two_of_a_kind() -> LedgerFile {
     ledger(&[(ROOT, 10), (1, 20), (1, 30), (ROOT, 40), (ROOT, 10), (5, 20)])
 }
 
+fn reached(states: &[Reachability]) -> Reached {
+    reach::Reached::from(states.to_vec()).into()
+}
+
 fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
     let ledger = two_of_a_kind();
     let mut marks = Marks::new(&ledger);
@@ -53,7 +58,8 @@ fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
     readings.iter().for_each(|live| marks.take(live.to_vec()));
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
     let window = Window { warmup: 2, repeat: u32::try_from(readings.len()).expect("few") };
-    tally.by_age(&marks, window, states).expect("it makes sense").groups
+    let reached = states.map(reached);
+    tally.by_age(&marks, window, reached.as_ref()).expect("it makes sense").groups
 }
 
 #[test]
@@ -99,7 +105,8 @@ fn a_program_s_blocks_are_grouped_by_what_reaches_them() {
     let live = [block(6, 1, 1), block(2, 1, 2), block(2, 1, 4), block(4, 1, 8), block(3, 1, 16)];
     let states =
         [Reachability::Lost, Reachability::Lost, Reachability::Reachable, Reachability::Indirect];
-    let groups = tally.by_reachability(&live, Some(&states), true).expect("it makes sense");
+    let groups =
+        tally.by_reachability(&live, Some(&reached(&states)), true).expect("it makes sense");
     let found: Vec<_> =
         groups.iter().map(|group| (offsets(group), group.reachability, group.bytes)).collect();
     assert_eq!(
@@ -111,7 +118,8 @@ fn a_program_s_blocks_are_grouped_by_what_reaches_them() {
             (vec![20, 10], Reachability::Reachable, 4),
         ]
     );
-    let some = tally.by_reachability(&live, Some(&states), false).expect("it makes sense");
+    let some =
+        tally.by_reachability(&live, Some(&reached(&states)), false).expect("it makes sense");
     assert_eq!(some, groups[..3], "the reachable are left out");
     let table = tally.memory(&live, 0).expect("it makes sense");
     let rows: Vec<_> = table.rows.iter().map(|row| (row.count, row.bytes)).collect();
@@ -127,4 +135,109 @@ fn a_damaged_tree_is_an_error() {
         assert!(matches!(found, Err(LedgerError::Damaged(_))), "{site}: {found:?}");
     }
     assert_eq!(tally.by_reachability(&[block(1, 1, 1)], None, true).expect("it is whole").len(), 1);
+}
+
+/// A row of blocks of these sites and epochs, of 32 bytes, at 0x1000, 0x1020 and so on. Each points to
+/// the next one with its second word, but for the last; the root, a register, to the first if `held`.
+fn row(sites: &[(u32, u32)], held: bool) -> (Vec<Live>, Reached) {
+    let address = |index: u64| 0x1000 + index * 32;
+    let live: Vec<Live> = (0..)
+        .zip(sites)
+        .map(|(at, (site, epoch))| Live { address: address(at), ..block(*site, *epoch, 32) })
+        .collect();
+    let blocks: Vec<_> =
+        live.iter().map(|live| Block { address: live.address, size: live.entry.size }).collect();
+    let root = Root { word: address(0), origin: Origin::Register(7) };
+    let roots = if held { vec![root] } else { Vec::new() };
+    let marked = reach::mark(&blocks, &[roots], |at, buffer| {
+        for (word, at) in buffer.chunks_exact_mut(8).zip((at..).step_by(8)) {
+            let value = if at % 32 == 8 { at + 24 } else { 0 };
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+        buffer.len()
+    });
+    (live, marked.into())
+}
+
+fn ties(group: &Group) -> (Option<&str>, u64, u64) {
+    (group.ties.held_by.as_deref(), group.ties.blocks, group.ties.bytes)
+}
+
+#[test]
+fn what_holds_a_program_s_blocks_is_told_where_they_are_wanted() {
+    let ledger = two_of_a_kind();
+    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let (live, reached) = row(&[(3, 1), (4, 1), (2, 1), (PAUSED, 1), (2, 1), (3, 1)], true);
+    let groups = tally.by_reachability(&live, Some(&reached), true).expect("it makes sense");
+    let chain = "a register of thread 7 -> 32 bytes from a.x+0x1e [+0x8]";
+    let held: Vec<_> = groups.iter().map(|group| (offsets(group)[0], ties(group))).collect();
+    assert_eq!(
+        held,
+        [
+            (20, (Some(&*format!("{chain} -> 32 bytes from a.x+0x28 [+0x8]")), 0, 0)),
+            (30, (Some("a register of thread 7"), 0, 0)),
+            (40, (Some(chain), 0, 0)),
+        ]
+    );
+    assert_eq!(tally.by_reachability(&live, Some(&reached), false).expect("it is the same"), []);
+}
+
+#[test]
+fn a_long_chain_is_written_by_its_ends() {
+    let ledger = two_of_a_kind();
+    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let list: Vec<_> = (0..10_000).map(|_| (4, 1)).chain([(3, 1)]).collect();
+    let (live, reached) = row(&list, true);
+    let groups = tally.by_reachability(&live, Some(&reached), true).expect("it makes sense");
+    let link = " -> 32 bytes from a.x+0x28 [+0x8]";
+    let text = format!("a register of thread 7{link}{link} -> … 9997 more …{link}");
+    let end = groups.iter().find(|group| offsets(group) == [30, 10]);
+    assert_eq!(end.map(ties), Some((Some(&*text), 0, 0)));
+}
+
+#[test]
+fn a_program_s_lost_group_has_what_its_blocks_lead_to() {
+    let ledger = two_of_a_kind();
+    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let (live, reached) = row(&[(2, 1), (3, 1), (2, 1), (PAUSED, 1), (4, 1)], false);
+    let groups = tally.by_reachability(&live, Some(&reached), false).expect("it makes sense");
+    let lost: Vec<_> = groups.iter().filter(|it| it.reachability == Reachability::Lost).collect();
+    assert_eq!((lost.len(), ties(lost[0])), (1, (None, 3, 96)), "the paused one is nobody's");
+    let others = groups.iter().filter(|it| it.reachability != Reachability::Lost);
+    assert!(others.into_iter().all(|group| group.ties == Ties::default()), "{groups:?}");
+}
+
+#[test]
+fn only_groups_that_fail_have_their_holders_told_and_only_by_the_window() {
+    let ledger = two_of_a_kind();
+    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    // Site 2 leaks; its first block is the warm-up's, and 3 is live once.
+    let (live, reached) = row(&[(2, 1), (3, 3), (2, 3), (2, 4)], true);
+    let mut marks = Marks::new(&ledger);
+    marks.take(Vec::new());
+    marks.take(live[..3].to_vec());
+    marks.take(live);
+    let window = Window { warmup: 2, repeat: 2 };
+    let groups = tally.by_age(&marks, window, Some(&reached)).expect("it makes sense").groups;
+    let [leak, once] = &groups[..] else { panic!("{groups:?}") };
+    assert_eq!((leak.verdict, once.verdict), (Verdict::Leak, Verdict::OneTime));
+    let chain =
+        "a register of thread 7 -> 32 bytes from a.x+0x14 [+0x8] -> 32 bytes from a.x+0x1e [+0x8]";
+    assert_eq!(ties(leak), (Some(chain), 0, 0));
+    assert_eq!(once.ties, Ties::default());
+}
+
+#[test]
+fn a_group_of_the_window_has_what_its_lost_blocks_lead_to() {
+    let ledger = two_of_a_kind();
+    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let (live, reached) = row(&[(2, 3), (2, 4), (3, 3), (3, 4)], false);
+    let mut marks = Marks::new(&ledger);
+    marks.take(Vec::new());
+    marks.take(live[..1].to_vec());
+    marks.take(live);
+    let window = Window { warmup: 2, repeat: 2 };
+    let groups = tally.by_age(&marks, window, Some(&reached)).expect("it makes sense").groups;
+    let lost = groups.iter().find(|group| group.reachability == Reachability::Lost);
+    assert_eq!(lost.map(ties), Some((None, 2, 64)), "its own block is in the group already");
 }

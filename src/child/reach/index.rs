@@ -1,47 +1,113 @@
 //! Which block an address is in.
 //!
-//! The addresses that blocks span are cut into parts of equal size, about as many as there are
-//! blocks; each knows the first block that starts in it or behind it. A look-up reads two words
-//! that lie beside each other, and a block or two.
+//! ```text
+//!   chunks  16 KiB of addresses each: the blocks that start before it, and its first line
+//!   lines   1 KiB each: the blocks that start before it, and a bit for each granule that one starts in
+//! ```
+//! A block's number is that of the blocks which start up to the address, less one: a look-up counts
+//! bits, and reads nothing of the blocks but the one that it finds. Chunks in which no block starts
+//! have no lines.
+//!
+//! Invariants: blocks are sorted, start at granules and lie within the largest heap.
 
 use super::Block;
+use crate::ledger::layout::GRANULE;
 
-/// The parts, for blocks that are sorted by address.
+/// Bytes of a line: a word has a bit for each of its granules.
+const LINE: u64 = 64 * GRANULE;
+/// Lines of a chunk.
+const LINES: u64 = 16;
+/// Bytes of a chunk.
+const CHUNK: u64 = LINES * LINE;
+
+/// The lines and chunks for some blocks.
 #[derive(Debug)]
 pub(super) struct Index {
     start: u64,
     /// The end of the last block.
     end: u64,
-    shift: u32,
-    /// One more than there are parts: a part's blocks end where the next one's start.
-    first: Vec<u32>,
+    chunks: Vec<Chunk>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    /// Blocks that start before it.
+    before: u32,
+    /// Its first line; [`NO_LINES`] where no block starts in it.
+    lines: u32,
+}
+
+const NO_LINES: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    /// Blocks that start before it.
+    before: u32,
+    /// The granules that blocks start in.
+    starts: u64,
+    /// The granules that are as a whole in the last block that starts up to them.
+    inside: u64,
 }
 
 impl Index {
     pub(super) fn new(blocks: &[Block]) -> Self {
-        let start = blocks.first().map_or(0, |block| block.address);
+        let first = blocks.first().map_or(0, |block| block.address);
         let last = blocks.last().map_or(0, |block| block.address);
-        let end = blocks.last().map_or(0, |last| last.end());
-        let most = blocks.len() as u64 * 2;
-        let mut shift = 0;
-        while (last - start) >> shift > most {
-            shift += 1;
+        let start = first - first % CHUNK;
+        let end = blocks.last().map_or(start, Block::end);
+        let mut index = Self { start, end, chunks: Vec::new(), lines: Vec::new() };
+        index.chunks.reserve(place((end - start) / CHUNK) + 1);
+        let mut at = 0;
+        while at < blocks.len() {
+            let chunk = (blocks[at].address - start) / CHUNK;
+            index.skip_to(place(chunk), number(at));
+            let of_chunk = blocks[at..]
+                .iter()
+                .take_while(|block| (block.address - start) / CHUNK == chunk)
+                .count();
+            let last = at.checked_sub(1).map(|last| blocks[last]);
+            index.add(last.as_slice(), &blocks[at..at + of_chunk], number(at));
+            at += of_chunk;
         }
-        let parts = part(last - start, shift) + 1;
-        let mut first = Vec::with_capacity(parts + 1);
-        for (index, block) in (0..).zip(blocks) {
-            let part = part(block.address - start, shift);
-            while first.len() <= part {
-                first.push(index);
-            }
+        // The last block may go on behind the chunk that it starts in.
+        if last < end {
+            index.skip_to(place((end - 1 - start) / CHUNK) + 1, number(blocks.len()));
         }
-        first.push(u32::try_from(blocks.len()).unwrap_or(u32::MAX));
-        Self { start, end, shift, first }
+        index
     }
 
-    /// From where to where blocks lie.
-    pub(super) fn range(&self) -> (u64, u64) {
-        (self.start, self.end)
+    /// Adds chunks without lines, up to `chunk`.
+    fn skip_to(&mut self, chunk: usize, before: u32) {
+        if self.chunks.len() < chunk {
+            self.chunks.resize(chunk, Chunk { before, lines: NO_LINES });
+        }
+    }
+
+    /// Adds the chunk in which `blocks` start; the block before them may end in it.
+    fn add(&mut self, last: &[Block], blocks: &[Block], before: u32) {
+        let first = self.lines.len();
+        let chunk = self.chunks.len() as u64 * CHUNK;
+        self.chunks.push(Chunk { before, lines: number(first) });
+        self.lines.resize(first + place(LINES), Line::default());
+        let lines = &mut self.lines[first..];
+        for block in blocks {
+            let granule = (block.address - self.start) / GRANULE % (CHUNK / GRANULE);
+            lines[place(granule / 64)].starts |= 1 << (granule % 64);
+        }
+        let next = blocks.iter().skip(1).map(|next| next.address).chain([u64::MAX]);
+        let next =
+            blocks.first().map(|first| first.address).into_iter().skip(1 - last.len()).chain(next);
+        for (block, next) in last.iter().chain(blocks).zip(next) {
+            let offset =
+                |address: u64| (address - self.start).saturating_sub(chunk).min(CHUNK) / GRANULE;
+            let (from, to) = (offset(block.address), offset(block.end().min(next)));
+            set(lines, from, to);
+        }
+        lines.iter_mut().fold(before, |before, line| {
+            line.before = before;
+            before + line.starts.count_ones()
+        });
     }
 
     /// Whether `word` may be an address of a block.
@@ -51,49 +117,46 @@ impl Index {
     }
 
     /// The block of `blocks`, those that the index was made of, that `word` is in.
-    pub(super) fn find(&self, blocks: &[Block], word: u64) -> Option<usize> {
-        find(blocks, word, self.part_of(word)?)
-    }
-
-    /// Calls `each` with the block of each of `words` that is in one. What a step needs of memory
-    /// is asked for of all words before the next step: no look-up waits for another one's.
-    pub(super) fn find_all(&self, blocks: &[Block], words: &[u64], mut each: impl FnMut(usize)) {
-        // With a few there is nothing to wait for that the processor does not see itself.
-        const FEW: usize = 8;
-        const TOGETHER: usize = 64;
-        for words in words.chunks(TOGETHER) {
-            if words.len() > FEW {
-                let parts = words.iter().filter_map(|word| self.part_of(*word));
-                let touched = parts.filter_map(|(_, to)| blocks.get(to.saturating_sub(1)));
-                std::hint::black_box(touched.fold(0, |sum, block| sum ^ block.address));
-            }
-            words.iter().filter_map(|word| self.find(blocks, *word)).for_each(&mut each);
-        }
-    }
-
-    /// From which block to which those start that start in the part of `word`.
     #[inline]
-    fn part_of(&self, word: u64) -> Option<(usize, usize)> {
-        let offset = word.checked_sub(self.start)?;
-        // What is behind the last block's start is in the last part.
-        let part = part(offset, self.shift).min(self.first.len().checked_sub(2)?);
-        Some((*self.first.get(part)? as usize, *self.first.get(part + 1)? as usize))
+    pub(super) fn find(&self, blocks: &[Block], word: u64) -> Option<u32> {
+        let offset = word.wrapping_sub(self.start);
+        let chunk = self.chunks.get(place(offset / CHUNK))?;
+        let up_to = match chunk.lines {
+            NO_LINES => chunk.before,
+            lines => {
+                let line = self.lines.get(lines as usize + place(offset / LINE % LINES))?;
+                let granule = offset / GRANULE % 64;
+                let up_to = line.before + (line.starts & (u64::MAX >> (63 - granule))).count_ones();
+                if line.inside >> granule & 1 == 1 {
+                    return up_to.checked_sub(1);
+                }
+                up_to
+            }
+        };
+        let found = up_to.checked_sub(1)?;
+        let block = blocks.get(found as usize)?;
+        (word.wrapping_sub(block.address) < block.len()).then_some(found)
     }
 }
 
-/// The block that `word` is in: one of those in its part, or the last before them.
-#[inline]
-fn find(blocks: &[Block], word: u64, (from, to): (usize, usize)) -> Option<usize> {
-    let behind = blocks.get(from..to)?.iter().take_while(|block| block.address <= word).count();
-    let index = (from + behind).checked_sub(1)?;
-    let block = blocks.get(index)?;
-    // Where the part is not known, the block may be anywhere.
-    (word.checked_sub(block.address)? < block.len()).then_some(index)
+/// Has the granules from `from` to `to` inside.
+fn set(lines: &mut [Line], from: u64, to: u64) {
+    let mut at = from;
+    while at < to {
+        let end = to.min((at / 64 + 1) * 64);
+        lines[place(at / 64)].inside |= u64::MAX >> (64 - (end - at)) << (at % 64);
+        at = end;
+    }
+}
+
+/// A number of blocks or lines: a heap has room for fewer than a u32 counts.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[inline]
-fn part(offset: u64, shift: u32) -> usize {
-    usize::try_from(offset >> shift).unwrap_or(usize::MAX)
+fn place(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -104,36 +167,30 @@ mod tests {
     fn every_address_has_the_block_that_a_search_finds() {
         let sizes = [16, 0, 1, 4096, 100_000, 24, 24, 24, 7];
         let gaps = [0, 16, 5, 1, 0, 0, 70_000, 3, 900];
-        let mut at = 0x1000;
+        let mut at = 0x1_2340;
         let blocks: Vec<Block> = (0..900)
             .map(|index| {
                 let block = Block { address: at, size: sizes[index * 7 % sizes.len()] };
-                at += block.len() + gaps[index * 5 % gaps.len()];
+                at += (block.len() + gaps[index * 5 % gaps.len()]).next_multiple_of(GRANULE);
                 block
             })
             .collect();
         let index = Index::new(&blocks);
-        assert!(index.first.len() <= 2 * blocks.len() + 2, "{}", index.first.len());
         let search = |word: u64| {
             let index = blocks.partition_point(|block| block.address <= word).checked_sub(1)?;
-            (word - blocks[index].address < blocks[index].len()).then_some(index)
+            (word - blocks[index].address < blocks[index].len()).then_some(number(index))
         };
-        let mut words = vec![0, u64::MAX];
         for block in &blocks {
-            for word in [block.address.wrapping_sub(1), block.address, block.end() - 1, block.end()]
-            {
+            let (start, end) = (block.address, block.end());
+            for word in [start - 1, start, end - 1, end, end + 15, start + block.size / 2] {
                 assert_eq!(index.find(&blocks, word), search(word), "{word:#x}");
-                words.push(word);
                 assert!(index.spans(word) || search(word).is_none());
             }
         }
-        let mut found = Vec::new();
-        index.find_all(&blocks, &words, |block| found.push(block));
-        assert_eq!(found, words.iter().copied().filter_map(search).collect::<Vec<_>>());
-        for word in [0, 0xfff, at + 1_000_000, u64::MAX] {
+        for word in [0, 0x1_2000, at + 1_000_000, u64::MAX] {
             assert_eq!(index.find(&blocks, word), None, "{word:#x}");
-            assert!(!index.spans(word));
         }
+        assert!(!index.spans(0) && !index.spans(u64::MAX));
     }
 
     #[test]
@@ -144,5 +201,13 @@ mod tests {
         let index = Index::new(&one);
         assert_eq!(index.find(&one, 0x2000), Some(0), "a block of no bytes has its address");
         assert_eq!(index.find(&one, 0x2001), None);
+    }
+
+    #[test]
+    fn a_damaged_ledger_s_blocks_overlap() {
+        let blocks = [Block { address: 0x2000, size: 1 << 40 }, Block { address: 0x2010, size: 8 }];
+        let index = Index::new(&blocks);
+        assert_eq!(index.find(&blocks, 0x2008), Some(0));
+        assert_eq!(index.find(&blocks, 0x2018), None, "the second starts nearer");
     }
 }

@@ -1,7 +1,7 @@
 //! The whole text of failures.
 
 use super::*;
-use crate::report::{Exit, Frame, Rises, Tracing};
+use crate::report::{Exit, Frame, Rises, Ties, Tracing};
 use crate::snapshot::{compare, found};
 
 /// A leak of 8 iterations: blocks and bytes in all, and the functions.
@@ -23,6 +23,7 @@ fn leak(blocks: u32, bytes: u32, functions: &[&str]) -> Group {
         blocks_per_iteration: f64::from(blocks) / 8.0,
         bytes_per_iteration: f64::from(bytes) / 8.0,
         rises: Rises::default(),
+        ties: Ties::default(),
         frames: functions.iter().map(frame).collect(),
     }
 }

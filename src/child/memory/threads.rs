@@ -1,0 +1,125 @@
+//! A child's threads, held by `ptrace`.
+//!
+//! Invariant of [`Threads`]: every thread of the child that is listed stands still until the drop,
+//! which lets it go. All calls come from the thread that made it, as `ptrace` wants.
+
+use std::io;
+
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// A thread that stands still.
+#[derive(Debug, Clone)]
+pub(crate) struct Thread {
+    /// Its number.
+    pub(crate) id: u32,
+    /// Where the live part of its stack begins.
+    pub(crate) stack: u64,
+    /// What it holds in registers.
+    pub(crate) registers: Vec<u64>,
+    /// Where its thread-local storage is, where the architecture says so in a register that is read.
+    pub(super) pointer: Option<u64>,
+    /// The signal that it has yet to get.
+    pending: Option<Signal>,
+}
+
+/// Threads that stand still, let go by the drop.
+#[derive(Debug)]
+pub(super) struct Threads(pub(super) Vec<Thread>);
+
+impl Threads {
+    /// Stops every thread of `pid`.
+    pub(super) fn stop(pid: u32) -> io::Result<Self> {
+        let mut threads = Self(Vec::new());
+        // A thread may start another before it is stopped: look until nobody is new.
+        loop {
+            let known = threads.0.len();
+            for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+                let id = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+                let Some(id) = id else { continue };
+                if threads.0.iter().all(|thread| thread.id != id)
+                    && let Some(thread) = stop(pid, id)?
+                {
+                    threads.0.push(thread);
+                }
+            }
+            if threads.0.len() == known {
+                return Ok(threads);
+            }
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in &self.0 {
+            // A thread that was killed meanwhile needs no letting go.
+            let _ = ptrace::detach(pid(thread.id), thread.pending);
+        }
+    }
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(id.cast_signed())
+}
+
+/// Stops thread `id` of `pid`; `None` where it ended, before or meanwhile.
+fn stop(pid: u32, id: u32) -> io::Result<Option<Thread>> {
+    match seize(id) {
+        Ok(thread) => Ok(Some(thread)),
+        // The kernel says EPERM of a thread that ended and is not reaped: the first one, while
+        // others run.
+        Err(_) if has_ended(pid, id) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn seize(id: u32) -> io::Result<Thread> {
+    ptrace::seize(self::pid(id), ptrace::Options::empty())?;
+    ptrace::interrupt(self::pid(id))?;
+    let stopped = waitpid(self::pid(id), Some(WaitPidFlag::__WALL))?;
+    // It may have stopped for a signal instead, which is still to be delivered.
+    let pending = match stopped {
+        WaitStatus::Stopped(_, signal) => Some(signal),
+        _ => None,
+    };
+    let (stack, registers, pointer) = registers(id)?;
+    Ok(Thread { id, stack, registers, pointer, pending })
+}
+
+/// Whether thread `id` of `pid` is gone or a zombie (proc_pid_stat(5): the state follows the name,
+/// which may have parentheses itself).
+fn has_ended(pid: u32, id: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/task/{id}/stat")) else {
+        return true;
+    };
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+}
+
+/// Where the live part of the stack begins, what may be pointers, and the thread pointer.
+type Registers = (u64, Vec<u64>, Option<u64>);
+
+#[cfg(target_arch = "x86_64")]
+fn registers(id: u32) -> io::Result<Registers> {
+    /// Bytes below the stack pointer that a leaf function may use (System V AMD64 ABI 3.2.2).
+    const RED_ZONE: u64 = 128;
+    let r = ptrace::getregs(pid(id))?;
+    let all = [
+        r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
+        r.r14, r.r15,
+    ];
+    Ok((r.rsp.saturating_sub(RED_ZONE), all.to_vec(), Some(r.fs_base)))
+}
+
+#[cfg(target_arch = "aarch64")]
+fn registers(id: u32) -> io::Result<Registers> {
+    let set = ptrace::getregset::<ptrace::regset::NT_PRSTATUS>(pid(id))?;
+    Ok((set.sp, set.regs.to_vec(), None))
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn registers(_: u32) -> io::Result<Registers> {
+    Err(io::ErrorKind::Unsupported.into())
+}
