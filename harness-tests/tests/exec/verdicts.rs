@@ -64,6 +64,12 @@ fn what_only_the_kernel_keeps_is_no_leak() {
     checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 140, "keep_nowhere")]);
 }
 
+#[test]
+fn a_page_that_the_program_protected_from_itself_keeps_a_block() {
+    let exec = Exec::of(Program::compile("keeps_everything.c").with(["guarded"]));
+    exec.check().expect(0, Some(0)).expect_groups(&[]);
+}
+
 /// The groups of `function`, where keeping it is up to a thread that still runs.
 fn kept_by_a_thread(how: &str, function: &str) -> Vec<(String, u64, u64)> {
     let program = Program::compile("keeps_everything.c");
