@@ -1,0 +1,155 @@
+//! Checking the model: every row by `leaksnap run`, a handful at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::counter::{Count, Counter};
+use super::verdicts::Verdicts;
+use super::{Row, blocks, openssl};
+use crate::Workplace;
+
+/// Rows that are run at the same time: a run waits for its child half of the time.
+const AT_A_TIME: usize = 4;
+
+/// All rows, for an executable that is the `leaksnap` command.
+#[derive(Debug)]
+pub struct Model {
+    executable: &'static str,
+    counter: Counter,
+    scenarios: Vec<Scenario>,
+}
+
+/// A row, or its twin.
+#[derive(Debug, Clone, Copy)]
+struct Scenario {
+    row: Row,
+    repaired: bool,
+}
+
+impl Model {
+    /// The rows and their twins, by the command `executable`.
+    #[must_use]
+    pub fn new(executable: &'static str) -> Self {
+        let tables = [
+            blocks::FORGOTTEN,
+            blocks::FROM_LIBC,
+            blocks::STRUCTURES,
+            blocks::TEARDOWN,
+            blocks::NOW_AND_THEN,
+            blocks::KEPT,
+            openssl::ROWS,
+        ];
+        let mut scenarios = Vec::new();
+        for row in tables.into_iter().flatten() {
+            scenarios.push(Scenario { row: *row, repaired: false });
+            if row.has_twin {
+                scenarios.push(Scenario { row: *row, repaired: true });
+            }
+        }
+        Self { executable, counter: Counter::compile(), scenarios }
+    }
+
+    /// How many scenarios there are, and how many of them have to stay silent.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        let silent = self.scenarios.iter().filter(|scenario| scenario.is_silent());
+        (self.scenarios.len(), silent.count())
+    }
+
+    /// Runs every scenario; what was not as expected, a text for each.
+    ///
+    /// # Panics
+    /// Where a run gives no report.
+    #[must_use]
+    pub fn differences(&self) -> Vec<String> {
+        let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let take = || self.scenarios.get(next.fetch_add(1, Ordering::Relaxed));
+        std::thread::scope(|scope| {
+            for _ in 0..AT_A_TIME {
+                scope.spawn(|| {
+                    while let Some(scenario) = take() {
+                        let difference = scenario.difference(self);
+                        found.lock().expect("no thread panics with it").extend(difference);
+                    }
+                });
+            }
+        });
+        let mut found = found.into_inner().expect("no thread panics with it");
+        found.sort();
+        found
+    }
+}
+
+impl Scenario {
+    fn is_silent(&self) -> bool {
+        self.repaired || self.row.is_silent()
+    }
+
+    fn words(&self) -> Vec<&str> {
+        let repaired = self.repaired.then_some("repaired");
+        std::iter::once(self.row.step).chain(repaired).collect()
+    }
+
+    fn difference(&self, model: &Model) -> Option<String> {
+        let (found, report) = self.run(model.executable);
+        let count = self.count(&model.counter);
+        let wrong = self.compare(&found, count)?;
+        let (plugin, words) = (self.row.plugin, self.words().join(" "));
+        Some(format!("{plugin}: {words}: {wrong}\n  found {found:#?}\n  {count:?}\n{report}"))
+    }
+
+    /// The verdicts of `leaksnap run`, and what it said beside the report.
+    fn run(&self, executable: &str) -> (Verdicts, String) {
+        let Row { plugin, warmup, repeat, .. } = self.row;
+        let work = Workplace::new(executable);
+        work.add_plugin(plugin);
+        let step = self.words().join(" ");
+        let scenario = format!(
+            "plugins = [\"{plugin}.so\"]\nsteps = [\"{step}\"]\nwarmup = {warmup}\n\
+             repeat = {repeat}\n"
+        );
+        work.write("it.toml", &scenario);
+        let ended =
+            work.run(["run", "--format", "json", "--all", "--output", "report.json", "it.toml"]);
+        let text = std::fs::read_to_string(work.path("report.json")).unwrap_or_default();
+        let report = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{plugin}, {step}: {error} in {text:?}: {ended:?}"));
+        (Verdicts::of(&report, plugin, ended.status), ended.stderr)
+    }
+
+    fn count(&self, counter: &Counter) -> Count {
+        let Row { plugin, warmup, repeat, .. } = self.row;
+        counter.count(plugin, warmup, repeat, &self.words())
+    }
+
+    /// What is not as expected.
+    fn compare(&self, found: &Verdicts, count: Count) -> Option<String> {
+        let status = Some(i32::from(!self.is_silent()));
+        if found.status != status {
+            return Some(format!("the exit status is not {status:?}"));
+        }
+        if self.repaired {
+            let wanted: f64 = self.row.fails.iter().map(|found| found.blocks).sum();
+            let steps = f64::from(self.row.repeat - 1);
+            // A twin that does nothing has nothing to repair.
+            let did_it = count.allocations as f64 >= (wanted * steps).round();
+            return (!found.fails.is_empty() || !did_it).then(|| "silence".to_owned());
+        }
+        if let Some(kept) = self.row.keeps.iter().find(|kept| !found.keeps(kept)) {
+            return Some(format!("not among what is kept: {kept:?}"));
+        }
+        if !self.row.counted.is_empty() {
+            let by: BTreeSet<_> = found.fails.iter().map(|group| group.function.as_str()).collect();
+            let is_leak = found.fails.iter().all(|group| group.what.starts_with("leak/"));
+            let expected = self.row.counted.iter().copied().collect();
+            return (by != expected || !is_leak || found.leaked() != (count.blocks, count.bytes))
+                .then(|| format!("leaks by {expected:?}, as counted"));
+        }
+        let expected = Verdicts::lines_of(self.row.fails);
+        let all_leak = self.row.fails.iter().all(|found| found.what.starts_with("leak/"));
+        let is_counted =
+            self.is_silent() || !all_leak || found.leaked() == (count.blocks, count.bytes);
+        (found.lines() != expected || !is_counted).then(|| format!("{expected:#?}, as counted"))
+    }
+}
