@@ -12,14 +12,19 @@
 //! libc's version has a say in the sizes, that count alone is what the row expects.
 //!
 //! ```text
-//!   blocks  openssl     the rows
-//!   check               runs them        verdicts  what a report says
-//!   counter             the other count
+//!   blocks  bounds  objects  openssl    the rows
+//!   check     runs them
+//!   counter   the other count
+//!   fixture   where a plugin lies
+//!   verdicts  what a report says
 //! ```
 
 mod blocks;
+mod bounds;
 mod check;
 mod counter;
+mod fixture;
+mod objects;
 mod openssl;
 mod verdicts;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::counter::{Count, Counter};
 use super::verdicts::Verdicts;
-use super::{Row, blocks, openssl};
+use super::{Row, blocks, bounds, fixture, objects, openssl};
 use crate::Workplace;
 
 /// Rows that are run at the same time: a run waits for its child half of the time.
@@ -38,7 +38,13 @@ impl Model {
             blocks::TEARDOWN,
             blocks::NOW_AND_THEN,
             blocks::KEPT,
+            bounds::BOUNDS,
+            bounds::ANEW,
+            bounds::THREADS,
+            objects::CPP,
+            objects::RUST,
             openssl::ROWS,
+            bounds::MORE_ITERATIONS,
         ];
         let mut scenarios = Vec::new();
         for row in tables.into_iter().flatten() {
@@ -96,17 +102,16 @@ impl Scenario {
         let count = self.count(&model.counter);
         let wrong = self.compare(&found, count)?;
         let (plugin, words) = (self.row.plugin, self.words().join(" "));
-        Some(format!("{plugin}: {words}: {wrong}\n  found {found:#?}\n  {count:?}\n{report}"))
+        Some(format!("{plugin}: {words}: {wrong}\n{found}\n    {count:?}\n{report}"))
     }
 
     /// The verdicts of `leaksnap run`, and what it said beside the report.
     fn run(&self, executable: &str) -> (Verdicts, String) {
         let Row { plugin, warmup, repeat, .. } = self.row;
         let work = Workplace::new(executable);
-        work.add_plugin(plugin);
-        let step = self.words().join(" ");
+        let (object, step) = (fixture::object(plugin), self.words().join(" "));
         let scenario = format!(
-            "plugins = [\"{plugin}.so\"]\nsteps = [\"{step}\"]\nwarmup = {warmup}\n\
+            "plugins = [{object:?}]\nsteps = [\"{step}\"]\nwarmup = {warmup}\n\
              repeat = {repeat}\n"
         );
         work.write("it.toml", &scenario);
@@ -150,6 +155,7 @@ impl Scenario {
         let all_leak = self.row.fails.iter().all(|found| found.what.starts_with("leak/"));
         let is_counted =
             self.is_silent() || !all_leak || found.leaked() == (count.blocks, count.bytes);
-        (found.lines() != expected || !is_counted).then(|| format!("{expected:#?}, as counted"))
+        (found.lines() != expected || !is_counted)
+            .then(|| format!("{}, as counted", expected.join("; ")))
     }
 }

@@ -1,9 +1,9 @@
 //! The counter: a program with a malloc family of its own runs a plugin's command, and says what
 //! is left. It has nothing of leaksnap, so that the model does not measure itself by itself.
 
-use std::path::Path;
 use std::process::Command;
 
+use super::fixture;
 use crate::program::Program;
 
 /// The compiled program.
@@ -29,9 +29,11 @@ impl Counter {
 
     /// Counts for the command that is the first of `words`.
     pub(super) fn count(&self, plugin: &str, warmup: u32, repeat: u32, words: &[&str]) -> Count {
-        let object = Path::new(env!("PLUGINS_IN_C")).join(format!("lib{plugin}.so"));
         let mut command = Command::new(self.program.path());
-        command.arg(object).args([warmup, repeat].map(|number| number.to_string())).args(words);
+        command
+            .arg(fixture::object(plugin))
+            .args([warmup, repeat].map(|number| number.to_string()))
+            .args(words);
         let output = command.output().expect("the counter starts");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{command:?}: {}", output.status);

@@ -1,5 +1,7 @@
 //! What a report says, as the model knows it.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::{Found, Kept};
@@ -76,6 +78,15 @@ impl Verdicts {
     }
 }
 
+impl fmt::Display for Verdicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "    exit status {:?}", self.status)?;
+        self.lines().iter().try_for_each(|line| write!(f, "\n    {line}"))?;
+        let mut kept = self.kept.iter();
+        kept.try_for_each(|(verdict, by)| write!(f, "\n    {verdict} {by}"))
+    }
+}
+
 fn line(what: &str, function: &str, blocks: f64, bytes: f64) -> String {
     format!("{what} {function}: {blocks:.4} blocks, {bytes:.4} bytes")
 }
@@ -86,45 +97,37 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
     lines
 }
 
-/// The innermost function that was written in the fixture: not one of a library, nor a template
-/// of a library that was compiled into it.
+/// The innermost function that was written in the fixture `plugin`, without arguments and
+/// closures: its file tells it from a template of a library that was compiled into the fixture.
 fn own_function<'a>(group: &'a Value, plugin: &str) -> Option<&'a str> {
-    let module = format!("{plugin}.so");
+    let module = format!("lib{plugin}.so");
     let is_own = |frame: &&Value| {
-        let name = frame["module"].as_str();
-        name.is_some_and(|name| name.trim_start_matches("lib") == module)
+        let file = frame["file"].as_str().unwrap_or_default();
+        frame["module"] == module.as_str() && file.contains("fixtures/plugins")
     };
-    let own = group["frames"].as_array()?.iter().filter(is_own);
-    own.filter_map(|frame| name_of(frame["function"].as_str()?)).next()
-}
-
-/// A function's name without arguments; `None` for a library's.
-fn name_of(function: &str) -> Option<&str> {
-    const LIBRARIES: [&str; 6] =
-        ["std::", "__gnu_cxx::", "alloc::", "core::", "hashbrown::", "operator "];
-    let start = function.trim_start_matches('<');
-    let name = &start[..start.find(['(', '<']).unwrap_or(start.len())];
-    // A template's name has its result in front: `void std::vector`.
-    let is_library = LIBRARIES.iter().any(|library| name.contains(library));
-    (!is_library && !name.is_empty()).then_some(name)
+    let function = group["frames"].as_array()?.iter().find(is_own)?["function"].as_str()?;
+    let name = &function[..function.find('(').unwrap_or(function.len())];
+    Some(name.split_once("::{{").map_or(name, |(outer, _)| outer))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_fixture_s_own_functions_are_told_from_a_library_s() {
-        assert_eq!(name_of("forget_one"), Some("forget_one"));
-        assert_eq!(name_of("forget_pairs(int, std::string)"), Some("forget_pairs"));
-        assert_eq!(name_of("forgets::lose"), Some("forgets::lose"));
-        for library in [
-            "void std::vector<int, std::allocator<int> >::push_back(int)",
-            "__gnu_cxx::new_allocator<int>::allocate(unsigned long)",
-            "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
-            "operator new(unsigned long)",
-        ] {
-            assert_eq!(name_of(library), None, "{library}");
-        }
+        let frame = |function: &str, module: &str, file: &str| json!({ "function": function, "module": module, "file": file });
+        let own = "/somewhere/fixtures/plugins_cpp/x.cpp";
+        let group = json!({ "frames": [
+            frame("CRYPTO_zalloc", "libcrypto.so.3", own),
+            frame("std::vector<int>::push_back(int)", "libx.so", "/usr/include/c++/12/vector"),
+            frame("forget_pairs(int, std::string)", "libx.so", own),
+            frame("run_command", "libx.so", own),
+        ]});
+        assert_eq!(own_function(&group, "x"), Some("forget_pairs"));
+        assert_eq!(own_function(&group, "y"), None);
+        let closure = json!({ "frames": [frame("a::keep::{{closure}}", "libx.so", own)] });
+        assert_eq!(own_function(&closure, "x"), Some("a::keep"));
     }
 }
