@@ -76,11 +76,11 @@ impl Stopped {
     }
 
     /// Every word that may be a root: registers, the live part of stacks, and all writable
-    /// memory but for `[heap.0, heap.1)`.
+    /// memory but for `[heap.0, heap.1)` and what the preload heap has `apart` for itself.
     ///
     /// # Errors
     /// Where the memory can't be read.
-    pub(crate) fn roots(&self, heap: (u64, u64)) -> io::Result<Vec<u64>> {
+    pub(crate) fn roots(&self, heap: (u64, u64), apart: &[(u64, u64)]) -> io::Result<Vec<u64>> {
         let in_heap = |word: &u64| *word >= heap.0 && *word < heap.1;
         let mut roots: Vec<u64> = self
             .threads
@@ -92,7 +92,7 @@ impl Stopped {
             .collect();
         let mut buffer = vec![0; CHUNK];
         for mapping in &self.mappings {
-            for (start, end) in without(mapping, heap) {
+            for (start, end) in without(mapping, heap, apart) {
                 let stacks = self.threads.0.iter().map(|thread| thread.stack);
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
@@ -260,13 +260,17 @@ fn mapping(line: &str) -> Option<Mapping> {
     Some(Mapping { start: address(start)?, end: address(end)? })
 }
 
-/// `mapping` without `[heap.0, heap.1)`.
-fn without(mapping: &Mapping, heap: (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
-    let below = (mapping.start, mapping.end.min(heap.0));
-    let above = (mapping.start.max(heap.1), mapping.end);
-    let apart = mapping.end <= heap.0 || mapping.start >= heap.1;
-    let parts = if apart { [(mapping.start, mapping.end), (0, 0)] } else { [below, above] };
-    parts.into_iter().filter(|(start, end)| start < end)
+/// `mapping` without `[heap.0, heap.1)` and what is `apart`.
+fn without(mapping: &Mapping, heap: (u64, u64), apart: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut parts = vec![(mapping.start, mapping.end)];
+    for cut in std::iter::once(&heap).chain(apart).filter(|cut| cut.0 < cut.1) {
+        let left = |(start, end): (u64, u64)| {
+            let (below, above) = ((start, end.min(cut.0)), (start.max(cut.1), end));
+            [below, above].into_iter().filter(|(start, end)| start < end)
+        };
+        parts = parts.into_iter().flat_map(left).collect();
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -285,10 +289,20 @@ mod tests {
 
     #[test]
     fn the_heap_is_cut_out_of_what_the_kernel_merged_with_it() {
-        let parts = |start, end| without(&Mapping { start, end }, (100, 200)).collect::<Vec<_>>();
+        let parts = |start, end| without(&Mapping { start, end }, (100, 200), &[]);
         assert_eq!(parts(0, 50), [(0, 50)]);
         assert_eq!(parts(50, 250), [(50, 100), (200, 250)]);
         assert_eq!(parts(100, 200), []);
         assert_eq!(parts(120, 300), [(200, 300)]);
+    }
+
+    #[test]
+    fn what_the_preload_heap_has_for_itself_is_cut_out_too() {
+        let mapping = Mapping { start: 0, end: 300 };
+        let apart = [(0, 0), (250, 260), (10, 20), (400, 500)];
+        assert_eq!(
+            without(&mapping, (100, 200), &apart),
+            [(0, 10), (20, 100), (200, 250), (260, 300)]
+        );
     }
 }

@@ -52,7 +52,7 @@ fn reached(child: &Process, stopped: &Stopped, live: &[Live]) -> io::Result<Vec<
     let header = child.ledger().header();
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
-    let roots = stopped.roots((base, end))?;
+    let roots = stopped.roots((base, end), &child.ledger().caches())?;
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let mut blocks = Blocks::new(live.iter().map(block).collect());
     blocks.mark(roots, |address, buffer| stopped.read(address, buffer));
