@@ -16,6 +16,7 @@
 //!   check     runs them
 //!   counter   the other count
 //!   fixture   where a plugin lies
+//!   programs  whole programs, and what other leak checkers say of them
 //!   verdicts  what a report says
 //! ```
 
@@ -26,6 +27,7 @@ mod counter;
 mod fixture;
 mod objects;
 mod openssl;
+pub mod programs;
 mod verdicts;
 
 pub use check::Model;
@@ -85,6 +87,11 @@ impl Row {
     /// A step that keeps `keeps`, and leaks nothing.
     const fn keeps(plugin: &'static str, step: &'static str, keeps: &'static [Kept]) -> Self {
         Self { keeps, ..Self::new(plugin, step) }
+    }
+
+    /// The row without a repaired twin: another plugin is that.
+    const fn alone(self) -> Self {
+        Self { has_twin: false, ..self }
     }
 
     /// The row with other numbers of iterations.

@@ -1,13 +1,15 @@
 //! Checking the model: every row by `leaksnap run`, a handful at a time.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::counter::{Count, Counter};
+use super::programs::{PROGRAMS, Whole};
 use super::verdicts::Verdicts;
 use super::{Row, blocks, bounds, fixture, objects, openssl};
 use crate::Workplace;
+use crate::program::Program;
 
 /// Rows that are run at the same time: a run waits for its child half of the time.
 const AT_A_TIME: usize = 4;
@@ -18,6 +20,7 @@ pub struct Model {
     executable: &'static str,
     counter: Counter,
     scenarios: Vec<Scenario>,
+    programs: Vec<(Arc<Program>, &'static Whole)>,
 }
 
 /// A row, or its twin.
@@ -25,6 +28,12 @@ pub struct Model {
 struct Scenario {
     row: Row,
     repaired: bool,
+}
+
+/// What is run.
+enum Run<'a> {
+    Scenario(&'a Scenario),
+    Program(&'a (Arc<Program>, &'static Whole)),
 }
 
 impl Model {
@@ -44,6 +53,7 @@ impl Model {
             objects::CPP,
             objects::RUST,
             openssl::ROWS,
+            openssl::CRYPTO,
             bounds::MORE_ITERATIONS,
         ];
         let mut scenarios = Vec::new();
@@ -53,14 +63,21 @@ impl Model {
                 scenarios.push(Scenario { row: *row, repaired: true });
             }
         }
-        Self { executable, counter: Counter::compile(), scenarios }
+        let mut compiled = BTreeMap::new();
+        let programs = PROGRAMS.iter().map(|whole| {
+            let compile = || Arc::new(Program::compile(whole.source));
+            (Arc::clone(compiled.entry(whole.source).or_insert_with(compile)), whole)
+        });
+        let programs = programs.collect();
+        Self { executable, counter: Counter::compile(), scenarios, programs }
     }
 
     /// How many scenarios there are, and how many of them have to stay silent.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         let silent = self.scenarios.iter().filter(|scenario| scenario.is_silent());
-        (self.scenarios.len(), silent.count())
+        let clean = self.programs.iter().filter(|(_, whole)| whole.total() == (0, 0));
+        (self.scenarios.len() + self.programs.len(), silent.count() + clean.count())
     }
 
     /// Runs every scenario; what was not as expected, a text for each.
@@ -70,12 +87,16 @@ impl Model {
     #[must_use]
     pub fn differences(&self) -> Vec<String> {
         let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        let take = || self.scenarios.get(next.fetch_add(1, Ordering::Relaxed));
+        let of_programs = self.programs.iter().map(Run::Program);
+        let runs: Vec<_> = self.scenarios.iter().map(Run::Scenario).chain(of_programs).collect();
         std::thread::scope(|scope| {
             for _ in 0..AT_A_TIME {
                 scope.spawn(|| {
-                    while let Some(scenario) = take() {
-                        let difference = scenario.difference(self);
+                    while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let difference = match run {
+                            Run::Scenario(scenario) => scenario.difference(self),
+                            Run::Program((program, whole)) => whole.difference(program),
+                        };
                         found.lock().expect("no thread panics with it").extend(difference);
                     }
                 });
@@ -125,7 +146,8 @@ impl Scenario {
 
     fn count(&self, counter: &Counter) -> Count {
         let Row { plugin, warmup, repeat, .. } = self.row;
-        counter.count(plugin, warmup, repeat, &self.words())
+        // What a leak leaves does not depend on the warm-up; what is left once does.
+        counter.count(plugin, warmup.max(2), repeat, &self.words())
     }
 
     /// What is not as expected.

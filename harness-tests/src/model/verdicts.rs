@@ -97,13 +97,15 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
     lines
 }
 
-/// The innermost function that was written in the fixture `plugin`, without arguments and
-/// closures: its file tells it from a template of a library that was compiled into the fixture.
-fn own_function<'a>(group: &'a Value, plugin: &str) -> Option<&'a str> {
-    let module = format!("lib{plugin}.so");
+/// The innermost function that was written in `fixture`, without arguments and closures: its file
+/// tells it from a template of a library that was compiled into the fixture, where the fixture
+/// has debug information.
+pub(super) fn own_function<'a>(group: &'a Value, fixture: &str) -> Option<&'a str> {
+    let module = format!("lib{fixture}.so");
     let is_own = |frame: &&Value| {
-        let file = frame["file"].as_str().unwrap_or_default();
-        frame["module"] == module.as_str() && file.contains("fixtures/plugins")
+        let file = frame["file"].as_str();
+        let is_module = [fixture, &module].iter().any(|name| frame["module"] == *name);
+        is_module && file.is_none_or(|file| file.contains("fixtures/p"))
     };
     let function = group["frames"].as_array()?.iter().find(is_own)?["function"].as_str()?;
     let name = &function[..function.find('(').unwrap_or(function.len())];
