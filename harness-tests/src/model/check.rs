@@ -163,6 +163,9 @@ impl Scenario {
             let did_it = count.allocations as f64 >= (wanted * steps).round();
             return (!found.fails.is_empty() || !did_it).then(|| "silence".to_owned());
         }
+        if self.is_silent() && count.allocations == 0 && self.row.keeps.is_empty() {
+            return Some("nothing is allocated that could be kept".to_owned());
+        }
         if let Some(kept) = self.row.keeps.iter().find(|kept| !found.keeps(kept)) {
             return Some(format!("not among what is kept: {kept:?}"));
         }
