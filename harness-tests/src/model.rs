@@ -14,6 +14,7 @@
 //! ```text
 //!   blocks  bounds  objects  openssl    the rows
 //!   check     runs them
+//!   closures  rows that are closures
 //!   counter   the other count
 //!   fixture   where a plugin lies
 //!   programs  whole programs, and what other leak checkers say of them
@@ -23,6 +24,7 @@
 mod blocks;
 mod bounds;
 mod check;
+mod closures;
 mod counter;
 mod fixture;
 mod objects;

@@ -11,15 +11,15 @@ const RUNS: u32 = 100;
 
 #[test]
 fn every_row_is_found_exactly_and_nothing_else() {
-    let model = Model::new(env!("CARGO_BIN_EXE_session"));
+    let model = model();
     expect_no_difference(&model);
 }
 
 #[test]
-#[ignore = "it takes an hour"]
+#[ignore = "it takes hours"]
 fn every_row_is_found_a_hundred_times_on_a_busy_machine() {
     let runs = std::env::var("MODEL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
-    let model = Model::new(env!("CARGO_BIN_EXE_session"));
+    let model = model();
     let busy = Busy::start(2 * thread::available_parallelism().map_or(1, usize::from));
     for run in 1..=runs {
         let start = Instant::now();
@@ -27,6 +27,10 @@ fn every_row_is_found_a_hundred_times_on_a_busy_machine() {
         println!("run {run} of {runs}: {:.1} s", start.elapsed().as_secs_f64());
     }
     drop(busy);
+}
+
+fn model() -> Model {
+    Model::new(env!("CARGO_BIN_EXE_session"), env!("CARGO_BIN_EXE_model_closures"))
 }
 
 fn expect_no_difference(model: &Model) {

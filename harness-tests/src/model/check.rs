@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::counter::{Count, Counter};
 use super::programs::{PROGRAMS, Whole};
 use super::verdicts::Verdicts;
-use super::{Row, blocks, bounds, fixture, objects, openssl};
+use super::{Row, blocks, bounds, closures, fixture, objects, openssl};
 use crate::Workplace;
 use crate::program::Program;
 
@@ -18,6 +18,7 @@ const AT_A_TIME: usize = 4;
 #[derive(Debug)]
 pub struct Model {
     executable: &'static str,
+    closures: &'static str,
     counter: Counter,
     scenarios: Vec<Scenario>,
     programs: Vec<(Arc<Program>, &'static Whole)>,
@@ -37,9 +38,9 @@ enum Run<'a> {
 }
 
 impl Model {
-    /// The rows and their twins, by the command `executable`.
+    /// The rows and their twins, by the command `executable` and the program `closures`.
     #[must_use]
-    pub fn new(executable: &'static str) -> Self {
+    pub fn new(executable: &'static str, closures: &'static str) -> Self {
         let tables = [
             blocks::FORGOTTEN,
             blocks::FROM_LIBC,
@@ -69,7 +70,7 @@ impl Model {
             (Arc::clone(compiled.entry(whole.source).or_insert_with(compile)), whole)
         });
         let programs = programs.collect();
-        Self { executable, counter: Counter::compile(), scenarios, programs }
+        Self { executable, closures, counter: Counter::compile(), scenarios, programs }
     }
 
     /// How many scenarios there are, and how many of them have to stay silent.
@@ -77,7 +78,9 @@ impl Model {
     pub fn count(&self) -> (usize, usize) {
         let silent = self.scenarios.iter().filter(|scenario| scenario.is_silent());
         let clean = self.programs.iter().filter(|(_, whole)| whole.total() == (0, 0));
-        (self.scenarios.len() + self.programs.len(), silent.count() + clean.count())
+        let (closures, drop_all) = closures::count();
+        let all = self.scenarios.len() + self.programs.len() + closures;
+        (all, silent.count() + clean.count() + drop_all)
     }
 
     /// Runs every scenario; what was not as expected, a text for each.
@@ -103,6 +106,7 @@ impl Model {
             }
         });
         let mut found = found.into_inner().expect("no thread panics with it");
+        found.extend(closures::differences(self.closures));
         found.sort();
         found
     }
