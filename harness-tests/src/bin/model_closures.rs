@@ -57,7 +57,7 @@ struct Node {
 #[inline(never)]
 fn tie_cycle() {
     let node = Rc::new(Node { next: RefCell::new(None) });
-    *node.next.borrow_mut() = Some(Rc::clone(&node));
+    *node.next.borrow_mut() = Some(Rc::clone(black_box(&node)));
 }
 
 static NUMBERS: Mutex<Vec<u64>> = Mutex::new(Vec::new());

@@ -161,30 +161,48 @@ impl Scenario {
             return Some(format!("the exit status is not {status:?}"));
         }
         if self.repaired {
-            let wanted: f64 = self.row.fails.iter().map(|found| found.blocks).sum();
-            let steps = f64::from(self.row.repeat - 1);
-            // A twin that does nothing has nothing to repair.
-            let did_it = count.allocations as f64 >= (wanted * steps).round();
-            return (!found.fails.is_empty() || !did_it).then(|| "silence".to_owned());
+            self.compare_twin(found, count)
+        } else if self.is_silent() {
+            self.compare_kept(found, count)
+        } else if self.row.counted.is_empty() {
+            self.compare_groups(found, count)
+        } else {
+            self.compare_counted(found, count)
         }
-        if self.is_silent() && count.allocations == 0 && self.row.keeps.is_empty() {
-            return Some("nothing is allocated that could be kept".to_owned());
-        }
-        if let Some(kept) = self.row.keeps.iter().find(|kept| !found.keeps(kept)) {
-            return Some(format!("not among what is kept: {kept:?}"));
-        }
-        if !self.row.counted.is_empty() {
-            let by: BTreeSet<_> = found.fails.iter().map(|group| group.function.as_str()).collect();
-            let is_leak = found.fails.iter().all(|group| group.what.starts_with("leak/"));
-            let expected = self.row.counted.iter().copied().collect();
-            return (by != expected || !is_leak || found.leaked() != (count.blocks, count.bytes))
-                .then(|| format!("leaks by {expected:?}, as counted"));
-        }
+    }
+
+    /// Nothing fails, and a twin that does nothing has nothing to repair.
+    fn compare_twin(&self, found: &Verdicts, count: Count) -> Option<String> {
+        let forgotten: f64 = self.row.fails.iter().map(|found| found.blocks).sum();
+        let wanted = (forgotten * f64::from(self.row.repeat - 1)).round();
+        let did_it = count.allocations as f64 >= wanted;
+        (!found.fails.is_empty() || !did_it)
+            .then(|| format!("nothing fails, and {wanted} blocks or more are allocated"))
+    }
+
+    /// Nothing fails, and what is kept is there, or was.
+    fn compare_kept(&self, found: &Verdicts, count: Count) -> Option<String> {
+        let keeps = self.row.keeps;
+        let missing = keeps.iter().find(|kept| !found.keeps(kept));
+        let does_nothing = keeps.is_empty() && count.allocations == 0;
+        (!found.fails.is_empty() || missing.is_some() || does_nothing)
+            .then(|| format!("nothing fails, and there is {keeps:?}"))
+    }
+
+    /// The groups are those of the row, and a leak is what the counter counts.
+    fn compare_groups(&self, found: &Verdicts, count: Count) -> Option<String> {
         let expected = Verdicts::lines_of(self.row.fails);
-        let all_leak = self.row.fails.iter().all(|found| found.what.starts_with("leak/"));
-        let is_counted =
-            self.is_silent() || !all_leak || found.leaked() == (count.blocks, count.bytes);
-        (found.lines() != expected || !is_counted)
+        let is_counted = !found.all_leak() || found.leaked() == (count.blocks, count.bytes);
+        let missing = self.row.keeps.iter().any(|kept| !found.keeps(kept));
+        (found.lines() != expected || !is_counted || missing)
             .then(|| format!("{}, as counted", expected.join("; ")))
+    }
+
+    /// These functions leak, and together what the counter counts.
+    fn compare_counted(&self, found: &Verdicts, count: Count) -> Option<String> {
+        let expected: BTreeSet<_> = self.row.counted.iter().copied().collect();
+        let by: BTreeSet<_> = found.fails.iter().map(|group| group.function.as_str()).collect();
+        let is_counted = found.all_leak() && found.leaked() == (count.blocks, count.bytes);
+        (by != expected || !is_counted).then(|| format!("leaks by {expected:?}, as counted"))
     }
 }

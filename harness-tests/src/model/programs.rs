@@ -76,16 +76,12 @@ impl Whole {
             of.map(|group| (number(&group["blocks"]), number(&group["bytes"])))
                 .fold((0, 0), |sum, group| (sum.0 + group.0, sum.1 + group.1))
         };
-        let by = |function: &str| {
-            self.by.is_empty()
-                || groups.iter().all(|group| own_function(group, stem) == Some(function))
-        };
+        let is_by_it = |group| self.by.is_empty() || own_function(group, stem) == Some(self.by);
         let status = Some(i32::from(self.total().0 > 0));
         let is_found = checked.run.code == status
             && sum("lost") == self.lost
             && sum("indirect") == self.indirect
-            && groups.iter().all(|group| group["verdict"] == "leak")
-            && by(self.by);
+            && groups.iter().all(|group| group["verdict"] == "leak" && is_by_it(group));
         (!is_found).then(|| format!("{self:?}\n{}", checked.json))
     }
 }

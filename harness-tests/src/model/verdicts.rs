@@ -54,6 +54,11 @@ impl Verdicts {
         self.kept.iter().any(|(verdict, by)| (verdict.as_str(), by.as_str()) == *kept)
     }
 
+    /// Whether what fails leaks, and nothing grows.
+    pub(super) fn all_leak(&self) -> bool {
+        self.fails.iter().all(|group| group.what.starts_with("leak/"))
+    }
+
     /// The blocks and bytes of all groups that fail.
     pub(super) fn leaked(&self) -> (u64, u64) {
         let totals = self.fails.iter().map(|group| group.total);
