@@ -16,7 +16,7 @@ fn every_row_is_found_exactly_and_nothing_else() {
 }
 
 #[test]
-#[ignore = "it takes hours"]
+#[ignore = "it takes half an hour"]
 fn every_row_is_found_a_hundred_times_on_a_busy_machine() {
     let runs = std::env::var("MODEL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
     let model = model();
