@@ -3,6 +3,7 @@
 //! ```text
 //!   cargo     cargo, cargo-insta and nextest, on projects of a test's own
 //!   command   the `leaksnap` command, built once, and runs of it
+//!   model     the model of expected verdicts: rows, and what checks them
 //!   outcome   what a tool or the harness said, and how it ended
 //!   program   fixtures/programs, compiled; programs of the system
 //!   run       a bounded run of a program: status and output
@@ -13,6 +14,7 @@
 
 pub mod cargo;
 pub mod command;
+pub mod model;
 pub mod outcome;
 pub mod program;
 pub mod run;

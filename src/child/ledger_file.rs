@@ -150,6 +150,11 @@ impl LedgerFile {
         Counts::of(self.counters.header(), self.counters.shards())
     }
 
+    /// Where the child's threads keep the backtraces they have seen.
+    pub(crate) fn caches(&self) -> Vec<(u64, u64)> {
+        self.counters.shards().iter().map(Shard::cache).filter(|(start, end)| start < end).collect()
+    }
+
     /// The epoch of what is allocated from now on.
     pub(crate) fn set_epoch(&self, epoch: u32) {
         self.header().epoch.store(epoch.min(MAX_EPOCH), Ordering::Release);

@@ -110,17 +110,23 @@ impl Stopped {
     }
 
     /// Every word that may be a root and is an address in `[heap.0, heap.1)`: registers, the live
-    /// part of stacks, and all writable memory but for the heap. What lives longest comes first:
-    /// the data of modules, other memory, stacks, registers.
+    /// part of stacks, and all writable memory but for the heap and what the preload heap has `apart`
+    /// for itself. What lives longest comes first: the data of modules, other memory, stacks,
+    /// registers.
     ///
     /// # Errors
     /// Where the memory can't be read.
-    pub(crate) fn roots(&self, heap: (u64, u64), places: &Places) -> io::Result<[Vec<Root>; 4]> {
+    pub(crate) fn roots(
+        &self,
+        heap: (u64, u64),
+        apart: &[(u64, u64)],
+        places: &Places,
+    ) -> io::Result<[Vec<Root>; 4]> {
         let in_heap = |word: u64| word >= heap.0 && word < heap.1;
         let mut roots = <[Vec<Root>; 4]>::default();
         let mut buffer = vec![0; CHUNK];
         for mapping in self.mappings.iter().filter(|mapping| mapping.is_root) {
-            for (start, end) in mapping.without(heap) {
+            for (start, end) in mapping.without(heap, apart) {
                 let stacks = self.threads.0.iter().map(|thread| thread.stack);
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));

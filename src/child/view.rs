@@ -100,7 +100,7 @@ fn reached(child: &Process, stopped: &Stopped, live: &[Live]) -> io::Result<Reac
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
     let places = stopped.places();
-    let mut roots = stopped.roots((base, end), &places)?;
+    let mut roots = stopped.roots((base, end), &child.ledger().caches(), &places)?;
     roots[Kind::Other as usize].extend(kernel::roots(child.pid()));
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let blocks: Vec<_> = live.iter().map(block).collect();

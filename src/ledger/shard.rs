@@ -30,6 +30,9 @@ pub(crate) struct Shard {
     bytes: AtomicI64,
     /// The most that `bytes` was since then.
     most: AtomicI64,
+    /// Where the thread's cache of backtraces begins and ends: it holds stack words that were
+    /// once read, which keep no block alive.
+    cache: [AtomicU64; 2],
 }
 
 const _: () = assert!(size_of::<Shard>() as u64 == SHARD, "as the layout says");
@@ -65,6 +68,19 @@ impl Shard {
         add(&self.frees, u64::MAX);
         let bytes = self.bytes.load(Ordering::Relaxed).wrapping_add(size.cast_signed());
         self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The thread's cache of backtraces is from `start` to `end`.
+    pub(crate) fn set_cache(&self, start: u64, end: u64) {
+        let [from, to] = &self.cache;
+        from.store(start, Ordering::Relaxed);
+        to.store(end, Ordering::Relaxed);
+    }
+
+    /// Where that cache begins and ends; twice 0 where no thread has had the shard.
+    pub(crate) fn cache(&self) -> (u64, u64) {
+        let [from, to] = &self.cache;
+        (from.load(Ordering::Relaxed), to.load(Ordering::Relaxed))
     }
 
     #[cold]

@@ -202,6 +202,10 @@ fn claim(words: &Words) {
         return;
     }
     let shard = start::book().and_then(|book| book.shard(number));
+    if let Some(shard) = shard {
+        let end = traces.wrapping_add(1) as u64;
+        shard.set_cache(traces as u64, end);
+    }
     words.shard.set(shard.map_or(core::ptr::null(), core::ptr::from_ref));
     words.traces.set(traces);
     words.decide();

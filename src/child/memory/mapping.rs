@@ -43,13 +43,17 @@ impl Mapping {
         })
     }
 
-    /// What of it is not in `[heap.0, heap.1)`.
-    pub(super) fn without(&self, heap: (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
-        let below = (self.start, self.end.min(heap.0));
-        let above = (self.start.max(heap.1), self.end);
-        let apart = self.end <= heap.0 || self.start >= heap.1;
-        let parts = if apart { [(self.start, self.end), (0, 0)] } else { [below, above] };
-        parts.into_iter().filter(|(start, end)| start < end)
+    /// What of it is neither in `[heap.0, heap.1)` nor in what is `apart`.
+    pub(super) fn without(&self, heap: (u64, u64), apart: &[(u64, u64)]) -> Vec<(u64, u64)> {
+        let mut parts = vec![(self.start, self.end)];
+        for cut in std::iter::once(&heap).chain(apart).filter(|cut| cut.0 < cut.1) {
+            let left = |(start, end): (u64, u64)| {
+                let (below, above) = ((start, end.min(cut.0)), (start.max(cut.1), end));
+                [below, above].into_iter().filter(|(start, end)| start < end)
+            };
+            parts = parts.into_iter().flat_map(left).collect();
+        }
+        parts
     }
 
     /// Whether `address` is in it.
@@ -84,15 +88,23 @@ mod tests {
         assert_eq!(Mapping::read(""), None);
     }
 
+    fn mapping(start: u64, end: u64) -> Mapping {
+        Mapping { start, end, offset: 0, is_root: true, name: String::new() }
+    }
+
     #[test]
     fn the_heap_is_cut_out_of_what_the_kernel_merged_with_it() {
-        let parts = |start, end| {
-            let mapping = Mapping { start, end, offset: 0, is_root: true, name: String::new() };
-            mapping.without((100, 200)).collect::<Vec<_>>()
-        };
+        let parts = |start, end| mapping(start, end).without((100, 200), &[]);
         assert_eq!(parts(0, 50), [(0, 50)]);
         assert_eq!(parts(50, 250), [(50, 100), (200, 250)]);
         assert_eq!(parts(100, 200), []);
         assert_eq!(parts(120, 300), [(200, 300)]);
+    }
+
+    #[test]
+    fn what_the_preload_heap_has_for_itself_is_cut_out_too() {
+        let apart = [(0, 0), (250, 260), (10, 20), (400, 500)];
+        let parts = mapping(0, 300).without((100, 200), &apart);
+        assert_eq!(parts, [(0, 10), (20, 100), (200, 250), (260, 300)]);
     }
 }
