@@ -121,13 +121,13 @@ const fn kept(function: &'static str, blocks: f64, bytes: f64) -> Found {
     Found { what: "leak/reachable", function, blocks, bytes }
 }
 
-/// Lost blocks that not every iteration left, with their sums over the seven steps of a window.
+/// Lost blocks that not every iteration left, with their sums over the eight iterations of a window.
 const fn lost_at_times(function: &'static str, blocks: u32, bytes: u32) -> Found {
     Found { what: "growth/lost", ..grown(function, blocks, bytes) }
 }
 
-/// What grew and can be reached, with its sums over the seven steps of a window.
+/// What grew and can be reached, with its sums over the eight iterations of a window.
 const fn grown(function: &'static str, blocks: u32, bytes: u32) -> Found {
-    let (blocks, bytes) = (blocks as f64 / 7.0, bytes as f64 / 7.0);
+    let (blocks, bytes) = (blocks as f64 / 8.0, bytes as f64 / 8.0);
     Found { what: "growth/reachable", function, blocks, bytes }
 }

@@ -75,8 +75,8 @@ pub(super) const TEARDOWN: &[Row] = &[
 
 /// Blocks that some iterations leave.
 pub(super) const NOW_AND_THEN: &[Row] = &[
-    Row::fails("forgets_now_and_then", "every second", &[lost_at_times("forget_block", 3, 150)]),
-    Row::fails("forgets_now_and_then", "one in three", &[lost_at_times("forget_block", 2, 100)]),
+    Row::fails("forgets_now_and_then", "every second", &[lost_at_times("forget_block", 4, 200)]),
+    Row::fails("forgets_now_and_then", "one in three", &[lost_at_times("forget_block", 3, 150)]),
     Row::fails("forgets_now_and_then", "late", &[lost_at_times("forget_block", 4, 200)]),
     Row::fails("forgets_now_and_then", "bursts", &[lost_at_times("forget_block", 8, 400)]),
 ];
@@ -84,8 +84,8 @@ pub(super) const NOW_AND_THEN: &[Row] = &[
 /// What can still be reached, and is ever more.
 pub(super) const KEPT: &[Row] = &[
     Row::fails("keeps_more_and_more", "list", &[kept("prepend", 1.0, 16.0)]),
-    Row::fails("keeps_more_and_more", "vector", &[grown("append", 0, 96)]),
+    Row::fails("keeps_more_and_more", "vector", &[grown("append", 0, 112)]),
     Row::fails("keeps_more_and_more", "sessions", &[kept("prepend", 2.0, 32.0)]),
-    Row::fails("keeps_more_and_more", "log", &[grown("append_to_log", 0, 700)]),
+    Row::fails("keeps_more_and_more", "log", &[grown("append_to_log", 0, 800)]),
     Row::fails("keeps_more_and_more", "no eviction", &[kept("cache_without_eviction", 1.0, 200.0)]),
 ];

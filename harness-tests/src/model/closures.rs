@@ -11,16 +11,25 @@ type Row = (&'static str, &'static [(&'static str, &'static str)]);
 
 const ROWS: [Row; 8] = [
     ("drops_all", &[]),
-    ("forgets_text", &[("leak: 1 block, 33 bytes per iteration", "make_text")]),
+    (
+        "forgets_text",
+        &[("leak, lost: 8 blocks, 264 bytes (1 block, 33 bytes per iteration)", "make_text")],
+    ),
     (
         "forgets_two",
         &[
-            ("leak: 1 block, 33 bytes per iteration", "make_text"),
-            ("leak: 1 block, 72 bytes per iteration", "leak_box"),
+            ("leak, lost: 3 blocks, 216 bytes (1 block, 72 bytes per iteration)", "leak_box"),
+            ("leak, lost: 3 blocks, 99 bytes (1 block, 33 bytes per iteration)", "make_text"),
         ],
     ),
-    ("ties_a_cycle", &[("leak: 1 block, 32 bytes per iteration", "tie_cycle")]),
-    ("pushes_to_a_static", &[("growth: 0 blocks, 13.71 bytes per iteration", "push")]),
+    (
+        "ties_a_cycle",
+        &[("leak, lost: 8 blocks, 256 bytes (1 block, 32 bytes per iteration)", "tie_cycle")],
+    ),
+    (
+        "pushes_to_a_static",
+        &[("growth, reachable: 0 blocks, 96 bytes (0 blocks, 12 bytes per iteration)", "push")],
+    ),
     ("fills_a_table_once", &[]),
     ("replaces_what_it_keeps", &[]),
     ("keeps_the_last_two", &[]),
