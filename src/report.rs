@@ -169,7 +169,8 @@ pub struct Report {
     pub tracing: Tracing,
     /// Measured iterations.
     pub iterations: u32,
-    /// One group for each traceback, those that fail first, then by bytes, largest first.
+    /// One group for each traceback: those that fail first, indirect ones behind the others, then by
+    /// bytes, largest first.
     pub groups: Vec<Group>,
     /// What a reader should know beside the verdicts, a sentence each.
     pub notes: Vec<String>,

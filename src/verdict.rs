@@ -21,7 +21,8 @@
 //!
 //! A list that a program forgets looks like a ring that fills: a block stays of each iteration.
 //! Two things tell them apart. What no pointer leads to can't be given back: if the blocks of a
-//! failing traceback are *all* lost, the rule's word stands. While some are held, or where a
+//! failing traceback are *all* lost, but for those of the newest iteration, which a program may
+//! hold until it makes the next, the rule's word stands. While some are held, or where a
 //! traceback rose in one step of the window alone, it is undecided, and more iterations are run
 //! (by [`check`](crate::check), up to a bound). The rule is then applied to all of them, and:
 //!

@@ -35,7 +35,7 @@ fn what_a_lost_block_leads_to() {
     says(&ended, "\n  leads to 8 blocks, 800 bytes more\n    make_session  keeps_sessions.so");
     says(
         &ended,
-        "leak, indirect: 8 blocks, 800 bytes (1 block, 100 bytes per iteration)\n    make",
+        "leak, indirect: 8 blocks, 800 bytes (1 block, 100 bytes per iteration)\n  in each of 8 iterations\n    make",
     );
 }
 

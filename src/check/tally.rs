@@ -86,7 +86,10 @@ impl<'a> Tally<'a> {
         let blocks = Buckets::new(first.len(), &block_keys);
         let places = Buckets::new(first.len(), &keys);
         let series = marks.series();
-        let in_window = |at: usize| marks.last()[at].entry.epoch > window.warmup;
+        let epoch = |at: usize| marks.last()[at].entry.epoch;
+        let is_measured = |at: usize| epoch(at) > window.warmup;
+        let in_window = |at: usize| is_measured(at) && epoch(at) <= window.warmup + window.repeat;
+        let newest = marks.last().iter().map(|block| block.entry.epoch).max().unwrap_or_default();
         let led_to = ties::led_to(marks.last(), reached, |at| {
             block_keys[at].filter(|_| in_window(at)).map(Number::get)
         });
@@ -97,22 +100,26 @@ impl<'a> Tally<'a> {
             let Some(traceback) = traceback else { continue };
             let mut history = History::empty(marks.count().saturating_sub(1));
             places.of(key).for_each(|place| series.add(place, &mut history.marks));
-            let (mut worst, mut best) = (Reachability::Unknown, None);
+            let mut worst = Reachability::Unknown;
+            // Of the blocks before the newest iteration, and of that one: a program may well hold
+            // its last block, and lose it as it makes the next.
+            let mut best = [None; 2];
             for at in blocks.of(key) {
                 let block = &marks.last()[at];
                 history.add(window, block.entry.epoch, one(block));
-                if in_window(at) {
+                if is_measured(at) {
                     worst = worst.min(state(reached, at));
-                    best = best.max(Some(state(reached, at)));
+                    let best = &mut best[usize::from(epoch(at) == newest)];
+                    *best = (*best).max(Some(state(reached, at)));
                 }
             }
             let lost = |best| matches!(best, Reachability::Lost | Reachability::Indirect);
-            let is_held = !best.is_some_and(lost);
+            let is_held = !best[0].or(best[1]).is_some_and(lost);
             let Some(judgement) = history.judge(window, is_held) else { continue };
             judged.held |= judgement.undecided && judgement.verdict.fails();
             judged.rising |= judgement.undecided && !judgement.verdict.fails();
             if judgement.verdict.fails() && worst == Reachability::Reachable {
-                held.add(groups.len(), reached, blocks.of(key).filter(|at| in_window(*at)));
+                held.add(groups.len(), reached, blocks.of(key).filter(|at| is_measured(*at)));
             }
             let led_to = led_to.get(&key).copied().unwrap_or_default();
             groups.push((
@@ -258,12 +265,13 @@ impl<'a> Tally<'a> {
         Ok(memory)
     }
 
-    /// Those that fail first, then the largest; the same groups always come in the same order.
+    /// Those that fail first, what is indirect behind what may lead to it, then the largest; the same groups always come in the same order.
     /// With each comes the key of its traceback.
     fn sorted(&self, mut groups: Vec<(usize, Group)>) -> Vec<Group> {
         let ranks = self.tracebacks.ranks();
         groups.sort_unstable_by_key(|(key, group)| {
-            let rank = (!group.verdict.fails(), Reverse(group.bytes));
+            let is_indirect = group.reachability == Reachability::Indirect;
+            let rank = (!group.verdict.fails(), is_indirect, Reverse(group.bytes));
             (rank, group.reachability, &ranks[*key])
         });
         groups.into_iter().map(|(_, group)| group).collect()

@@ -52,6 +52,10 @@ fn reached(states: &[Reachability]) -> Reached {
 }
 
 fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
+    judged(readings, states).groups
+}
+
+fn judged(readings: &[&[Live]], states: Option<&[Reachability]>) -> Judged {
     let ledger = two_of_a_kind();
     let mut marks = Marks::new(&ledger);
     marks.take(Vec::new());
@@ -59,7 +63,22 @@ fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
     let window = Window { warmup: 2, repeat: u32::try_from(readings.len()).expect("few") };
     let reached = states.map(reached);
-    tally.by_age(&marks, window, reached.as_ref()).expect("it makes sense").groups
+    tally.by_age(&marks, window, reached.as_ref()).expect("it makes sense")
+}
+
+#[test]
+fn what_the_newest_iteration_holds_decides_nothing() {
+    use Reachability::{Lost, Reachable};
+    let (old, new) = (block(2, 3, 10), block(2, 4, 10));
+    let is_open = |states| {
+        let judged = judged(&[&[old], &[old, new]], Some(states));
+        assert_eq!(judged.groups[0].verdict, Verdict::Leak);
+        judged.held
+    };
+    assert!(!is_open(&[Lost, Reachable]), "the next one overwrites the pointer");
+    assert!(is_open(&[Reachable, Lost]), "a list may be a ring");
+    let one = judged(&[&[block(2, 3, 10)]], Some(&[Reachable]));
+    assert!(one.held, "there is no other");
 }
 
 #[test]
@@ -112,8 +131,8 @@ fn a_program_s_blocks_are_grouped_by_what_reaches_them() {
     assert_eq!(
         found,
         [
-            (vec![40], Reachability::Indirect, 8),
             (vec![20, 10], Reachability::Lost, 3),
+            (vec![40], Reachability::Indirect, 8),
             (vec![30, 10], Reachability::Unknown, 16),
             (vec![20, 10], Reachability::Reachable, 4),
         ]
