@@ -3,6 +3,7 @@
 //! Every word of it is here, but for amounts and frames, which snapshots write too. A run that
 //! was not traced as a whole never reads as "no leaks".
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::amount::Amount;
@@ -66,15 +67,21 @@ fn per_iteration(iterations: u32) -> &'static str {
     if iterations > 1 { " per iteration" } else { "" }
 }
 
-/// One group, as the report and failures write it: what is live, and the frames that made it.
+/// One group, as the report and failures write it: what is live, and the frames that made it; for a
+/// module without symbols the build id that its debug files are found by.
 pub(crate) fn group(group: &Group, iterations: u32) -> String {
     let mut text = group_heading(group, iterations) + "\n";
     if iterations > 1 && group.verdict.fails() {
         text += &rises_text(&group.rises).map_or_else(String::new, |text| format!("  {text}\n"));
     }
     text += &ties_text(&group.ties);
+    let mut build_ids = BTreeSet::new();
     for frame in &group.frames {
-        let _ = writeln!(text, "    {}", frame_text(frame));
+        let build_id = frame.build_id.as_deref().filter(|_| frame.function.is_none());
+        // Once for each module is enough.
+        let build_id = build_id.filter(|build_id| build_ids.insert(*build_id));
+        let build_id = build_id.map_or_else(String::new, |id| format!("  build-id {id}"));
+        let _ = writeln!(text, "    {}{build_id}", frame_text(frame));
     }
     text
 }
@@ -114,12 +121,8 @@ fn ties_text(ties: &Ties) -> String {
     text
 }
 
-/// As snapshots write it, and where to look: the file's path and the line; for a module without
-/// symbols the build id that its debug files are found by.
+/// As snapshots write it, and where to look: the file's path and the line.
 fn frame_text(frame: &Frame) -> String {
-    if let (None, Some(build_id)) = (&frame.function, &frame.build_id) {
-        return format!("{}  build-id {build_id}", traceback::line(frame));
-    }
     let (Some(_), Some(file)) = (&frame.function, &frame.file) else {
         return traceback::line(frame);
     };

@@ -12,6 +12,7 @@ use similar::TextDiff;
 use super::comparison::{Change, Difference, exceeds};
 use super::side_by_side::side_by_side;
 use super::{INDENT, SnapshotGroup, write};
+use crate::report::amount::Amount;
 use crate::report::{Group, Reachability, Report, Verdict, text};
 use crate::traceback;
 
@@ -24,9 +25,7 @@ pub(crate) fn failure_text(
 ) -> String {
     let run = Run::new(report);
     let mut text = headline(scenario, difference) + "\n";
-    for group in &difference.new {
-        text += &run.listed("new", group);
-    }
+    text += &run.all_new(&difference.new);
     for Change { accepted, found } in &difference.grown {
         text += &run.listed("grown", found);
         text += &was(accepted);
@@ -90,21 +89,56 @@ fn was(accepted: &SnapshotGroup) -> String {
     format!("accepted {}\n", accepted.heading())
 }
 
+/// The most tracebacks of indirect blocks that are listed: what leads to them is what to mend.
+const MOST_INDIRECT: usize = 8;
+
 /// One run's failing groups, by their tracebacks: a program's blocks of one can be lost and
 /// indirect.
 #[derive(Debug)]
 struct Run<'a> {
     groups: BTreeMap<Vec<String>, Vec<&'a Group>>,
+    /// The place of each traceback in the report.
+    ranks: BTreeMap<Vec<String>, usize>,
     iterations: u32,
 }
 
 impl<'a> Run<'a> {
     fn new(report: &'a Report) -> Self {
         let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut ranks = BTreeMap::new();
         for group in report.groups.iter().filter(|group| group.verdict.fails()) {
-            groups.entry(traceback::key(&group.frames)).or_default().push(group);
+            let key = traceback::key(&group.frames);
+            let next = ranks.len();
+            ranks.entry(key.clone()).or_insert(next);
+            groups.entry(key).or_default().push(group);
         }
-        Self { groups, iterations: report.iterations }
+        Self { groups, ranks, iterations: report.iterations }
+    }
+
+    /// What is new, in the report's order: what is indirect comes last, and not all of it.
+    fn all_new(&self, new: &[SnapshotGroup]) -> String {
+        let mut new: Vec<_> = new.iter().collect();
+        new.sort_by_key(|group| self.ranks.get(&group.frames));
+        let is_indirect = |group: &&SnapshotGroup| {
+            let found = self.groups(group);
+            found.iter().all(|group| group.reachability == Reachability::Indirect)
+        };
+        let (indirect, others): (Vec<_>, Vec<_>) = new.into_iter().partition(is_indirect);
+        let most = if others.is_empty() { usize::MAX } else { MOST_INDIRECT };
+        let (listed, left_out) = indirect.split_at(indirect.len().min(most));
+        let listed = others.iter().chain(listed);
+        let mut text: String = listed.map(|group| self.listed("new", group)).collect();
+        if !left_out.is_empty() {
+            let mut amount = Amount::default();
+            left_out.iter().for_each(|group| amount += group.amount);
+            let _ = writeln!(
+                text,
+                "\nnew: {} more tracebacks of indirect blocks, {amount} per iteration; `leaksnap run` \
+                 lists them",
+                left_out.len()
+            );
+        }
+        text
     }
 
     fn groups(&self, group: &SnapshotGroup) -> &[&'a Group] {

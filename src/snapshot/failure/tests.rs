@@ -61,6 +61,29 @@ fn failure(accepted: &[Group], groups: &[Group]) -> String {
 }
 
 #[test]
+fn what_is_lost_comes_before_what_it_leads_to() {
+    let names: Vec<String> = (0..12).map(|index| format!("a{index:02}")).collect();
+    let indirect = names
+        .iter()
+        .map(|name| Group { reachability: Reachability::Indirect, ..leak(8, 80, &[name, "make"]) });
+    let groups: Vec<Group> = [zalloc()].into_iter().chain(indirect).collect();
+    let text = failure(&[], &groups);
+    let headings = |text: &str| text.lines().filter(|line| line.starts_with("new")).count();
+    assert_eq!(headings(&text), 1 + MOST_INDIRECT + 1, "{text}");
+    let first = text.find("new leak, lost: 8 blocks, 768 bytes").expect("it is listed");
+    let then = text.find("new leak, indirect: 8 blocks, 80 bytes").expect("it is listed");
+    assert!(first < then, "{text}");
+    let rest = "    a07  libcrypto.so.3  /build/crypto/mem.c:7
+    make  libcrypto.so.3  /build/crypto/mem.c:7
+
+new: 4 more tracebacks of indirect blocks, 4 blocks, 40 bytes per iteration; `leaksnap run` lists them
+";
+    assert!(text.contains(rest), "{text}");
+    // Where nothing else is new, nothing tells of them.
+    assert_eq!(headings(&failure(&[zalloc()], &groups)), 12);
+}
+
+#[test]
 fn a_first_failure_lists_what_is_new() {
     let text = "\
 1 traceback in crypto_selftest is not accepted (1 new)
