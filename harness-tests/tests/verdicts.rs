@@ -95,6 +95,17 @@ fn a_list_that_still_grows_when_all_was_tried_is_a_leak_of_the_window() {
 }
 
 #[test]
+fn what_is_shown_of_a_scenario_is_its_window_s() {
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    work.add_plugin("fills_a_ring");
+    work.write("it.toml", "plugins = [\"fills_a_ring.so\"]\nsteps = [\"append to list\"]\n");
+    let ended = work.run(["run", "--show-output", "--memory", "it.toml"]);
+    assert_eq!(ended.status, Some(1));
+    assert_eq!(ended.stdout.matches("appends\n").count(), 10, "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("\n8 total traced objects\n"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_ring_is_no_leak_once_it_is_full() {
     for (command, more) in [("fill ring of 4", false), ("fill ring of 24", true)] {
         let (status, report) = check("fills_a_ring", &format!("steps = [\"{command}\"]\n"));

@@ -1,8 +1,15 @@
 //! A child's output, read while it runs and kept up to a bound.
+//!
+//! Invariant: what is read from a pipe is kept under the same lock, so that an empty pipe and a
+//! lock that is held mean that all of it is here.
 
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 /// Bytes that are kept of a child's output; the end matters most, so the start goes.
 const KEPT: usize = 1 << 20;
@@ -12,46 +19,89 @@ const KEPT: usize = 1 << 20;
 pub(crate) struct Capture {
     kept: Arc<Mutex<Kept>>,
     readers: Vec<JoinHandle<()>>,
+    pipes: Vec<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     bytes: Vec<u8>,
     dropped: usize,
+    /// What came before the [cut](Capture::cut).
+    before: Option<String>,
 }
 
 impl Capture {
     /// Reads `pipe` to its end.
-    pub(crate) fn read(&mut self, mut pipe: impl Read + Send + 'static) {
+    pub(crate) fn read(&mut self, mut pipe: impl Read + AsFd + Send + 'static) {
         let kept = Arc::clone(&self.kept);
+        // Without a second descriptor nobody can see whether the pipe is empty: what comes late
+        // then counts as late.
+        self.pipes.extend(pipe.as_fd().try_clone_to_owned());
         self.readers.push(std::thread::spawn(move || {
             let mut buffer = [0; 16 << 10];
-            // An error is an end: the pipe has nothing more to say.
-            while let Ok(len @ 1..) = pipe.read(&mut buffer) {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.bytes.extend_from_slice(&buffer[..len]);
-                if kept.bytes.len() > 2 * KEPT {
-                    let over = kept.bytes.len() - KEPT;
-                    kept.bytes.drain(..over);
-                    kept.dropped += over;
+            loop {
+                let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
+                // An error is an end, as is one of the read: the pipe has nothing more to say.
+                match poll(&mut polled, None) {
+                    Ok(_) => {}
+                    Err(rustix::io::Errno::INTR) => continue,
+                    Err(_) => return,
                 }
+                let mut kept = lock(&kept);
+                let Ok(len @ 1..) = pipe.read(&mut buffer) else { return };
+                kept.add(&buffer[..len]);
             }
         }));
     }
 
-    /// The output so far, once the child is gone. A pipe that somebody else still holds is not
-    /// waited for.
-    pub(crate) fn text(self) -> String {
-        let patience = std::time::Instant::now() + std::time::Duration::from_millis(200);
-        while self.readers.iter().any(|reader| !reader.is_finished())
-            && std::time::Instant::now() < patience
-        {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+    /// All that the child wrote so far is the output; what comes now is only of interest where
+    /// something fails.
+    pub(crate) fn cut(&self) {
+        let patience = Instant::now() + Duration::from_millis(200);
+        loop {
+            let mut kept = lock(&self.kept);
+            let is_empty =
+                |pipe: &OwnedFd| matches!(rustix::io::ioctl_fionread(pipe), Ok(0) | Err(_));
+            if self.pipes.iter().all(is_empty) || Instant::now() >= patience {
+                let text = kept.text();
+                *kept = Kept { before: Some(text), ..Kept::default() };
+                return;
+            }
+            drop(kept);
+            std::thread::sleep(Duration::from_millis(1));
         }
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = kept.bytes.len().saturating_sub(KEPT);
-        let dropped = kept.dropped + start;
-        let text = String::from_utf8_lossy(&kept.bytes[start..]);
+    }
+
+    /// The output before the cut, or all of it without one, and what came behind it, once the
+    /// child is gone. A pipe that somebody else still holds is not waited for.
+    pub(crate) fn texts(self) -> (String, String) {
+        let patience = Instant::now() + Duration::from_millis(200);
+        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut kept = lock(&self.kept);
+        let text = kept.text();
+        match kept.before.take() {
+            Some(before) => (before, text),
+            None => (text, String::new()),
+        }
+    }
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > 2 * KEPT {
+            let over = self.bytes.len() - KEPT;
+            self.bytes.drain(..over);
+            self.dropped += over;
+        }
+    }
+
+    fn text(&self) -> String {
+        let start = self.bytes.len().saturating_sub(KEPT);
+        let dropped = self.dropped + start;
+        let text = String::from_utf8_lossy(&self.bytes[start..]);
         if dropped == 0 {
             return text.into_owned();
         }
@@ -61,27 +111,55 @@ impl Capture {
     }
 }
 
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{PipeWriter, Write as _, pipe};
+
     use super::*;
+
+    fn capture() -> (Capture, PipeWriter) {
+        let (reader, writer) = pipe().expect("a pipe");
+        let mut capture = Capture::default();
+        capture.read(reader);
+        (capture, writer)
+    }
 
     #[test]
     fn the_end_is_kept() {
-        let mut capture = Capture::default();
-        let mut long = vec![b'a'; 3 * KEPT];
-        long.extend_from_slice(b"\nthe end");
-        capture.read(std::io::Cursor::new(long));
-        let text = capture.text();
-        assert!(text.ends_with("the end"));
+        let (capture, mut writer) = capture();
+        writer.write_all(&vec![b'a'; 3 * KEPT]).expect("it is read");
+        writer.write_all(b"\nthe end").expect("it is read");
+        drop(writer);
+        let (text, late) = capture.texts();
+        assert!(text.ends_with("the end") && late.is_empty());
         assert!(text.starts_with('[') && text.len() < 2 * KEPT, "{}", text.len());
     }
 
     #[test]
     fn two_pipes_are_one_text() {
-        let mut capture = Capture::default();
-        capture.read(&b"out\n"[..]);
-        capture.read(&b"err\n"[..]);
-        let text = capture.text();
+        let (mut capture, mut out) = capture();
+        let (reader, mut err) = pipe().expect("a pipe");
+        capture.read(reader);
+        out.write_all(b"out\n").expect("it is read");
+        err.write_all(b"err\n").expect("it is read");
+        drop((out, err));
+        let (text, _) = capture.texts();
         assert!(text == "out\nerr\n" || text == "err\nout\n", "{text:?}");
+    }
+
+    #[test]
+    fn a_cut_lies_behind_all_that_was_written_before() {
+        for _ in 0..50 {
+            let (capture, mut writer) = capture();
+            writer.write_all(b"before\n").expect("it is read");
+            capture.cut();
+            writer.write_all(b"behind\n").expect("it is read");
+            drop(writer);
+            assert_eq!(capture.texts(), ("before\n".to_owned(), "behind\n".to_owned()));
+        }
     }
 }

@@ -51,6 +51,7 @@ struct Run<'a> {
     job: Job<'a>,
     child: Process,
     channel: Channel,
+    capture: Capture,
     deadline: Instant,
 }
 
@@ -102,7 +103,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
     let channel = Channel::new(here);
     let deadline = Instant::now() + scenario.timeout;
-    let mut run = Run { job: *job, child, channel, deadline };
+    let mut run = Run { job: *job, child, channel, capture, deadline };
     let result = run.all(plugins, &mut outcome.report, &mut outcome.memory);
     // A heap that was full explains whatever else went wrong.
     let full = completeness(run.child.ledger().header(), scenario.heap);
@@ -110,9 +111,13 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     outcome.report.tracing = tracing(run.child.ledger());
     outcome.report.notes.extend(notes(run.child.ledger().header()));
     outcome.modules = modules(run.child.ledger());
-    outcome.output = capture.text();
+    let (output, late) = run.capture.texts();
+    outcome.output = output;
     let (exit, by_itself) = ended.map_err(not_started)?;
     outcome.report.exit = exit;
+    if result.is_err() || exit.code != Some(0) {
+        outcome.output += &late;
+    }
     match (result, full) {
         (Err(problem @ (Problem::Wrong(_) | Problem::TimedOut { .. })), _) => Err(problem),
         (Err(problem), Err(Problem::NotChecked(full))) => {

@@ -122,7 +122,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
     let seen = watch(&mut child, program, &signals)
         .map_err(|error| Problem::Failed(format!("wait for the program: {error}")));
-    outcome.output = capture.text();
+    (outcome.output, _) = capture.texts();
     let seen = seen?;
     outcome.report.exit = seen.exit;
     outcome.report.tracing = tracing(child.ledger());

@@ -21,7 +21,7 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     let accepts = &|_: &[Group], _: &Modules| true;
     let file = Path::new("it.toml");
     let job = Job { scenario: &scenario, file, name: "it", memory: false, accepts };
-    Run { job, child, channel: Channel::new(here), deadline }.control()
+    Run { job, child, channel: Channel::new(here), capture: Capture::default(), deadline }.control()
 }
 
 /// A shell that answers the first request with `reply`, and then waits for the end.

@@ -59,12 +59,18 @@ impl Run<'_> {
         let give_up = now + self.deadline.saturating_duration_since(now) / 2;
         let mut judged = self.judge(&mut marks, window)?;
         let mut measured = window.repeat;
+        let mut memory = None;
         let mut stopped_by = None;
         while self.is_open(&judged) {
             self.settle(&mut marks, window, &mut judged, PAUSE, give_up)?;
             let Some(next) = window.next(measured, MAX_ITERATIONS) else { break };
             if !self.is_open(&judged) || Instant::now() >= give_up {
                 break;
+            }
+            if measured == window.repeat {
+                // What is shown of the window is without what comes now.
+                memory = Some(self.table(&marks, window)?);
+                self.capture.cut();
             }
             match self.measure(&mut marks, window, measured + 1..=next, iteration, Some(give_up)) {
                 Ok(last) => measured = last,
@@ -79,7 +85,10 @@ impl Run<'_> {
         if stopped_by.is_none() {
             self.settle(&mut marks, window, &mut judged, LAST_PAUSE, give_up)?;
         }
-        let memory = self.table(&marks, window)?;
+        let memory = match memory {
+            Some(memory) => memory,
+            None => self.table(&marks, window)?,
+        };
         Ok(Observed { judged, memory, added: measured - window.repeat, stopped_by })
     }
 
