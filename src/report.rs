@@ -118,6 +118,11 @@ pub struct Ties {
     pub blocks: u64,
     /// Their requested bytes.
     pub bytes: u64,
+    /// The group's number in its run.
+    pub number: usize,
+    /// For indirect blocks: the groups, by their numbers, whose lost blocks lead to them. Empty where
+    /// that is not known of each.
+    pub behind: Vec<usize>,
 }
 
 /// In which iterations of a window the live total of a traceback rose.

@@ -20,12 +20,13 @@ pub(crate) mod module;
 mod pattern;
 mod valgrind;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use self::module::Modules;
-use crate::report::Group;
 use crate::report::amount::Amount;
+use crate::report::{Group, Reachability};
 
 /// A suppression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +140,30 @@ struct Matched {
     bytes: u64,
 }
 
-/// Leaves out of `groups` what `suppressions` hide; `modules` are the names of what was loaded.
+impl Matched {
+    fn add(&mut self, group: &Group) {
+        self.groups += 1;
+        self.blocks = self.blocks.saturating_add(group.blocks);
+        self.bytes = self.bytes.saturating_add(group.bytes);
+    }
+
+    fn text(self) -> String {
+        let plural = if self.groups == 1 { "" } else { "s" };
+        format!("{} traceback{plural}, {}", self.groups, Amount::whole(self.blocks, self.bytes))
+    }
+}
+
+/// Whether only blocks of the groups that have these `numbers` lead to those of `group`. What is
+/// hidden takes along what it loses, as LeakSanitizer and valgrind have it.
+fn is_behind(group: &Group, numbers: &BTreeSet<usize>) -> bool {
+    let behind = &group.ties.behind;
+    group.reachability == Reachability::Indirect
+        && !behind.is_empty()
+        && behind.iter().all(|number| numbers.contains(number))
+}
+
+/// Leaves out of `groups` what `suppressions` hide, and what only hidden blocks lead to; `modules`
+/// are the names of what was loaded.
 pub(crate) fn suppress(
     suppressions: &[Suppression],
     modules: &Modules,
@@ -151,21 +175,31 @@ pub(crate) fn suppress(
         let matches = |index: &usize| suppressions[*index].matches(group, modules);
         let matching: Vec<usize> = (0..suppressions.len()).filter(matches).collect();
         for index in &matching {
-            let matched = &mut matched[*index];
-            matched.groups += 1;
-            matched.blocks = matched.blocks.saturating_add(group.blocks);
-            matched.bytes = matched.bytes.saturating_add(group.bytes);
+            matched[*index].add(group);
         }
         by_group.push(matching);
     }
     let hides =
         |index: &usize| suppressions[*index].most.is_none_or(|most| matched[*index].blocks <= most);
-    let hidden = by_group.iter().map(|matching| matching.iter().any(hides));
-    let kept = groups.into_iter().zip(hidden).filter(|(_, hidden)| !hidden);
-    let kept = kept.map(|(group, _)| group).collect();
+    let hidden: Vec<bool> = by_group.iter().map(|matching| matching.iter().any(hides)).collect();
+    let numbers: BTreeSet<usize> =
+        groups.iter().zip(&hidden).filter(|it| *it.1).map(|(group, _)| group.ties.number).collect();
+    let mut behind = Matched::default();
+    let mut kept = Vec::new();
+    for (group, is_hidden) in groups.into_iter().zip(hidden) {
+        if is_behind(&group, &numbers) && !is_hidden {
+            behind.add(&group);
+        } else if !is_hidden {
+            kept.push(group);
+        }
+    }
     let all = || suppressions.iter().zip(&matched);
     let notes = all().filter(|(_, matched)| matched.groups > 0);
-    let notes = notes.map(|(suppression, matched)| note(suppression, *matched)).collect();
+    let mut notes: Vec<_> =
+        notes.map(|(suppression, matched)| note(suppression, *matched)).collect();
+    if behind.groups > 0 {
+        notes.push(format!("suppressed behind them: {}", behind.text()));
+    }
     let unused = all().find(|(_, matched)| matched.groups == 0).map(|(suppression, _)| {
         let Suppression { place, title, origin, .. } = suppression.clone();
         Unused { place, title, origin }
@@ -175,17 +209,13 @@ pub(crate) fn suppress(
 
 fn note(suppression: &Suppression, matched: Matched) -> String {
     let Suppression { place, title, most, .. } = suppression;
-    let Matched { groups, blocks, bytes } = matched;
+    let blocks = matched.blocks;
     match most {
         Some(most) if blocks > *most => {
             let plural = if *most == 1 { "" } else { "s" };
             format!("{place}: \"{title}\" hides at most {most} block{plural}, and {blocks} match")
         }
-        _ => {
-            let plural = if groups == 1 { "" } else { "s" };
-            let amount = Amount::whole(blocks, bytes);
-            format!("suppressed by {place} \"{title}\": {groups} traceback{plural}, {amount}")
-        }
+        _ => format!("suppressed by {place} \"{title}\": {}", matched.text()),
     }
 }
 

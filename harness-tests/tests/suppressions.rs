@@ -144,6 +144,24 @@ fn several_files_are_read_and_json_has_its_own_fields_only() {
 }
 
 #[test]
+fn what_only_a_hidden_block_leads_to_is_hidden() {
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    work.add_plugin("keeps_sessions");
+    let scenario = "plugins = [\"keeps_sessions.so\"]\nsteps = [\"forget\"]\n";
+    work.write("it.toml", &format!("{scenario}ignore = [\"make_session\"]\n"));
+    let ended = work.run(["run", "it.toml"]);
+    let notes = "note: suppressed by it.toml:3 \"make_session\": 1 traceback, 8 blocks, 320 bytes\n\
+                 note: suppressed behind them: 1 traceback, 8 blocks, 800 bytes\n";
+    assert!(ended.stderr.ends_with(notes), "{}", ended.stderr);
+    assert_eq!(ended.status, Some(0));
+    // What is indirect alone leaves what loses it.
+    work.write("it.toml", &format!("{scenario}ignore = [\"make_key\"]\n"));
+    let ended = work.run(["run", "it.toml"]);
+    assert!(ended.stderr.starts_with("1 leak in it: 1 block, 40 bytes per iteration\n"));
+    assert_eq!(ended.status, Some(1));
+}
+
+#[test]
 fn what_can_still_be_reached_is_no_unused_suppression() {
     let program = Program::compile("keeps_everything.c");
     let (_folder, path) = file("leak:keep_in_a_list");

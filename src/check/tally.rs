@@ -93,6 +93,7 @@ impl<'a> Tally<'a> {
         let led_to = ties::led_to(marks.last(), reached, |at| {
             block_keys[at].filter(|_| in_window(at)).map(Number::get)
         });
+        let mut behind = ties::behind(marks.last(), reached, |at| block_keys[at].map(Number::get));
         let mut held = Held::default();
         let mut groups = Vec::new();
         let mut judged = Judged::default();
@@ -133,7 +134,13 @@ impl<'a> Tally<'a> {
                     bytes_per_iteration: judgement.bytes_per_iteration,
                     rises: judgement.rises,
                     frames: self.tracebacks.frames(traceback),
-                    ties: Ties { held_by: None, blocks: led_to.blocks, bytes: led_to.bytes },
+                    ties: Ties {
+                        held_by: None,
+                        blocks: led_to.blocks,
+                        bytes: led_to.bytes,
+                        number: key,
+                        behind: behind.remove(&key).unwrap_or_default(),
+                    },
                 },
             ));
         }
@@ -176,9 +183,9 @@ impl<'a> Tally<'a> {
             Some(Number::new(keys[place]))
         };
         let group = |key: usize, state: Reachability| key * STATES.len() + state as usize;
-        let led_to = ties::led_to(live, reached, |at| {
-            key_of(at).map(|key| group(key.get(), state(reached, at)))
-        });
+        let number_of = |at| key_of(at).map(|key| group(key.get(), state(reached, at)));
+        let led_to = ties::led_to(live, reached, number_of);
+        let mut behind = ties::behind(live, reached, number_of);
         let block_keys: Vec<_> = (0..live.len())
             .map(|at| key_of(at).filter(|_| all && state(reached, at) == Reachability::Reachable))
             .collect();
@@ -199,11 +206,12 @@ impl<'a> Tally<'a> {
                 let Some((total, traceback)) = found else { continue };
                 let leaked = matches!(reachability, Reachability::Lost | Reachability::Indirect);
                 let each = |count: u64| if leaked { count as f64 } else { 0.0 };
-                let mut ties = Ties::default();
+                let number = group(key, reachability);
+                let behind = behind.remove(&number).unwrap_or_default();
+                let mut ties = Ties { number, behind, ..Ties::default() };
                 match reachability {
                     Reachability::Lost => {
-                        let led_to = led_to.get(&group(key, reachability)).copied();
-                        let led_to = led_to.unwrap_or_default();
+                        let led_to = led_to.get(&number).copied().unwrap_or_default();
                         (ties.blocks, ties.bytes) = (led_to.blocks, led_to.bytes);
                     }
                     Reachability::Reachable => held.add(groups.len(), reached, reachable.of(key)),

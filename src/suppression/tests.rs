@@ -62,6 +62,28 @@ fn a_part_of_any_frame_s_name_matches() {
 }
 
 #[test]
+fn what_only_hidden_blocks_lead_to_is_hidden() {
+    let numbered = |number, group: Group| Group { ties: Ties { number, ..group.ties }, ..group };
+    let behind = |behind: &[usize], group: Group| Group {
+        reachability: Reachability::Indirect,
+        ties: Ties { number: 9, behind: behind.to_vec(), ..Ties::default() },
+        ..group
+    };
+    let head = || numbered(5, group(&["make_head"]));
+    let note = "suppressed by x.toml:7 \"make_head\": 1 traceback, 3 blocks, 300 bytes".to_owned();
+    let more = "suppressed behind them: 1 traceback, 3 blocks, 300 bytes".to_owned();
+    let of = |groups| suppressed(&[("make_head", None)], groups);
+    let node = || group(&["make_node"]);
+    assert_eq!(of(vec![head(), behind(&[5], node())]), (0, vec![note.clone(), more], None));
+    let others = numbered(6, group(&["other"]));
+    let kept = of(vec![head(), others, behind(&[5, 6], node())]);
+    assert_eq!(kept, (2, vec![note.clone()], None), "another one leads there too");
+    assert_eq!(of(vec![head(), behind(&[], node())]), (1, vec![note.clone()], None), "not known");
+    let lost = Group { reachability: Reachability::Lost, ..behind(&[5], node()) };
+    assert_eq!(of(vec![head(), lost]), (1, vec![note], None), "some of it is lost by itself");
+}
+
+#[test]
 fn a_part_of_a_module_s_name_matches_and_of_a_file_s_does_not() {
     let groups = || vec![group(&["a"]), group(&["b"])];
     let note = "suppressed by x.toml:7 \"libcrypto\": 2 tracebacks, 6 blocks, 600 bytes";

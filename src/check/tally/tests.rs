@@ -223,7 +223,9 @@ fn a_program_s_lost_group_has_what_its_blocks_lead_to() {
     let lost: Vec<_> = groups.iter().filter(|it| it.reachability == Reachability::Lost).collect();
     assert_eq!((lost.len(), ties(lost[0])), (1, (None, 3, 96)), "the paused one is nobody's");
     let others = groups.iter().filter(|it| it.reachability != Reachability::Lost);
-    assert!(others.into_iter().all(|group| group.ties == Ties::default()), "{groups:?}");
+    let is_behind = |group: &Group| group.ties.behind == [lost[0].ties.number];
+    assert!(others.clone().all(|group| ties(group) == (None, 0, 0)), "{groups:?}");
+    assert!(others.clone().all(is_behind) && others.count() == 3, "{groups:?}");
 }
 
 #[test]
@@ -243,7 +245,7 @@ fn only_groups_that_fail_have_their_holders_told_and_only_by_the_window() {
     let chain =
         "a register of thread 7 -> 32 bytes from a.x+0x14 [+0x8] -> 32 bytes from a.x+0x1e [+0x8]";
     assert_eq!(ties(leak), (Some(chain), 0, 0));
-    assert_eq!(once.ties, Ties::default());
+    assert_eq!((ties(once), &once.ties.behind[..]), ((None, 0, 0), &[][..]));
 }
 
 #[test]
@@ -259,4 +261,7 @@ fn a_group_of_the_window_has_what_its_lost_blocks_lead_to() {
     let groups = tally.by_age(&marks, window, Some(&reached)).expect("it makes sense").groups;
     let lost = groups.iter().find(|group| group.reachability == Reachability::Lost);
     assert_eq!(lost.map(ties), Some((None, 2, 64)), "its own block is in the group already");
+    let behind = groups.iter().find(|group| offsets(group) == [30, 10]);
+    let number = lost.map(|lost| lost.ties.number);
+    assert_eq!(behind.map(|group| group.ties.behind.clone()), number.map(|number| vec![number]));
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is said that is not known: where there is no name, the text says less.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use super::tracebacks::Tracebacks;
@@ -38,6 +38,29 @@ pub(super) fn led_to(
         }
     }
     totals
+}
+
+/// The groups whose lost blocks lead to each group's indirect ones: none for a group where that is
+/// not known of each block. `number_of` says by a number which group a block of `live` is in.
+pub(super) fn behind(
+    live: &[Live],
+    reached: Option<&Reached>,
+    number_of: impl Fn(usize) -> Option<usize>,
+) -> HashMap<usize, Vec<usize>> {
+    let mut all: HashMap<usize, Option<BTreeSet<usize>>> = HashMap::new();
+    let Some(reached) = reached else { return HashMap::new() };
+    for at in (0..live.len()).filter(|at| reached.state(*at) == Reachability::Indirect) {
+        let Some(number) = number_of(at) else { continue };
+        let owners = all.entry(number).or_insert_with(|| Some(BTreeSet::new()));
+        match (reached.owner(at).and_then(&number_of), owners.as_mut()) {
+            (Some(owner), Some(owners)) => _ = owners.insert(owner),
+            _ => *owners = None,
+        }
+    }
+    let known = |(number, owners): (usize, Option<BTreeSet<usize>>)| {
+        (number, owners.into_iter().flatten().collect())
+    };
+    all.into_iter().map(known).collect()
 }
 
 /// Of each of some groups the block whose chain is told.
