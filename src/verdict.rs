@@ -35,8 +35,8 @@
 //! ```
 //! The second half, since a vector that doubles grows once in each doubling of the iterations: it
 //! is never quiet for as long as it took to get there. So a ring is told from a leak if it is full
-//! `n` iterations before the bound, any other cache if it is full in half of what the bound allows,
-//! and a lost block is found if it comes once in that half.
+//! `n` iterations before the bound, and any other cache if it is full in half of what the bound
+//! allows. A lost block that came once is looked for in four windows, whenever it came.
 //!
 //! More iterations never make something fail that neither failed nor rose in the window, and the
 //! numbers are those of the window: what one traceback needs to be decided does not change what
@@ -85,13 +85,17 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The most iterations that are measured, as a multiple of the window's.
-    const MOST: u32 = 16;
+    /// The most iterations that are measured, where the window is no longer than half of that; of a
+    /// longer one it is twice as many.
+    const MOST: u32 = 128;
+    /// As many windows are looked at where a lost block came once: it is one, and may be more.
+    const LOST: usize = 4;
 
     /// How many iterations are to be measured in all where `measured` leave something undecided;
     /// `None` where those were the most. `limit` is the most that a ledger tells apart.
     pub(crate) fn next(self, measured: u32, limit: u32) -> Option<u32> {
-        let most = self.repeat.saturating_mul(Self::MOST).min(limit.saturating_sub(self.warmup));
+        let most = self.repeat.saturating_mul(2).max(Self::MOST);
+        let most = most.min(limit.saturating_sub(self.warmup));
         Some(measured.saturating_mul(2).min(most)).filter(|next| *next > measured)
     }
 }
@@ -183,8 +187,11 @@ impl Part<'_> {
     /// iterations could change it.
     fn goes_on(&self, window: Window, held: bool) -> (Option<Verdict>, bool) {
         let goes_on = |measure| !self.has_stopped(measure, window);
-        match self.fails(goes_on) {
-            None => (None, self.rose_once() && MEASURES.into_iter().any(goes_on)),
+        // What is lost does not stop being lost.
+        let failing = if held { self.fails(goes_on) } else { self.fails(|_| true) };
+        match failing {
+            None if held => (None, self.rose_once() && MEASURES.into_iter().any(goes_on)),
+            None => (None, self.ages.len() < Window::LOST * window.repeat as usize),
             failing => (failing, held),
         }
     }

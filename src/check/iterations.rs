@@ -165,8 +165,9 @@ impl Run<'_> {
         }
         *table = observed.memory;
         if observed.added > 0 {
+            let were = if observed.added == 1 { "iteration was" } else { "iterations were" };
             report.notes.push(format!(
-                "{} more iterations were run to decide; the numbers are those of the first {}",
+                "{} more {were} run to decide; the numbers are those of the first {}",
                 observed.added, window.repeat
             ));
         }

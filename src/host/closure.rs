@@ -88,7 +88,7 @@ impl Run<'_> {
     }
 
     /// Runs `iteration` for the warm-up and then `times` times, each in an epoch of its own; and up
-    /// to sixteen times as often where that does not tell a leak from a cache that fills. An error or
+    /// to 128 times, or twice as often, where that does not tell a leak from a cache that fills. An error or
     /// a panic of one of those ends them, and fails nothing.
     ///
     /// # Errors

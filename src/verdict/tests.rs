@@ -82,6 +82,9 @@ fn one_in_a_few_grows_when_seen_twice() {
     assert_eq!((once.verdict, once.undecided), (Verdict::OneTime, true), "it may come again");
     let early = lost(&history(0, &[0, 1, 0, 0, 0, 0, 0, 0], &[0, 0, 1, 1, 1, 1, 1, 1, 1]));
     let early = early.expect("it is live");
+    assert_eq!((early.verdict, early.undecided), (Verdict::OneTime, true), "it is lost");
+    let early = history(0, &[0, 1, 0, 0, 0, 0, 0, 0], &[0, 0, 1, 1, 1, 1, 1, 1, 1]);
+    let early = early.judge(WINDOW, true).expect("it is live");
     assert_eq!((early.verdict, early.undecided), (Verdict::OneTime, false), "too long ago");
 }
 
@@ -126,13 +129,14 @@ fn ages_count_from_the_end_of_the_warm_up() {
 }
 
 #[test]
-fn the_measured_iterations_double_up_to_sixteen_windows() {
+fn the_measured_iterations_double_up_to_a_bound() {
     let all = |window: Window, limit| {
         std::iter::successors(Some(window.repeat), |measured| window.next(*measured, limit))
             .collect::<Vec<_>>()
     };
     assert_eq!(all(WINDOW, 16_000), [8, 16, 32, 64, 128]);
-    assert_eq!(all(Window { warmup: 0, repeat: 1 }, 16_000), [1, 2, 4, 8, 16]);
+    assert_eq!(all(Window { warmup: 0, repeat: 1 }, 16_000), [1, 2, 4, 8, 16, 32, 64, 128]);
+    assert_eq!(all(Window { warmup: 2, repeat: 1000 }, 16_000), [1000, 2000]);
     assert_eq!(all(WINDOW, 30), [8, 16, 28]);
     assert_eq!(all(Window { warmup: 20, repeat: 10 }, 30), [10]);
 }
@@ -298,6 +302,27 @@ fn a_leak_that_comes_now_and_then_is_found() {
         assert_eq!(verdict, Some(Verdict::Growth), "one in {every}");
         assert_eq!(held(&leak).0, Some(Verdict::Growth), "one in {every}, held");
     }
+}
+
+#[test]
+fn a_lost_block_is_found_whenever_it_comes() {
+    for every in 9..=16 {
+        for phase in 3..=10 {
+            let leak = |call: u32, live: &mut Vec<(u32, u64)>| {
+                if call % every == phase % every {
+                    live.push((call, 40));
+                }
+            };
+            let (verdict, measured) = run(WINDOW, false, &leak);
+            assert_eq!(verdict, Some(Verdict::Growth), "one in {every}, from {phase}: {measured}");
+        }
+    }
+    let once = |call: u32, live: &mut Vec<(u32, u64)>| {
+        if call == 5 {
+            live.push((call, 40));
+        }
+    };
+    assert_eq!(run(WINDOW, false, &once), (Some(Verdict::OneTime), 32));
 }
 
 #[test]

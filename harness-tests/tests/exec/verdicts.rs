@@ -49,12 +49,13 @@ fn a_pointer_into_the_middle_keeps_a_block() {
 }
 
 #[test]
-fn what_only_the_kernel_keeps_is_no_leak() {
+fn what_an_odd_place_keeps_is_no_leak() {
     let program = Program::compile("keeps_in_odd_places.c");
     for (place, function, bytes) in [
         ("epoll", "keep_in_epoll", 120),
         ("timer", "keep_in_timer", 130),
         ("sealed", "keep_in_a_sealed_page", 135),
+        ("shared", "keep_in_a_shared_page", 125),
     ] {
         let checked = Exec::of(program.with([place])).option(&["--all"]).check();
         checked.expect(0, Some(0));

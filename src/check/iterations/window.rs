@@ -158,7 +158,8 @@ impl Run<'_> {
         let mut tally =
             Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
         let judged = tally.by_age(marks, window, None).map_err(damaged)?;
-        if !judged.groups.iter().any(|group| group.verdict.fails()) {
+        // What rose once may be lost: then it is looked at for longer.
+        if !judged.rising && !judged.groups.iter().any(|group| group.verdict.fails()) {
             return Ok(judged);
         }
         // Threads go on until they are stopped: what was freed since the mark would look lost.

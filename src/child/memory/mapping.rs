@@ -27,8 +27,10 @@ impl Mapping {
         let (permissions, offset) = (field(), field());
         let (_device, _inode) = (field(), field());
         let name = rest;
-        let is_device =
-            name.starts_with("/dev/") && !name.starts_with("/dev/shm/") && name != "/dev/zero";
+        // Anonymous memory that is shared has the name of a file that was never there.
+        let is_device = name.starts_with("/dev/")
+            && !name.starts_with("/dev/shm/")
+            && name.trim_end_matches(" (deleted)") != "/dev/zero";
         let is_ledger = name.starts_with("/memfd:leaksnap-ledger");
         let is_sealed =
             permissions.starts_with("r-") && (name.is_empty() || name.starts_with("[anon"));
@@ -82,6 +84,9 @@ mod tests {
             assert!(!read(&line).3, "{name}");
         }
         assert!(read("7f00-8000 r--p 00000000 00:00 0 ").3, "it was made read-only");
+        for name in ["/dev/zero", "/dev/zero (deleted)", "/dev/shm/pool (deleted)"] {
+            assert!(read(&format!("7f00-8000 rw-s 00000000 00:01 9     {name}")).3, "{name}");
+        }
         for line in ["r-xp 00000000 00:00 0   [vdso]", "---p 00000000 00:00 0 "] {
             assert!(!read(&format!("7f00-8000 {line}")).3, "{line}");
         }

@@ -146,7 +146,7 @@ vanished leak: 1 block, 8 bytes per iteration
      less  libcrypto.so.3  mem.c
 
 leak: blocks of each of the 8 measured iterations are still live
-growth: what is live rose at least twice in 8 iterations, and never fell
+growth: what is live goes on rising
 lost: no pointer leads to the blocks any longer
 reachable: a pointer still leads to the blocks: something keeps them
 
