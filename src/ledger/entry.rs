@@ -61,6 +61,15 @@ impl Entry {
         })
     }
 
+    /// The size in `word`, where it is the entry of a block that is counted and whose size is in
+    /// that word alone.
+    #[inline(always)]
+    pub(crate) fn plain_size(word: u64) -> Option<u64> {
+        const SITE: u64 = (1 << SITE_BITS) - 1;
+        let size = word >> (SITE_BITS + EPOCH_BITS);
+        (word != 0 && size != LARGE && word & SITE != site::PAUSED as u64).then_some(size)
+    }
+
     /// Whether `word` is the entry of a block whose size is in the next word.
     pub(crate) fn is_large(word: u64) -> bool {
         word >> (SITE_BITS + EPOCH_BITS) == LARGE

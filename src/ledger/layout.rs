@@ -35,6 +35,17 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// Without a heap, there is nothing.
+    pub(crate) const NONE: Self = Self {
+        heap_size: 0,
+        nodes: 0,
+        shards_at: 0,
+        modules_at: 0,
+        nodes_at: 0,
+        table_at: 0,
+        len: 0,
+    };
+
     /// The layout for a heap of `heap_size` bytes and `nodes` nodes; `None` where no ledger can
     /// have these sizes.
     pub(crate) fn new(heap_size: u64, nodes: u32) -> Option<Self> {

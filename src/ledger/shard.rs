@@ -38,28 +38,46 @@ pub(crate) struct Shard {
 const _: () = assert!(size_of::<Shard>() as u64 == SHARD, "as the layout says");
 
 impl Shard {
-    /// Counts an allocation of `size` bytes.
+    /// Counts an allocation of `size` bytes, if the batch takes them.
     #[inline(always)]
-    pub(crate) fn allocated(&self, size: u64, header: &Header) {
-        add(&self.allocations, 1);
+    pub(crate) fn takes_allocated(&self, size: u64) -> bool {
         let bytes = self.bytes.load(Ordering::Relaxed).wrapping_add(size.cast_signed());
+        if bytes > BATCH {
+            return false;
+        }
+        add(&self.allocations, 1);
         self.bytes.store(bytes, Ordering::Relaxed);
         if bytes > self.most.load(Ordering::Relaxed) {
             self.most.store(bytes, Ordering::Relaxed);
-            if bytes > BATCH {
-                self.publish(bytes, header);
-            }
+        }
+        true
+    }
+
+    /// Counts a free of `size` bytes, if the batch takes them.
+    #[inline(always)]
+    pub(crate) fn takes_freed(&self, size: u64) -> bool {
+        let bytes = self.bytes.load(Ordering::Relaxed).wrapping_sub(size.cast_signed());
+        if bytes < -BATCH {
+            return false;
+        }
+        add(&self.frees, 1);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        true
+    }
+
+    /// Counts an allocation of `size` bytes.
+    pub(crate) fn allocated(&self, size: u64, header: &Header) {
+        if !self.takes_allocated(size) {
+            add(&self.allocations, 1);
+            self.publish(size.cast_signed(), header);
         }
     }
 
     /// Counts a free of `size` bytes.
-    #[inline(always)]
     pub(crate) fn freed(&self, size: u64, header: &Header) {
-        add(&self.frees, 1);
-        let bytes = self.bytes.load(Ordering::Relaxed).wrapping_sub(size.cast_signed());
-        self.bytes.store(bytes, Ordering::Relaxed);
-        if bytes < -BATCH {
-            self.publish(bytes, header);
+        if !self.takes_freed(size) {
+            add(&self.frees, 1);
+            self.publish(size.cast_signed().wrapping_neg(), header);
         }
     }
 
@@ -83,11 +101,12 @@ impl Shard {
         (from.load(Ordering::Relaxed), to.load(Ordering::Relaxed))
     }
 
+    /// Adds the batch and `more` to the header.
     #[cold]
     #[inline(never)]
-    fn publish(&self, bytes: i64, header: &Header) {
-        let most = self.most.swap(0, Ordering::Relaxed);
-        self.bytes.store(0, Ordering::Relaxed);
+    fn publish(&self, more: i64, header: &Header) {
+        let bytes = self.bytes.swap(0, Ordering::Relaxed).wrapping_add(more);
+        let most = self.most.swap(0, Ordering::Relaxed).max(bytes);
         let live = header.live_bytes.fetch_add(bytes, Ordering::Relaxed);
         header.peak_bytes.fetch_max(live.wrapping_add(most), Ordering::Relaxed);
     }

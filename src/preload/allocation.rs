@@ -20,44 +20,73 @@ use crate::ledger::site::PAUSED;
 /// The largest request: beyond it, differences of pointers overflow (C17 7.22.3, glibc).
 const MAX_REQUEST: usize = isize::MAX.cast_unsigned();
 
-/// A block for a request of `size` bytes, entered; null and refused where the heap has none. The
-/// site first: less has to be kept over the calls.
-#[inline(always)]
-fn serve(
-    book: &Book,
-    from_heap: impl Fn() -> *mut c_void,
+/// A block for a request of `size` bytes, from the heap or from libc where there is no heap; null
+/// where that has none.
+pub(crate) extern "C" fn block(size: usize) -> *mut c_void {
+    if start::page().is_open() || start::is_ready() {
+        heap::allocate(size)
+    } else {
+        next::allocate(size)
+    }
+}
+
+/// Enters `block`, which is what a request of `size` bytes got, and returns it. What follows the
+/// other calls is no call where the backtrace is known, and needs no registers that outlive one.
+pub(crate) extern "C" fn enter(
+    block: *mut c_void,
     size: usize,
-    caller: Fast,
+    sp: usize,
+    fp: usize,
+    pc: usize,
 ) -> *mut c_void {
-    let words = thread::words();
-    let site = site(book, words, caller);
-    // Also where it succeeds, the heap may have asked the kernel for what that refuses.
-    let block = words.errno().keep(from_heap);
-    let Some(place) = book.place(block as usize) else { return refuse(Some(book), size) };
-    place.enter(words, site, size);
+    let caller = Fast { pc, sp, fp, fp_is_saved: false };
+    if let Some((traces, shard)) = thread::words().known()
+        && let Some(site) = traces.find_quickly(caller, modules::generation())
+        && let Some(place) = start::page().place(block as usize)
+        && place.enters_plainly(shard, site, size)
+    {
+        return block;
+    }
+    enter_slowly(block, size, sp, fp, pc)
+}
+
+/// The same in all other cases.
+#[cold]
+#[inline(never)]
+extern "C" fn enter_slowly(
+    block: *mut c_void,
+    size: usize,
+    sp: usize,
+    fp: usize,
+    pc: usize,
+) -> *mut c_void {
+    let book = start::book();
+    if block.is_null() {
+        return if start::is_ready() { refuse(book, size) } else { block };
+    }
+    if let Some((book, place)) = book.and_then(|book| Some((book, book.place(block as usize)?))) {
+        let words = thread::words();
+        let caller = Fast { pc, sp, fp, fp_is_saved: false };
+        place.enter(words, site(book, words, caller), size);
+    }
     block
 }
 
 /// The site of an allocation that happens now.
-#[inline(always)]
 pub(crate) fn site(book: &Book, words: &Words, caller: Fast) -> u32 {
-    if let Some(traces) = words.known()
+    if let Some((traces, _)) = words.known()
         && let Some(site) = traces.find(caller, modules::generation())
     {
         return site;
     }
-    new_site(book, caller.pc, caller.sp, caller.fp)
+    new_site(book, caller)
 }
 
-/// The site of an allocation like none that the thread has seen. The words of its caller come one
-/// by one, so that they stay in registers where it isn't called.
-#[cold]
-#[inline(never)]
-fn new_site(book: &Book, pc: usize, sp: usize, fp: usize) -> u32 {
+/// The site of an allocation like none that the thread has seen.
+fn new_site(book: &Book, caller: Fast) -> u32 {
     if !thread::is_traced() {
         return PAUSED;
     }
-    let caller = Fast { pc, sp, fp, fp_is_saved: false };
     // Where the ledger is full it says so; the block is kept for the pointers through it.
     Errno::current().keep(|| backtrace::site(book, caller)).unwrap_or(PAUSED)
 }
@@ -91,61 +120,27 @@ fn refuse(book: Option<&Book>, size: usize) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// A block of `size` bytes from the heap, or from libc where there is no heap.
-#[inline(always)]
-fn allocate_from(
-    from_heap: impl Fn() -> *mut c_void,
-    from_libc: impl FnOnce() -> *mut c_void,
-    size: usize,
-    caller: Fast,
-) -> *mut c_void {
-    match start::book() {
-        Some(book) => serve(book, from_heap, size, caller),
-        None => started(from_heap, from_libc, size, caller.pc, caller.sp, caller.fp),
-    }
-}
-
-/// The same in a process that does not trace, or not yet.
-#[cold]
-#[inline(never)]
-fn started(
-    from_heap: impl Fn() -> *mut c_void,
-    from_libc: impl FnOnce() -> *mut c_void,
-    size: usize,
-    pc: usize,
-    sp: usize,
-    fp: usize,
-) -> *mut c_void {
-    if !start::is_ready() {
-        return from_libc();
-    }
-    if let Some(book) = start::book() {
-        let caller = Fast { pc, sp, fp, fp_is_saved: false };
-        return serve(book, from_heap, size, caller);
-    }
-    let block = Errno::current().keep(from_heap);
-    if block.is_null() { refuse(None, size) } else { block }
-}
-
 /// `malloc`.
-#[inline(always)]
-pub(crate) fn allocate(size: usize, caller: Fast) -> *mut c_void {
-    allocate_from(|| heap::allocate(size), || next::allocate(size), size, caller)
+fn allocate(size: usize, caller: Fast) -> *mut c_void {
+    enter(block(size), size, caller.sp, caller.fp, caller.pc)
 }
 
 /// `calloc`.
-#[inline]
 pub(crate) fn allocate_zeroed(count: usize, size: usize, caller: Fast) -> *mut c_void {
     let whole = count.saturating_mul(size);
-    let from_libc = || next::allocate_zeroed(count, size);
-    allocate_from(|| heap::allocate_zeroed(whole), from_libc, whole, caller)
+    let block = if start::page().is_open() || start::is_ready() {
+        heap::allocate_zeroed(whole)
+    } else {
+        next::allocate_zeroed(count, size)
+    };
+    enter(block, whole, caller.sp, caller.fp, caller.pc)
 }
 
 /// `memalign` and its relatives; `align` is a power of two.
 pub(crate) fn allocate_aligned(size: usize, align: usize, caller: Fast) -> *mut c_void {
-    if align <= heap::MAX_ALIGN {
-        let from_libc = || next::allocate_aligned(size, align);
-        return allocate_from(|| heap::allocate_aligned(size, align), from_libc, size, caller);
+    if align <= heap::MAX_ALIGN && start::is_ready() {
+        let block = heap::allocate_aligned(size, align);
+        return enter(block, size, caller.sp, caller.fp, caller.pc);
     }
     let block = next::allocate_aligned(size, align);
     if !block.is_null()
@@ -166,23 +161,38 @@ pub(crate) unsafe fn free(block: *mut c_void) {
     if block.is_null() {
         return;
     }
-    let Some(book) = start::book() else {
+    let Some(place) = start::page().place(block as usize) else {
         // SAFETY: the caller's promise.
         return unsafe { free_untraced(block) };
     };
-    let words = thread::words();
-    let Some(place) = book.place(block as usize) else {
-        // SAFETY: the block is not ours, so it came from the allocator behind us.
-        return unsafe { next::free(block) };
-    };
-    if !is_start(block) || place.remove(words).is_none() {
+    if is_start(block)
+        && let Some((_, shard)) = thread::words().known()
+        && place.removes_plainly(shard)
+    {
+        // SAFETY: the block is in our region, so it is this heap's.
+        return unsafe { heap::free(block) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free_entered(block) }
+}
+
+/// `free` of what may have an entry of whatever form.
+///
+/// # Safety
+/// `block` is live, in the region.
+#[cold]
+#[inline(never)]
+unsafe fn free_entered(block: *mut c_void) {
+    let place = start::page().place(block as usize).filter(|_| is_start(block));
+    if place.and_then(|place| place.remove(thread::words())).is_none() {
         stop(c"free(): invalid pointer\n");
     }
     // SAFETY: the block is in our region, so it is this heap's.
-    words.errno().keep(|| unsafe { heap::free(block) });
+    unsafe { heap::free(block) };
 }
 
-/// `free` in a process that does not trace, or not yet.
+/// `free` of what is not in the ledger: another allocator's, or that of a process that does not
+/// trace, or not yet.
 ///
 /// # Safety
 /// `block` is live.
@@ -190,7 +200,7 @@ pub(crate) unsafe fn free(block: *mut c_void) {
 unsafe fn free_untraced(block: *mut c_void) {
     if heap::holds(block as usize) {
         // SAFETY: the block is in our region, so it is this heap's.
-        Errno::current().keep(|| unsafe { heap::free(block) });
+        unsafe { heap::free(block) };
     } else {
         // SAFETY: the block is not ours, so it came from the allocator behind us.
         unsafe { next::free(block) };
@@ -220,7 +230,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     }
     let Some((book, old)) = book.and_then(|book| Some((book, book.place(block as usize)?))) else {
         // SAFETY: the block is in our region, so it is this heap's.
-        let moved = Errno::current().keep(|| unsafe { heap::resize(block, size) });
+        let moved = unsafe { heap::resize(block, size) };
         return if moved.is_null() { refuse(None, size) } else { moved };
     };
     let Some(old_site) = old.site().filter(|_| is_start(block)) else {
@@ -235,7 +245,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     };
     let entry = old.remove(words);
     // SAFETY: the block is in our region, so it is this heap's.
-    let moved = words.errno().keep(|| unsafe { heap::resize(block, size) });
+    let moved = unsafe { heap::resize(block, size) };
     match book.place(moved as usize) {
         Some(place) => place.enter(words, site, size),
         None => {

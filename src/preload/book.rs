@@ -1,7 +1,7 @@
 //! The ledger as the child writes it.
 //!
 //! Invariant of [`Book`]: `base` is a mapping of a whole ledger of `layout`, which is never
-//! unmapped. Other processes read it; what this process wrote there it may believe, since only
+//! unmapped, and `table` its side table. Other processes read it; what this process wrote there it may believe, since only
 //! a program that scribbles over foreign memory changes it.
 
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ mod place;
 pub(crate) use self::place::Place;
 use super::index::Index;
 use crate::ledger::header::{Header, trouble};
-use crate::ledger::layout::{ENTRY, GRANULE, Layout, MODULES};
+use crate::ledger::layout::{GRANULE, Layout, MODULES};
 use crate::ledger::module;
 use crate::ledger::shard::{SHARD, SHARDS, Shard};
 use crate::ledger::site::{Interned, NODE, Node};
@@ -21,19 +21,34 @@ use crate::ledger::site::{Interned, NODE, Node};
 pub(crate) struct Book {
     /// Null in a child of `fork`: the book's page is wiped there.
     base: AtomicPtr<u8>,
+    table: AtomicPtr<AtomicU64>,
     heap_base: usize,
     layout: Layout,
     index: Index,
 }
 
 impl Book {
+    /// The book of a process that keeps none.
+    pub(crate) const fn closed() -> Self {
+        Self {
+            base: AtomicPtr::new(core::ptr::null_mut()),
+            table: AtomicPtr::new(core::ptr::null_mut()),
+            heap_base: 0,
+            layout: Layout::NONE,
+            index: Index::none(),
+        }
+    }
+
     /// The ledger of `layout` that is mapped at `base`, for the heap at `heap_base`; `None`
     /// where the kernel has no memory.
     ///
     /// # Safety
     /// The invariant of the type holds.
     pub(crate) unsafe fn new(base: *mut u8, heap_base: usize, layout: Layout) -> Option<Self> {
-        Some(Self { base: AtomicPtr::new(base), heap_base, layout, index: Index::new()? })
+        let index = Index::new()?;
+        let table_at = usize::try_from(layout.table_at).ok()?;
+        let table = AtomicPtr::new(base.wrapping_add(table_at).cast());
+        Some(Self { base: AtomicPtr::new(base), table, heap_base, layout, index })
     }
 
     /// Whether the ledger is this process's.
@@ -68,12 +83,21 @@ impl Book {
         (number < SHARDS).then(|| unsafe { &*self.at::<Shard>(at) })
     }
 
+    /// The word of the side table behind `word`.
+    fn word_behind<'a>(&'a self, word: &'a AtomicU64) -> Option<&'a AtomicU64> {
+        let next = core::ptr::from_ref(word).wrapping_add(1);
+        let end = self.at::<AtomicU64>(self.layout.len);
+        // SAFETY: it is before the ledger's end.
+        (next < end).then(|| unsafe { &*next })
+    }
+
     fn word(&self, offset: u64) -> &AtomicU64 {
         // SAFETY: every caller's offset is inside the layout and a multiple of 8.
         unsafe { &*self.at::<AtomicU64>(offset) }
     }
 
-    /// The place of the entry of `block`; `None` where that is not in the heap.
+    /// The place of the entry of `block`; `None` where that is not in the heap, or the book is
+    /// closed.
     #[inline(always)]
     pub(crate) fn place(&self, block: usize) -> Option<Place<'_>> {
         let offset = block.wrapping_sub(self.heap_base) as u64;
@@ -81,8 +105,10 @@ impl Book {
             return None;
         }
         let granule = offset >> GRANULE.trailing_zeros();
-        let at = self.layout.table_at.wrapping_add(granule.wrapping_mul(ENTRY));
-        Some(Place::new(self, self.word(at), at.wrapping_add(ENTRY)))
+        let table = self.table.load(Ordering::Relaxed);
+        let at = table.wrapping_add(usize::try_from(granule).unwrap_or_default());
+        // SAFETY: the side table has a word for each granule of the heap.
+        Some(Place::new(self, unsafe { &*at }))
     }
 
     /// The epoch of what is allocated now.

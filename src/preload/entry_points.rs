@@ -3,7 +3,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::unwind::arch::go_on_with_caller;
+use super::unwind::arch::{call_and_go_on_with_caller, go_on_with_caller};
 use super::unwind::frame::Fast;
 use super::{allocation, heap, modules, next, start, system, thread};
 
@@ -54,15 +54,21 @@ macro_rules! traced_entry_points {
 /// Every exported function.
 #[cfg(test)]
 pub(crate) fn names() -> Vec<&'static str> {
-    [PLAIN, TRACED].concat()
+    [PLAIN, TRACED, &[stringify!(malloc)]].concat()
+}
+
+/// malloc(3), which is called most: the block first, so that nothing has to be kept over calls
+/// where the backtrace is known.
+///
+/// # Safety
+/// As the manual page says.
+#[cfg_attr(leaksnap_preload, unsafe(no_mangle))]
+#[unsafe(naked)]
+unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+    call_and_go_on_with_caller!(allocation::block, allocation::enter)
 }
 
 traced_entry_points! {
-    /// malloc(3).
-    fn malloc[1](size: usize; caller) -> *mut c_void {
-        allocation::allocate(size, caller)
-    }
-
     /// calloc(3).
     fn calloc[2](count: usize, size: usize; caller) -> *mut c_void {
         allocation::allocate_zeroed(count, size, caller)

@@ -39,7 +39,7 @@ unsafe extern "C" {
         exclusive: bool,
         arena_id: *mut *mut c_void,
     ) -> bool;
-    fn mi_malloc(size: usize) -> *mut c_void;
+    fn leaksnap_heap_malloc(size: usize) -> *mut c_void;
     fn mi_zalloc(size: usize) -> *mut c_void;
     fn mi_malloc_aligned(size: usize, align: usize) -> *mut c_void;
     fn mi_realloc(block: *mut c_void, size: usize) -> *mut c_void;
@@ -86,7 +86,7 @@ pub(crate) fn holds(address: usize) -> bool {
 /// A block of at least `size` bytes, or null.
 pub(crate) fn allocate(size: usize) -> *mut c_void {
     // SAFETY: mi_malloc takes any size.
-    unsafe { mi_malloc(size.max(MIN_BLOCK)) }
+    unsafe { leaksnap_heap_malloc(size.max(MIN_BLOCK)) }
 }
 
 /// A block of at least `size` zero bytes, or null.

@@ -109,6 +109,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// That of a process that keeps no ledger.
+    pub(crate) const fn none() -> Self {
+        Self { newest: AtomicPtr::new(core::ptr::null_mut()) }
+    }
+
     /// An empty one; `None` where the kernel has no memory.
     pub(crate) fn new() -> Option<Self> {
         let first = core::ptr::from_ref(Table::new(FIRST_SLOTS, None)?);

@@ -118,9 +118,12 @@ impl<'a> Log<'a> {
         let len = joint.words as usize;
         let start = self.traces.path.end().wrapping_sub(len);
         let Some(seen) = self.traces.ring.kept(start, len) else { return false };
-        // SAFETY: the words were read with the same base, on a stack whose end is known; they are
-        // outside the joint, which is not below the stack pointer.
-        seen.iter().all(|seen| unsafe { seen.is_unchanged(self.base) })
+        // Many joints differ in their first words.
+        seen.iter().all(|four| {
+            // SAFETY: the words were read with the same base, on a stack whose end is known; they
+            // are outside the joint, which is not below the stack pointer.
+            unsafe { Seen::are_unchanged(core::slice::from_ref(four), self.base) }
+        })
     }
 
     /// A rule reads the frame pointer of the frame at `at`: so does what lies outside the joints

@@ -31,7 +31,8 @@ pub(crate) enum State {
 
 static STATE: AtomicU8 = AtomicU8::new(State::Cold as u8);
 static BEFORE_READY: AtomicU64 = AtomicU64::new(0);
-static BOOK: AtomicPtr<Book> = AtomicPtr::new(core::ptr::null_mut());
+static CLOSED: Book = Book::closed();
+static BOOK: AtomicPtr<Book> = AtomicPtr::new(core::ptr::from_ref(&CLOSED).cast_mut());
 
 /// Where the process stands.
 pub(crate) fn state() -> State {
@@ -53,12 +54,18 @@ pub(crate) fn is_ready() -> bool {
     }
 }
 
+/// The ledger, open while this process may write it.
+#[inline(always)]
+pub(crate) fn page() -> &'static Book {
+    // SAFETY: `open` wrote a book there before it set BOOK, and nobody ever moves it; after a
+    // fork its page reads as zero, which is a valid book that is closed.
+    unsafe { &*BOOK.load(Ordering::Acquire) }
+}
+
 /// The ledger, while this process may write it.
 #[inline]
 pub(crate) fn book() -> Option<&'static Book> {
-    // SAFETY: `claim` wrote a book there before it set BOOK, and nobody ever moves it; after a
-    // fork its page reads as zero, which is a valid book that is closed.
-    unsafe { BOOK.load(Ordering::Acquire).as_ref() }.filter(|book| book.is_open())
+    Some(page()).filter(|book| book.is_open())
 }
 
 #[cold]

@@ -12,7 +12,6 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use super::system::Errno;
 use super::trace_cache::Traces;
 use super::{libgcc, start, system};
 use crate::ledger::shard::{SHARDS, Shard};
@@ -21,8 +20,8 @@ use crate::ledger::shard::{SHARDS, Shard};
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Words {
-    /// The place's cache of backtraces, while it may be asked: null without a place, in a pause,
-    /// and where backtraces are checked. What every allocation looks at.
+    /// The place's cache of backtraces, while it may be asked: null without a place, without
+    /// counters, in a pause, and where backtraces are checked. What every allocation looks at.
     known: Cell<*const Traces>,
     /// The place's counters; null without a place.
     shard: Cell<*const Shard>,
@@ -31,8 +30,6 @@ pub(crate) struct Words {
     /// Where the thread's own stack begins; 0 where nobody has asked, the highest address where
     /// nobody knows.
     stack: Cell<usize>,
-    /// The thread's `errno`, once it was looked for.
-    errno: Cell<Option<Errno>>,
     /// How often the thread said pause and not yet resume.
     paused: Cell<u32>,
     /// Whether the thread has asked for a place.
@@ -126,26 +123,18 @@ pub(crate) fn is_traced() -> bool {
 }
 
 impl Words {
-    /// The cache to look into first.
+    /// The cache to look into first, and the thread's counters.
     #[inline(always)]
-    pub(crate) fn known(&self) -> Option<&Traces> {
+    pub(crate) fn known(&self) -> Option<(&Traces, &Shard)> {
         // SAFETY: the place is this thread's, and its cache is never unmapped.
-        unsafe { self.known.get().as_ref() }
-    }
-
-    /// The thread's `errno`.
-    #[inline(always)]
-    pub(crate) fn errno(&self) -> Errno {
-        if let Some(errno) = self.errno.get() {
-            return errno;
-        }
-        let errno = Errno::current();
-        self.errno.set(Some(errno));
-        errno
+        let traces = unsafe { self.known.get().as_ref() }?;
+        // SAFETY: where `known` is not null, there are counters; the ledger is never unmapped.
+        Some((traces, unsafe { &*self.shard.get() }))
     }
 
     fn decide(&self) {
-        let asked = self.paused.get() == 0 && !libgcc::is_checking();
+        let is_counted = !self.shard.get().is_null();
+        let asked = is_counted && self.paused.get() == 0 && !libgcc::is_checking();
         self.known.set(if asked { self.traces.get() } else { core::ptr::null() });
     }
 

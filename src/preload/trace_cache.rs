@@ -78,8 +78,25 @@ impl Traces {
     }
 
     /// The site of the backtrace from `caller`, where it is known.
-    #[inline(always)]
     pub(crate) fn find(&self, caller: Fast, generation: u32) -> Option<u32> {
+        self.find_where(caller, generation, |seen, entry| {
+            entry.has_end || is_readable(seen, entry.sp, entry.base)
+        })
+    }
+
+    /// The same where the stack's end is known: with no call, which would cost registers.
+    #[inline(always)]
+    pub(crate) fn find_quickly(&self, caller: Fast, generation: u32) -> Option<u32> {
+        self.find_where(caller, generation, |_, entry| entry.has_end)
+    }
+
+    #[inline(always)]
+    fn find_where(
+        &self,
+        caller: Fast,
+        generation: u32,
+        is_mapped: impl Fn(&[Seen], &Entry) -> bool,
+    ) -> Option<u32> {
         let stamp = self.stamp.load(Ordering::Relaxed);
         if is_busy(stamp) {
             return None;
@@ -92,7 +109,11 @@ impl Traces {
                 && entry.pc == caller.pc
                 && entry.generation == generation
                 && (entry.fp == caller.fp || !entry.reads_fp)
-                && self.is_unchanged(entry)
+                && let Some(seen) = self.ring.kept(entry.position, entry.len as usize)
+                && is_mapped(seen, entry)
+                // SAFETY: the words were read when the stack pointer was the same, from a stack
+                // whose end is known, or can be read now.
+                && unsafe { Seen::are_unchanged(seen, entry.base) }
             {
                 let site = entry.site;
                 compiler_fence(Ordering::SeqCst);
@@ -100,22 +121,6 @@ impl Traces {
             }
         }
         None
-    }
-
-    #[inline(always)]
-    fn is_unchanged(&self, entry: &Entry) -> bool {
-        let Some(seen) = self.ring.kept(entry.position, entry.len as usize) else { return false };
-        if !entry.has_end && !is_readable(seen, entry.sp, entry.base) {
-            return false;
-        }
-        for seen in seen {
-            // SAFETY: the words were read when the stack pointer was the same, from a stack whose
-            // end is known, or can be read now.
-            if !unsafe { seen.is_unchanged(entry.base) } {
-                return false;
-            }
-        }
-        true
     }
 
     /// Starts to make an entry; `None` while one is being made further out.

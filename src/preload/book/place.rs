@@ -3,7 +3,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::Book;
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, LARGE};
+use crate::ledger::shard::Shard;
 use crate::ledger::site::PAUSED;
 use crate::preload::thread::Words;
 
@@ -12,15 +13,13 @@ use crate::preload::thread::Words;
 pub(crate) struct Place<'a> {
     book: &'a Book,
     word: &'a AtomicU64,
-    /// Offset of the word behind it.
-    next: u64,
 }
 
 impl<'a> Place<'a> {
-    /// The place at `word` of `book`, `next` being the offset of the word behind it.
+    /// The place at `word` of `book`.
     #[inline(always)]
-    pub(super) fn new(book: &'a Book, word: &'a AtomicU64, next: u64) -> Self {
-        Self { book, word, next }
+    pub(super) fn new(book: &'a Book, word: &'a AtomicU64) -> Self {
+        Self { book, word }
     }
 
     /// The site of the block, if it has an entry.
@@ -30,21 +29,45 @@ impl<'a> Place<'a> {
 
     /// Enters a block of `size` bytes, made now at `site`, and counts it, unless tracing is
     /// paused.
-    #[inline(always)]
     pub(crate) fn enter(self, words: &Words, site: u32, size: usize) {
-        let size = size as u64;
-        self.store(Entry { site, epoch: self.book.epoch(), size });
-        if site == PAUSED {
-            return;
-        }
         match words.shard() {
-            Some(shard) => shard.allocated(size, self.book.header()),
-            None => self.book.header().allocated(size),
+            _ if site == PAUSED => self.store(site, size),
+            shard => {
+                self.store(site, size);
+                let (size, header) = (size as u64, self.book.header());
+                shard.map_or_else(|| header.allocated(size), |own| own.allocated(size, header));
+            }
         }
     }
 
-    /// Removes the entry and counts the free; `None` where there is none.
+    /// The same for a `site` that is not [`PAUSED`], where the thread's own `shard` has room for
+    /// the count, and the size for its word: with no call, which would cost registers.
     #[inline(always)]
+    pub(crate) fn enters_plainly(self, shard: &Shard, site: u32, size: usize) -> bool {
+        let is_plain = (size as u64) < LARGE && shard.takes_allocated(size as u64);
+        if is_plain {
+            self.store(site, size);
+        }
+        is_plain
+    }
+
+    /// [`remove`](Self::remove) of what was entered [plainly](Self::enters_plainly).
+    #[inline(always)]
+    pub(crate) fn removes_plainly(self, shard: &Shard) -> bool {
+        let size = Entry::plain_size(self.word.load(Ordering::Relaxed));
+        let is_plain = size.is_some_and(|size| shard.takes_freed(size));
+        if is_plain {
+            self.word.store(0, Ordering::Release);
+        }
+        is_plain
+    }
+
+    #[inline(always)]
+    fn store(self, site: u32, size: usize) {
+        self.put(Entry { site, epoch: self.book.epoch(), size: size as u64 });
+    }
+
+    /// Removes the entry and counts the free; `None` where there is none.
     pub(crate) fn remove(self, words: &Words) -> Option<Entry> {
         let word = self.word.load(Ordering::Relaxed);
         self.word.store(0, Ordering::Release);
@@ -61,7 +84,7 @@ impl<'a> Place<'a> {
 
     /// Takes one [`remove`](Self::remove) back.
     pub(crate) fn restore(self, words: &Words, entry: Entry) {
-        self.store(entry);
+        self.put(entry);
         if entry.site == PAUSED {
             return;
         }
@@ -73,11 +96,11 @@ impl<'a> Place<'a> {
 
     /// The word behind it, which a large block has to itself.
     fn next(&self) -> Option<&AtomicU64> {
-        (self.next < self.book.layout.len).then(|| self.book.word(self.next))
+        self.book.word_behind(self.word)
     }
 
     #[inline(always)]
-    fn store(self, entry: Entry) {
+    fn put(self, entry: Entry) {
         let (word, next) = entry.encode();
         if let Some(size) = next
             && let Some(next) = self.next()

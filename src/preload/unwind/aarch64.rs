@@ -1,6 +1,8 @@
 //! Registers, entry and rule form of aarch64 (Procedure Call Standard, 6.1; DWARF for the ABI,
 //! 4.1).
 
+use core::cell::Cell;
+
 use super::frame::Fast;
 use super::row::{Cfa, Row, Saved};
 
@@ -64,6 +66,32 @@ macro_rules! go_on_with_caller {
 }
 pub(crate) use go_on_with_caller;
 
+/// The body of a naked function of one argument: it calls the first function with it, and then
+/// branches to the second with what that returned, the argument, and what [`go_on_with_caller`]
+/// adds. Nothing but the argument has to outlive the call.
+macro_rules! call_and_go_on_with_caller {
+    ($first:path, $to:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "stp x0, x30, [sp, #-16]!",
+            ".cfi_adjust_cfa_offset 16",
+            ".cfi_offset x30, -8",
+            "bl {first}",
+            "ldp x1, x30, [sp], #16",
+            ".cfi_adjust_cfa_offset -16",
+            ".cfi_restore x30",
+            "mov x2, sp",
+            "mov x3, x29",
+            "mov x4, x30",
+            "b {to}",
+            ".cfi_endproc",
+            first = sym $first,
+            to = sym $to,
+        )
+    };
+}
+pub(crate) use call_and_go_on_with_caller;
+
 /// Calls `visit(argument, registers)` with the registers that the caller has.
 ///
 /// # Safety
@@ -96,6 +124,43 @@ pub(crate) unsafe extern "C" fn with_registers<T>(
         "ret",
         ".cfi_endproc",
     )
+}
+
+/// Four words as they were.
+#[repr(C, align(16))]
+#[derive(Debug)]
+pub(crate) struct Four(pub(crate) [Cell<usize>; 4]);
+
+/// The bits in which words differ from what they were.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Difference(usize);
+
+impl Difference {
+    /// Of no words.
+    #[inline(always)]
+    pub(crate) fn none() -> Self {
+        Self(0)
+    }
+
+    /// With that of the words `offsets` bytes above `base` from `four`.
+    ///
+    /// # Safety
+    /// The words can be read.
+    #[inline(always)]
+    pub(crate) unsafe fn with(self, base: usize, offsets: [usize; 4], four: &Four) -> Self {
+        let pairs = offsets.into_iter().zip(&four.0);
+        Self(pairs.fold(self.0, |difference, (offset, kept)| {
+            let at = base.wrapping_add(offset) as *const usize;
+            // SAFETY: the caller's promise.
+            difference | (unsafe { at.read_volatile() } ^ kept.get())
+        }))
+    }
+
+    /// Whether there is none.
+    #[inline(always)]
+    pub(crate) fn is_none(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// The address that a return address names, without the signature that may be in its upper bits.

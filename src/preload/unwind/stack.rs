@@ -7,6 +7,7 @@
 
 use core::cell::Cell;
 
+use super::arch::{Difference, Four};
 use crate::preload::{extent, system, thread};
 
 /// A source of stack words.
@@ -96,7 +97,7 @@ fn is_own(pointer: usize) -> bool {
 #[derive(Debug)]
 pub(crate) struct Seen {
     offsets: [Cell<u64>; SEEN / 2],
-    values: [Cell<usize>; SEEN],
+    values: Four,
 }
 
 /// Words in a [`Seen`].
@@ -114,7 +115,7 @@ impl Seen {
     /// Word number `lane` is the one `offset` bytes above the base, and was `value`.
     #[inline]
     pub(crate) fn put(&self, lane: usize, offset: u32, value: usize) {
-        if let (Some(to), Some(pair)) = (self.values.get(lane), self.offsets.get(lane / 2)) {
+        if let (Some(to), Some(pair)) = (self.values.0.get(lane), self.offsets.get(lane / 2)) {
             to.set(value);
             let offset = u64::from(offset);
             pair.set(match lane & 1 {
@@ -126,7 +127,7 @@ impl Seen {
 
     /// Becomes what `other` is.
     pub(crate) fn copy(&self, other: &Self) {
-        for (to, from) in self.values.iter().zip(&other.values) {
+        for (to, from) in self.values.0.iter().zip(&other.values.0) {
             to.set(from.get());
         }
         for (to, from) in self.offsets.iter().zip(&other.offsets) {
@@ -144,26 +145,23 @@ impl Seen {
     /// The last of these words that counts is number `lane`: those behind it repeat it.
     pub(crate) fn fill(&self, lane: usize) {
         let offset = self.offsets().get(lane).and_then(|offset| u32::try_from(*offset).ok());
-        if let (Some(value), Some(offset)) = (self.values.get(lane), offset) {
+        if let (Some(value), Some(offset)) = (self.values.0.get(lane), offset) {
             (lane..SEEN).for_each(|lane| self.put(lane, offset, value.get()));
         }
     }
 
-    /// Whether the words above `base` are as they were.
+    /// Whether all words of `fours` above `base` are as they were.
     ///
     /// # Safety
     /// They were read with the same base, and lie above the stack pointer of a stack whose end
     /// is known, or the kernel has just said that they can be read.
     #[inline(always)]
-    pub(crate) unsafe fn is_unchanged(&self, base: usize) -> bool {
-        for (offset, value) in self.offsets().into_iter().zip(&self.values) {
-            let at = base.wrapping_add(offset) as *const usize;
-            // SAFETY: by the caller's promise the address is aligned and mapped.
-            if value.get() != unsafe { at.read_volatile() } {
-                return false;
-            }
-        }
-        true
+    pub(crate) unsafe fn are_unchanged(fours: &[Self], base: usize) -> bool {
+        let difference = fours.iter().fold(Difference::none(), |difference, seen| {
+            // SAFETY: by the caller's promise the words are aligned and mapped.
+            unsafe { difference.with(base, seen.offsets(), &seen.values) }
+        });
+        difference.is_none()
     }
 
     /// Whether `stack` still has all four words above `base`.

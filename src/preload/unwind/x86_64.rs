@@ -1,5 +1,8 @@
 //! Registers, entry and rule form of x86-64 (System V AMD64 ABI, 3.6.2).
 
+use core::arch::x86_64::__m128i;
+use core::cell::Cell;
+
 use super::frame::Fast;
 use super::row::{Cfa, Row, Saved};
 
@@ -62,6 +65,31 @@ macro_rules! go_on_with_caller {
 }
 pub(crate) use go_on_with_caller;
 
+/// The body of a naked function of one argument: it calls the first function with it, and then
+/// jumps to the second with what that returned, the argument, and what [`go_on_with_caller`] adds.
+/// Nothing but the argument has to outlive the call.
+macro_rules! call_and_go_on_with_caller {
+    ($first:path, $to:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "push rdi",
+            ".cfi_adjust_cfa_offset 8",
+            "call {first}",
+            "pop rsi",
+            ".cfi_adjust_cfa_offset -8",
+            "mov rdi, rax",
+            "lea rdx, [rsp + 8]",
+            "mov rcx, rbp",
+            "mov r8, [rsp]",
+            "jmp {to}",
+            ".cfi_endproc",
+            first = sym $first,
+            to = sym $to,
+        )
+    };
+}
+pub(crate) use call_and_go_on_with_caller;
+
 /// Calls `visit(argument, registers)` with the registers that the caller has.
 ///
 /// # Safety
@@ -95,6 +123,70 @@ pub(crate) unsafe extern "C" fn with_registers<T>(
         "ret",
         ".cfi_endproc",
     )
+}
+
+/// Four words as they were; two share a register.
+#[repr(C, align(16))]
+#[derive(Debug)]
+pub(crate) struct Four(pub(crate) [Cell<usize>; 4]);
+
+/// The bits in which words differ from what they were. The processor waits for loads here, and
+/// two words in a register are compared with one load less than one by one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Difference(__m128i);
+
+const NONE: [u64; 2] = [0, 0];
+
+impl Difference {
+    /// Of no words.
+    #[inline(always)]
+    pub(crate) fn none() -> Self {
+        // SAFETY: any bits are a vector.
+        Self(unsafe { core::mem::transmute::<[u64; 2], __m128i>(NONE) })
+    }
+
+    /// With that of the words `offsets` bytes above `base` from `four`.
+    ///
+    /// # Safety
+    /// The words can be read.
+    #[inline(always)]
+    pub(crate) unsafe fn with(self, base: usize, offsets: [usize; 4], four: &Four) -> Self {
+        let [a, b, c, d] = offsets;
+        let mut difference = self.0;
+        // SAFETY: reads the words, by the caller's promise, and the four, which is aligned to 16
+        // bytes; every x86-64 processor has these instructions.
+        unsafe {
+            core::arch::asm!(
+                "movsd {ab}, qword ptr [{base} + {a}]",
+                "movsd {cd}, qword ptr [{base} + {c}]",
+                "movhpd {ab}, qword ptr [{base} + {b}]",
+                "movhpd {cd}, qword ptr [{base} + {d}]",
+                "pxor {ab}, xmmword ptr [{four}]",
+                "pxor {cd}, xmmword ptr [{four} + 16]",
+                "por {ab}, {cd}",
+                "por {difference}, {ab}",
+                base = in(reg) base,
+                a = in(reg) a,
+                b = in(reg) b,
+                c = in(reg) c,
+                d = in(reg) d,
+                four = in(reg) four,
+                ab = out(xmm_reg) _,
+                cd = out(xmm_reg) _,
+                difference = inout(xmm_reg) difference,
+                options(nostack, readonly, preserves_flags, pure),
+            );
+        }
+        Self(difference)
+    }
+
+    /// Whether there is none.
+    #[inline(always)]
+    pub(crate) fn is_none(self) -> bool {
+        // SAFETY: a vector is these bits.
+        let bits = unsafe { core::mem::transmute::<__m128i, [u64; 2]>(self.0) };
+        bits == NONE
+    }
 }
 
 /// The address that a return address names: it is written as it is.
