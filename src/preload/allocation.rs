@@ -11,6 +11,7 @@ use super::book::Book;
 use super::system::Errno;
 use super::thread::Words;
 use super::unwind::frame::Fast;
+use super::unwind::stack::Live;
 use super::{backtrace, heap, modules, next, start, system, thread};
 use crate::ledger::header::trouble;
 use crate::ledger::site::PAUSED;
@@ -42,15 +43,31 @@ pub(crate) extern "C" fn enter(
     let caller = Fast { pc, sp, fp, fp_is_saved: false };
     if let Some((traces, shard)) = thread::words().known()
         && let Some(site) = traces.find_quickly(caller, modules::generation())
-        && let Some(place) = start::page().place(block as usize)
-        && place.enters_plainly(shard, site, size)
     {
-        return block;
+        if let Some(place) = start::page().place(block as usize)
+            && place.enters_plainly(shard, site, size)
+        {
+            return block;
+        }
+        return enter_at(block, size, site);
     }
     enter_slowly(block, size, sp, fp, pc)
 }
 
-/// The same in all other cases.
+/// Enters `block` at `site`, where it is not plain.
+#[cold]
+#[inline(never)]
+extern "C" fn enter_at(block: *mut c_void, size: usize, site: u32) -> *mut c_void {
+    let book = start::book();
+    match book.and_then(|book| book.place(block as usize)) {
+        Some(place) => place.enter(thread::words(), site, size),
+        None if block.is_null() && start::is_ready() => return refuse(book, size),
+        None => {}
+    }
+    block
+}
+
+/// Enters `block`, whose backtrace was not [found quickly](super::trace_cache::Traces::find_quickly).
 #[cold]
 #[inline(never)]
 extern "C" fn enter_slowly(
@@ -60,16 +77,14 @@ extern "C" fn enter_slowly(
     fp: usize,
     pc: usize,
 ) -> *mut c_void {
-    let book = start::book();
-    if block.is_null() {
-        return if start::is_ready() { refuse(book, size) } else { block };
-    }
-    if let Some((book, place)) = book.and_then(|book| Some((book, book.place(block as usize)?))) {
-        let words = thread::words();
-        let caller = Fast { pc, sp, fp, fp_is_saved: false };
-        place.enter(words, site(book, words, caller), size);
-    }
-    block
+    let book = start::book().filter(|book| book.place(block as usize).is_some());
+    let caller = Fast { pc, sp, fp, fp_is_saved: false };
+    let site = match book {
+        Some(book) if Live::current(sp).has_end() => new_site(book, caller),
+        Some(book) => site(book, thread::words(), caller),
+        None => PAUSED,
+    };
+    enter_at(block, size, site)
 }
 
 /// The site of an allocation that happens now.

@@ -157,11 +157,14 @@ impl Seen {
     /// is known, or the kernel has just said that they can be read.
     #[inline(always)]
     pub(crate) unsafe fn are_unchanged(fours: &[Self], base: usize) -> bool {
-        let difference = fours.iter().fold(Difference::none(), |difference, seen| {
+        let with = |difference: Difference, seen: &Self| {
             // SAFETY: by the caller's promise the words are aligned and mapped.
             unsafe { difference.with(base, seen.offsets(), &seen.values) }
-        });
-        difference.is_none()
+        };
+        let Some((inner, outer)) = fours.split_first() else { return true };
+        // Where something changed, it is mostly near the inner end.
+        with(Difference::none(), inner).is_none()
+            && outer.iter().fold(Difference::none(), with).is_none()
     }
 
     /// Whether `stack` still has all four words above `base`.
