@@ -55,6 +55,7 @@ impl Model {
             objects::RUST,
             openssl::ROWS,
             openssl::CRYPTO,
+            openssl::IKEV2,
             bounds::MORE_ITERATIONS,
         ];
         let mut scenarios = Vec::new();
