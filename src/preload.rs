@@ -9,6 +9,7 @@
 //!                              -> book (the ledger, written)
 //!                              -> next (other allocators, by address)
 //!   start: the state machine, the handshake; thread: a few words, a place; system: the kernel
+//!   switch: tracing on and off for all threads; statistics: what mimalloc holds
 //! ```
 //!
 //! Compiled into a shared object of its own (`cdylib.rs`), and into the library's unit tests
@@ -37,6 +38,8 @@ pub(crate) mod next;
 pub(crate) mod path;
 pub(crate) mod ring;
 pub(crate) mod start;
+pub(crate) mod statistics;
+pub(crate) mod switch;
 pub(crate) mod system;
 pub(crate) mod thread;
 pub(crate) mod trace_cache;

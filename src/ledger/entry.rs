@@ -67,7 +67,7 @@ impl Entry {
     pub(crate) fn plain_size(word: u64) -> Option<u64> {
         const SITE: u64 = (1 << SITE_BITS) - 1;
         let size = word >> (SITE_BITS + EPOCH_BITS);
-        (word != 0 && size != LARGE && word & SITE != site::PAUSED as u64).then_some(size)
+        (word != 0 && size != LARGE && word & SITE < site::UNTRACED as u64).then_some(size)
     }
 
     /// Whether `word` is the entry of a block whose size is in the next word.

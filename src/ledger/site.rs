@@ -21,6 +21,16 @@ pub(crate) const ROOT: u32 = 0;
 /// that pointers can be followed through it, and in no verdict.
 pub(crate) const PAUSED: u32 = MAX_NODES - 1;
 
+/// The site of a block that was allocated while tracing was off in the whole process: nobody knows
+/// what for. Like [`PAUSED`], which is higher, it is in no verdict.
+pub(crate) const UNTRACED: u32 = PAUSED - 1;
+
+/// Whether a block of `site` has a backtrace, and counts.
+#[inline(always)]
+pub(crate) const fn is_traced(site: u32) -> bool {
+    site < UNTRACED
+}
+
 /// Node flags.
 pub(crate) mod flag {
     /// The offset is that of the interrupted instruction, not of a return address.

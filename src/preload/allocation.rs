@@ -12,9 +12,9 @@ use super::system::Errno;
 use super::thread::Words;
 use super::unwind::frame::Fast;
 use super::unwind::stack::Live;
-use super::{backtrace, heap, modules, next, start, system, thread};
+use super::{backtrace, heap, modules, next, start, switch, system, thread};
 use crate::ledger::header::trouble;
-use crate::ledger::site::PAUSED;
+use crate::ledger::site::{PAUSED, UNTRACED};
 
 // `caller` is the frame that called the entry point: where the allocation's backtrace starts.
 
@@ -101,6 +101,9 @@ pub(crate) fn site(book: &Book, words: &Words, caller: Fast) -> u32 {
 fn new_site(book: &Book, caller: Fast) -> u32 {
     if !thread::is_traced() {
         return PAUSED;
+    }
+    if switch::is_off() {
+        return UNTRACED;
     }
     // Where the ledger is full it says so; the block is kept for the pointers through it.
     Errno::current().keep(|| backtrace::site(book, caller)).unwrap_or(PAUSED)
@@ -255,7 +258,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     // The backtrace first: the time in which the block has no entry stays short.
     let site = match old_site {
         PAUSED => PAUSED,
-        old if !thread::is_traced() => old,
+        old if !thread::is_traced() || switch::is_off() => old,
         _ => site(book, words, caller),
     };
     let entry = old.remove(words);

@@ -5,7 +5,8 @@ use core::ffi::{c_int, c_void};
 
 use super::unwind::arch::{call_and_go_on_with_caller, go_on_with_caller};
 use super::unwind::frame::Fast;
-use super::{allocation, heap, modules, next, start, system, thread};
+use super::statistics::Statistics;
+use super::{allocation, heap, modules, next, start, switch, system, thread};
 
 const PAGE: usize = 4096;
 
@@ -183,6 +184,17 @@ entry_points! {
     /// Undoes one `leaksnap_pause`.
     fn leaksnap_resume() {
         thread::resume();
+    }
+
+    /// Turns tracing off (0) or on again, for every thread.
+    fn leaksnap_trace(on: c_int) {
+        switch::turn(on != 0);
+    }
+
+    /// Says what the heap holds.
+    fn leaksnap_statistics(into: *mut Statistics) {
+        // SAFETY: the caller's promise: `into` is writable.
+        unsafe { into.write(Statistics::now()) }
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * mimalloc, with an errno of its own, and the check that heap.rs numbers its options as this
- * version does: Rust has no header to read them from.
+ * mimalloc, with an errno of its own, the check that heap.rs numbers its options as this version
+ * does (Rust has no header to read them from), and what statistics.rs can't see through its interface.
  *
  * What malloc and free ask the kernel for may be refused where they succeed, and the program's
  * errno has to stay as it is. All that mimalloc asks goes through these functions.
@@ -52,3 +52,23 @@ _Static_assert(mi_option_show_errors == 0, "OPTION_SHOW_ERRORS in heap.rs");
 _Static_assert(mi_option_disallow_os_alloc == 17, "OPTION_DISALLOW_OS_ALLOC in heap.rs");
 _Static_assert(mi_option_arena_max_object_size == 45, "OPTION_ARENA_MAX_OBJECT_SIZE in heap.rs");
 _Static_assert(MI_PAGE_MAX_OVERALLOC_ALIGN == 64 * 1024, "MAX_ALIGN in heap.rs");
+_Static_assert(MI_ARENA_SLICE_SIZE == 64 * 1024, "SLICE in statistics.rs");
+_Static_assert(sizeof(mi_heap_area_t) == 7 * sizeof(void *), "Area in statistics.rs");
+
+/* Slices that hold neither a page of blocks nor mimalloc's own. */
+size_t leaksnap_free_slices(void)
+{
+    size_t free_slices = 0;
+    mi_subproc_t *subproc = mi_heap_main()->subproc;
+
+    for (size_t i = 0; i < mi_arenas_get_count(subproc); i++) {
+        mi_arena_t *arena = mi_arena_from_index(subproc, i);
+        if (arena == NULL)
+            continue;
+        for (size_t chunk = 0; chunk < mi_bbitmap_chunk_count(arena->slices_free); chunk++)
+            for (size_t field = 0; field < MI_BCHUNK_FIELDS; field++)
+                free_slices += mi_popcount(mi_atomic_load_relaxed(
+                    &arena->slices_free->chunks[chunk].bfields[field]));
+    }
+    return free_slices;
+}

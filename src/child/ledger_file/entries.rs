@@ -10,7 +10,7 @@ use rustix::fs::SeekFrom;
 use super::{LedgerError, LedgerFile, WORD, word_at};
 use crate::ledger::entry::Entry;
 use crate::ledger::layout::{ENTRY, GRANULE};
-use crate::ledger::site::{PAUSED, ROOT};
+use crate::ledger::site::{PAUSED, ROOT, UNTRACED, is_traced};
 
 /// One live allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +22,14 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Whether it was allocated while tracing was paused: no verdict counts it.
+    /// Whether it was allocated while tracing was paused or off: no verdict counts it.
     pub(crate) fn is_paused(&self) -> bool {
-        self.entry.site == PAUSED
+        !is_traced(self.entry.site)
+    }
+
+    /// Whether it was allocated while tracing was off in the whole process.
+    pub(crate) fn is_untraced(&self) -> bool {
+        self.entry.site == UNTRACED
     }
 }
 
@@ -98,7 +103,7 @@ impl LedgerFile {
                         // A thread of the child may have made it since.
                         nodes = self.node_count();
                     }
-                    let known = entry.site != ROOT && entry.site < nodes || entry.site == PAUSED;
+                    let known = entry.site != ROOT && entry.site < nodes || !is_traced(entry.site) && entry.site <= PAUSED;
                     if !fits || !known {
                         let what = format!("entry {granule} has site {} of {nodes}", entry.site);
                         return Err(LedgerError::Damaged(what));

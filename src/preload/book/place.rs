@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::Book;
 use crate::ledger::entry::{Entry, LARGE};
 use crate::ledger::shard::Shard;
-use crate::ledger::site::PAUSED;
+use crate::ledger::site::is_traced;
 use crate::preload::thread::Words;
 
 /// Where the entry of a block is.
@@ -31,7 +31,7 @@ impl<'a> Place<'a> {
     /// paused.
     pub(crate) fn enter(self, words: &Words, site: u32, size: usize) {
         match words.shard() {
-            _ if site == PAUSED => self.store(site, size),
+            _ if !is_traced(site) => self.store(site, size),
             shard => {
                 self.store(site, size);
                 let (size, header) = (size as u64, self.book.header());
@@ -40,7 +40,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The same for a `site` that is not [`PAUSED`], where the thread's own `shard` has room for
+    /// The same for a `site` that is [traced](is_traced), where the thread's own `shard` has room for
     /// the count, and the size for its word: with no call, which would cost registers.
     #[inline(always)]
     pub(crate) fn enters_plainly(self, shard: &Shard, site: u32, size: usize) -> bool {
@@ -73,7 +73,7 @@ impl<'a> Place<'a> {
         self.word.store(0, Ordering::Release);
         let next = || self.next().map_or(0, |next| next.swap(0, Ordering::Relaxed));
         let entry = Entry::decode(word, next)?;
-        if entry.site != PAUSED {
+        if is_traced(entry.site) {
             match words.shard() {
                 Some(shard) => shard.freed(entry.size, self.book.header()),
                 None => self.book.header().freed(entry.size),
@@ -85,7 +85,7 @@ impl<'a> Place<'a> {
     /// Takes one [`remove`](Self::remove) back.
     pub(crate) fn restore(self, words: &Words, entry: Entry) {
         self.put(entry);
-        if entry.site == PAUSED {
+        if !is_traced(entry.site) {
             return;
         }
         match words.shard() {
