@@ -3,6 +3,8 @@
 //! ```text
 //!   program     a whole program, looked at when it is about to exit
 //!   iterations  the host, looked at after each iteration
+//!   driver      a host, started, asked and ended
+//!   heap        a host's heap, looked at between two requests
 //!   tally       live allocations -> groups with verdicts
 //!   capture     the child's output, bounded
 //!   plugin_path where a plugin lies
@@ -11,6 +13,8 @@
 //! outcome has a problem is never clean.
 
 pub(crate) mod capture;
+pub(crate) mod driver;
+pub(crate) mod heap;
 pub(crate) mod iterations;
 pub(crate) mod plugin_path;
 pub(crate) mod program;
@@ -233,7 +237,7 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
 }
 
 /// Whether every allocation was traced; why not, where it was not.
-fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
+pub(crate) fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
     let trouble = header.trouble.load(Ordering::Acquire);
     let has = |bit| trouble & bit != 0;
     let reason = if has(trouble::HEAP_FULL) {

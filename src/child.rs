@@ -4,6 +4,7 @@
 //!   process  starts and ends it            (the one file that spawns)
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
+//!   pages    what of its addresses is in memory
 //!   kernel   pointers that only the kernel keeps
 //!   reach    what pointers reach; view: what the child's do
 //!   preload_file  the shared object that it is given
@@ -16,6 +17,7 @@ mod handshake_tests;
 mod kernel;
 pub(crate) mod ledger_file;
 pub(crate) mod memory;
+pub(crate) mod pages;
 pub(crate) mod preload_file;
 pub(crate) mod process;
 pub(crate) mod reach;

@@ -4,6 +4,7 @@
 //! 4 the program or a step failed. Of several scenarios the most serious one decides: 3, then 2,
 //! then 4, then 1.
 
+mod console;
 mod diff;
 mod exec;
 mod output;
@@ -28,6 +29,8 @@ struct Arguments {
 enum Verb {
     /// Traces one whole program and reports what it lost
     Exec(exec::Arguments),
+    /// Runs commands of plugins by hand, with the heap traced and shown
+    Console(console::Arguments),
     /// Runs scenario files without a test
     Run(run::Arguments),
     /// Compares two saved memory traces, VPP's or two JSON reports, and reports what grew
@@ -47,6 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     let status = match Arguments::try_parse_from(arguments) {
         Ok(Arguments { command: Verb::Exec(arguments) }) => exec::run(&arguments),
         Ok(Arguments { command: Verb::Run(arguments) }) => run::run(&arguments),
+        Ok(Arguments { command: Verb::Console(arguments) }) => console::run(&arguments),
         Ok(Arguments { command: Verb::Diff(arguments) }) => diff::run(&arguments),
         Err(error) => {
             // Where the terminal is gone there is nobody to tell.

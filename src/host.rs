@@ -68,6 +68,16 @@ fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
                 }
             }
             (Ok(tracing), Request::Step(words)) => step(&commands, &words, tracing),
+            (Ok(tracing), Request::Trace(on)) => {
+                tracing.turn(on);
+                Reply::Done
+            }
+            (Ok(tracing), Request::Statistics) => Reply::Statistics(tracing.statistics()),
+            (Ok(_), Request::Show(shown)) => {
+                commands.show(shown);
+                Reply::Done
+            }
+            (Ok(_), Request::Commands) => Reply::Commands(commands.all()),
             (Ok(tracing), Request::Closure(name)) => {
                 match closures.iter().find(|closure| closure.name() == name) {
                     Some(closure) => match closure.run(&mut channel, tracing) {
@@ -92,11 +102,9 @@ fn step(commands: &Commands, words: &str, tracing: &Tracing) -> Reply {
         print!("{}", commands.help());
         return Reply::Done;
     }
-    match commands.find(words) {
-        Some((command, arguments)) => match command.run(&arguments, tracing) {
-            Ok(()) => Reply::Done,
-            Err(reason) => Reply::Failed(reason),
-        },
+    match commands.run(words, tracing) {
+        Some(Ok(())) => Reply::Done,
+        Some(Err(reason)) => Reply::Failed(reason),
         None => Reply::Refused(format!("no command `{words}`; there are: {}", commands.list())),
     }
 }

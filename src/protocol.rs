@@ -5,8 +5,11 @@
 //! host stands still and allocates nothing: the ledger can be read.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,14 @@ pub(crate) enum Request {
     Open(String),
     /// Run this command.
     Step(String),
+    /// Tracing is on, or off, for all threads from now on.
+    Trace(bool),
+    /// What commands print is shown, or dropped, from now on.
+    Show(bool),
+    /// Name the commands.
+    Commands,
+    /// Say what the heap holds.
+    Statistics,
     /// Start the closure of this name, up to its first iteration.
     Closure(String),
     /// Run one iteration of the closure.
@@ -44,6 +55,10 @@ pub(crate) enum Reply {
     Done,
     /// The closure wants to be iterated so often.
     Repeat { warmup: u32, repeat: u32 },
+    /// The commands by their words, with what `help` says of each.
+    Commands(Vec<(String, String)>),
+    /// What the heap holds.
+    Statistics(Statistics),
     /// The control block lies here.
     Allocated(u64),
     /// The preload heap is not in this process.
@@ -52,6 +67,16 @@ pub(crate) enum Reply {
     Refused(String),
     /// The command ran and failed; the reason.
     Failed(String),
+}
+
+/// What the heap holds, as the preload heap's `statistics.rs` has it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Statistics {
+    /// Bytes that are in no page of blocks and hold nothing of the heap's own.
+    pub(crate) free_bytes: u64,
+    /// Blocks that are carved out, in use or free.
+    pub(crate) blocks: u64,
 }
 
 /// One end of the socket.
@@ -91,13 +116,38 @@ impl Channel {
         Ok(Some(serde_json::from_str(&line)?))
     }
 
-    /// How long [`receive`](Self::receive) waits.
+    /// Waits for the next message, and has [`receive`](Self::receive) wait no longer for its end.
     ///
     /// # Errors
-    /// Where the socket takes no timeout.
-    pub(crate) fn set_timeout(&self, timeout: std::time::Duration) -> io::Result<()> {
-        let least = std::time::Duration::from_millis(1);
-        self.stream.get_ref().set_read_timeout(Some(timeout.max(least)))
+    /// `TimedOut` after `timeout`, `Interrupted` where `interrupt` can be read first.
+    pub(crate) fn wait(
+        &self,
+        timeout: Duration,
+        interrupt: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let timeout = timeout.max(Duration::from_millis(1));
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(Some(timeout))?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec {
+                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let mut fds: Vec<_> = [Some(stream.as_fd()), interrupt]
+                .into_iter()
+                .flatten()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .collect();
+            match poll(&mut fds, Some(&left)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) if !fds[0].revents().is_empty() => return Ok(()),
+                Ok(_) => return Err(io::ErrorKind::Interrupted.into()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 
@@ -116,6 +166,22 @@ mod tests {
         assert_eq!(host.receive().expect("heard"), Some(Request::Quit));
         drop(parent);
         assert_eq!(host.receive::<Request>().expect("an end"), None);
+    }
+
+    #[test]
+    fn a_wait_ends_by_a_message_an_interrupt_or_in_time() {
+        let (here, there) = UnixStream::pair().expect("sockets");
+        let (parent, mut host) = (Channel::new(here), Channel::new(there));
+        let (interrupt, mut interrupts) = UnixStream::pair().expect("sockets");
+        let wait = |millis| {
+            let waited = parent.wait(Duration::from_millis(millis), Some(interrupt.as_fd()));
+            waited.map_err(|error| error.kind())
+        };
+        assert_eq!(wait(20), Err(io::ErrorKind::TimedOut));
+        interrupts.write_all(b"!").expect("sent");
+        assert_eq!(wait(10_000), Err(io::ErrorKind::Interrupted));
+        host.send(&Reply::Done).expect("sent");
+        assert_eq!(wait(10_000), Ok(()), "what was said counts");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The result of one checked run, as a value: what the text, the JSON and the snapshot are made of.
 
 pub(crate) mod amount;
+pub(crate) mod heap;
 pub(crate) mod json;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -23,7 +23,7 @@ pub(crate) const DEFAULT_HEAP: u64 = 4 << 30;
 /// How long a child may take where nobody says.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(crate) use quantity::heap as heap_size;
+pub(crate) use quantity::{duration, heap as heap_size};
 
 use crate::suppression::Suppression;
 
@@ -89,6 +89,14 @@ impl Scenario {
             heap: DEFAULT_HEAP,
             strict: false,
         }
+    }
+
+    /// The scenario of `command` by itself, which errors call `path`.
+    pub(crate) fn of_command(path: &str, command: &str, heap: u64, timeout: Duration) -> Self {
+        let steps = vec![Located { value: command.to_owned(), line: 0 }];
+        let work = Work::Host { plugins: Vec::new(), steps };
+        let (warmup, repeat) = (reader::DEFAULT_WARMUP, reader::DEFAULT_REPEAT);
+        Self { work, warmup, repeat, timeout, heap, ..Self::of_closure(path) }
     }
 
     /// Reads the scenario file at `path`.

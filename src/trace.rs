@@ -15,7 +15,7 @@
 
 pub(crate) mod growth;
 mod json_report;
-mod saved;
+pub(crate) mod saved;
 
 use std::collections::BTreeMap;
 use std::fmt;

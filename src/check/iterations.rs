@@ -2,27 +2,19 @@
 
 mod window;
 
-use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::capture::Capture;
+use super::driver::{Driver, LAST_PATIENCE, Output, not_started};
 use super::plugin_path;
-use super::{Outcome, Problem, activity, completeness, modules, new_ledger, notes, tracing};
-use crate::child::ledger_file::{LedgerError, Live};
-use crate::child::process::Process;
-use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
+use super::{Outcome, Problem, completeness, modules, notes, tracing};
+use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Group, Report};
 use crate::scenario::{Located, MAX_ITERATIONS, Scenario, Work};
 use crate::suppression::module::Modules;
 use crate::verdict::Window;
-
-/// How long a host may take to end once it was asked to.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A scenario for the host.
 #[derive(Clone, Copy)]
@@ -45,14 +37,18 @@ impl std::fmt::Debug for Job<'_> {
     }
 }
 
-/// A host at work.
+/// A scenario on a host at work.
 #[derive(Debug)]
 struct Run<'a> {
     job: Job<'a>,
-    child: Process,
-    channel: Channel,
+    driver: &'a mut Driver,
     capture: Capture,
-    deadline: Instant,
+    /// The epoch before the first iteration.
+    base: u32,
+    /// The epoch of the newest iteration.
+    newest: u32,
+    /// What the steps print is shown of the first iteration alone.
+    once: bool,
 }
 
 /// What the host is asked for, and the scenario's line that says so; 0 where no line does.
@@ -60,6 +56,28 @@ type Asked = (Request, usize);
 
 /// Runs the scenario of `job`.
 pub(crate) fn check(job: &Job<'_>) -> Outcome {
+    let mut outcome = unknown(job);
+    outcome.problem = start(job, &mut outcome).err();
+    outcome
+}
+
+/// Runs the scenario of `job`, whose plugins are open, on a host that has run other things up to
+/// epoch `base`; also the newest epoch. What the steps print is shown once.
+pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcome, u32) {
+    let mut outcome = unknown(job);
+    let (capture, newest) = (Capture::default(), base);
+    let mut run = Run { job: *job, driver, capture, base, newest, once: true };
+    let result = run.iterations(&mut outcome.report, &mut outcome.memory);
+    let newest = run.newest;
+    let full = completeness(driver.ledger().header(), job.scenario.heap);
+    outcome.problem = result.and(full).err();
+    outcome.report.tracing = tracing(driver.ledger());
+    outcome.modules = modules(driver.ledger());
+    (outcome, newest)
+}
+
+/// The outcome of `job` before anything was run.
+fn unknown(job: &Job<'_>) -> Outcome {
     let program = match &job.scenario.work {
         Work::Host { plugins, steps } => {
             plugins.iter().chain(steps).map(|word| word.value.clone()).collect()
@@ -67,7 +85,7 @@ pub(crate) fn check(job: &Job<'_>) -> Outcome {
         Work::Closure(name) => vec![name.clone()],
         Work::Program(words) => words.value.clone(),
     };
-    let mut outcome = Outcome {
+    Outcome {
         report: Report {
             scenario: Some(job.name.to_owned()),
             program,
@@ -82,36 +100,28 @@ pub(crate) fn check(job: &Job<'_>) -> Outcome {
         strict: job.scenario.strict,
         memory: Memory::default(),
         modules: Modules::default(),
-    };
-    outcome.problem = start(job, &mut outcome).err();
-    outcome
+    }
 }
 
 fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let scenario = job.scenario;
     let plugins = plugins(job)?;
-    let not_started = |error: io::Error| Problem::NotChecked(format!("start the host: {error}"));
-    let ledger = new_ledger(scenario.heap)?;
-    let (here, there) = UnixStream::pair().map_err(not_started)?;
-    let mut command = Command::new(std::env::current_exe().map_err(not_started)?);
-    command.env(HOST_VARIABLE, "1").stdin(OwnedFd::from(there));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Process::start(command, ledger, false)
-        .map_err(|error| Problem::NotChecked(error.to_string()))?;
+    let mut driver = Driver::start(scenario.heap, scenario.timeout, Output::Captured)?;
     let mut capture = Capture::default();
-    child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
-    child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
-    let channel = Channel::new(here);
-    let deadline = Instant::now() + scenario.timeout;
-    let mut run = Run { job: *job, child, channel, capture, deadline };
+    let child = driver.child().child();
+    child.stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
+    child.stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+    let deadline = driver.deadline();
+    let mut run = Run { job: *job, driver: &mut driver, capture, base: 0, newest: 0, once: false };
     let result = run.all(plugins, &mut outcome.report, &mut outcome.memory);
+    let capture = run.capture;
     // A heap that was full explains whatever else went wrong.
-    let full = completeness(run.child.ledger().header(), scenario.heap);
-    let ended = run.end();
-    outcome.report.tracing = tracing(run.child.ledger());
-    outcome.report.notes.extend(notes(run.child.ledger().header()));
-    outcome.modules = modules(run.child.ledger());
-    let (output, late) = run.capture.texts();
+    let full = completeness(driver.ledger().header(), scenario.heap);
+    let ended = driver.end();
+    outcome.report.tracing = tracing(driver.ledger());
+    outcome.report.notes.extend(notes(driver.ledger().header()));
+    outcome.modules = modules(driver.ledger());
+    let (output, late) = capture.texts();
     outcome.output = output;
     let (exit, by_itself) = ended.map_err(not_started)?;
     outcome.report.exit = exit;
@@ -152,10 +162,15 @@ impl Run<'_> {
         report: &mut Report,
         table: &mut Memory,
     ) -> Result<(), Problem> {
-        self.control()?;
+        self.driver.control()?;
         for plugin in plugins {
             self.ask(plugin)?;
         }
+        self.iterations(report, table)
+    }
+
+    /// Runs the iterations and makes a report of them.
+    fn iterations(&mut self, report: &mut Report, table: &mut Memory) -> Result<(), Problem> {
         let (window, iteration) = self.iteration()?;
         report.iterations = window.repeat;
         let observed = self.observe(window, &iteration)?;
@@ -194,7 +209,7 @@ impl Run<'_> {
             Work::Program(_) => return Ok((window, Vec::new())),
         };
         let asked = (Request::Closure(name.clone()), 0);
-        match self.hear(&asked.0, &name)? {
+        match self.driver.hear(&asked.0, &name)? {
             Reply::Repeat { warmup, repeat }
                 if u64::from(warmup) + u64::from(repeat) > u64::from(MAX_ITERATIONS) =>
             {
@@ -209,49 +224,10 @@ impl Run<'_> {
         }
     }
 
-    /// Proves that this host's heap is traced: one known allocation counts as one, and is gone
-    /// once it was freed.
-    fn control(&mut self) -> Result<(), Problem> {
-        let reply = self.prove(&Request::Allocate)?;
-        let (header, pid) = (self.child.ledger().header(), self.child.pid());
-        activity(header, pid, "the host's loader ignored LD_PRELOAD")?;
-        let unproven = |what: &str| Problem::NotChecked(format!("the control allocation {what}"));
-        let address = match reply {
-            Reply::Allocated(address) => address,
-            Reply::NoHeap(reason) => return Err(Problem::NotChecked(reason)),
-            other => return Err(unproven(&format!("was answered with {other:?}"))),
-        };
-        let is_control = |live: &&Live| live.entry.size == CONTROL_BYTES && !live.is_paused();
-        let found: Vec<_> =
-            self.live()?.iter().filter(is_control).map(|live| live.address).collect();
-        if found != [address] {
-            return Err(unproven(&format!("was counted {} times, not once", found.len())));
-        }
-        if self.prove(&Request::Free)? != Reply::Done {
-            return Err(unproven("could not be freed"));
-        }
-        if self.live()?.iter().any(|live| live.address == address) {
-            return Err(unproven("is still there after it was freed"));
-        }
-        Ok(())
-    }
-
-    /// Asks for a part of the proof: where the host fails at it no step has, but nothing can be
-    /// checked.
-    fn prove(&mut self, request: &Request) -> Result<Reply, Problem> {
-        self.hear(request, "the host's start").map_err(|problem| match problem {
-            Problem::Failed(_) | Problem::Killed { .. } => Problem::NotChecked(problem.to_string()),
-            other => other,
-        })
-    }
-
-    fn live(&self) -> Result<Vec<Live>, Problem> {
-        self.child.ledger().live().map_err(damaged)
-    }
-
     /// Asks for what the scenario says.
     fn ask(&mut self, asked: Asked) -> Result<(), Problem> {
-        match self.hear(&asked.0, &self.what(&asked))? {
+        let what = self.what(&asked);
+        match self.driver.hear(&asked.0, &what)? {
             Reply::Done => Ok(()),
             other => Err(self.refused(&asked, other)),
         }
@@ -275,52 +251,6 @@ impl Run<'_> {
             other => Problem::Failed(format!("{what}: the host answered {other:?}")),
         }
     }
-
-    /// Says `request` and hears the reply; `what` is what the request is about.
-    fn hear(&mut self, request: &Request, what: &str) -> Result<Reply, Problem> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let heard = self
-            .channel
-            .set_timeout(left)
-            .and_then(|()| self.channel.send(request))
-            .and_then(|()| self.channel.receive());
-        match heard {
-            Ok(Some(reply)) => Ok(reply),
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
-            {
-                let limit = self.job.scenario.timeout;
-                Err(Problem::TimedOut { what: what.to_owned(), limit })
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(Problem::Failed(format!("{what}: the host answered nonsense: {error}")))
-            }
-            // The host is gone, or the socket between us is.
-            Ok(None) | Err(_) => Err(self.gone(what)),
-        }
-    }
-
-    fn gone(&mut self, what: &str) -> Problem {
-        match self.child.finish(LAST_PATIENCE) {
-            Ok((_, false)) => Problem::Failed(format!("{what} cut the host off from its parent")),
-            Ok((Exit { signal: Some(signal), .. }, _)) => {
-                Problem::Killed { what: what.to_owned(), signal }
-            }
-            Ok((Exit { code, .. }, _)) => {
-                let code = code.unwrap_or_default();
-                Problem::Failed(format!("{what} ended the host with exit code {code}"))
-            }
-            Err(error) => Problem::Failed(format!("{what}: the host is gone: {error}")),
-        }
-    }
-
-    /// How the host ended, and whether by itself.
-    fn end(&mut self) -> io::Result<(Exit, bool)> {
-        // A host that is gone has said why already.
-        let _ = self.channel.send(&Request::Quit);
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        self.child.finish(left.min(LAST_PATIENCE))
-    }
 }
 
 /// The scenario's plugins, found.
@@ -334,10 +264,6 @@ fn plugins(job: &Job<'_>) -> Result<Vec<Asked>, Problem> {
     plugins.iter().map(find).collect()
 }
 
-fn damaged(error: LedgerError) -> Problem {
-    Problem::NotChecked(error.to_string())
-}
-
 fn place(path: &Path, line: usize) -> String {
     match line {
         0 => path.display().to_string(),
@@ -348,6 +274,3 @@ fn place(path: &Path, line: usize) -> String {
 fn wrong(scenario: &Scenario, line: usize, reason: &str) -> Problem {
     Problem::Wrong(format!("{}: {reason}", place(&scenario.path, line)))
 }
-
-#[cfg(test)]
-mod tests;

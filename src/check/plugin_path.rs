@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::plugin::ENTRY_SYMBOL;
+
 /// The file that `plugin` names, absolute; what was looked at, where there is none.
 pub(crate) fn find(plugin: &str, scenario: &Path) -> Result<PathBuf, String> {
     let candidates = if is_path(plugin) { at_path(plugin, scenario) } else { beside(plugin) };
@@ -16,6 +18,30 @@ pub(crate) fn find(plugin: &str, scenario: &Path) -> Result<PathBuf, String> {
         "; build it (a dev-dependency with crate-type [\"cdylib\", \"rlib\"] is), or give its path"
     };
     Err(format!("no plugin `{plugin}`: looked for {}{hint}", looked.join(", ")))
+}
+
+/// The names of the plugins beside the tests, as far as they can be read.
+pub(crate) fn names() -> Vec<String> {
+    use object::{Object, ObjectSymbol};
+    let is_plugin = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let symbol = ENTRY_SYMBOL.to_str();
+        object::File::parse(&*bytes).is_ok_and(|file| {
+            file.dynamic_symbols()
+                .any(|found| found.is_definition() && found.name().ok() == symbol.ok())
+        })
+    };
+    let name = |path: PathBuf| {
+        let stem = path.file_name()?.to_str()?.strip_suffix(std::env::consts::DLL_SUFFIX)?;
+        let name = stem.strip_prefix(std::env::consts::DLL_PREFIX)?.to_owned();
+        is_plugin(&path).then_some(name)
+    };
+    let folders = beside("").into_iter().filter_map(|path| std::fs::read_dir(path.parent()?).ok());
+    let mut names: Vec<String> =
+        folders.flatten().flatten().filter_map(|entry| name(entry.path())).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn is_path(plugin: &str) -> bool {

@@ -14,6 +14,8 @@ mod ties;
 mod tracebacks;
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 
 pub(crate) use self::marks::Marks;
@@ -265,10 +267,28 @@ impl<'a> Tally<'a> {
             rows: Vec::new(),
         };
         let (sites, places): (Vec<u32>, Vec<usize>) = places.sorted().into_iter().unzip();
+        // Sites that differ in frames that are left out are one row.
+        let mut rows: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut epochs = Vec::new();
         for (place, traceback) in places.into_iter().zip(self.tracebacks.of(&sites)?) {
             let (Total { blocks, bytes }, sample) = totals[place];
-            let frames = self.tracebacks.whole(&traceback);
-            memory.rows.push(TableRow { bytes, count: blocks, sample: sample.address, frames });
+            let (address, epoch) = (sample.address, sample.entry.epoch);
+            match rows.entry(self.tracebacks.numbers(&traceback).to_vec()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(epochs.len());
+                    epochs.push(epoch);
+                    let frames = self.tracebacks.frames(&traceback);
+                    memory.rows.push(TableRow { bytes, count: blocks, sample: address, frames });
+                }
+                Entry::Occupied(known) => {
+                    let row = &mut memory.rows[*known.get()];
+                    row.bytes = row.bytes.saturating_add(bytes);
+                    row.count = row.count.saturating_add(blocks);
+                    if epoch >= epochs[*known.get()] {
+                        (row.sample, epochs[*known.get()]) = (address, epoch);
+                    }
+                }
+            }
         }
         Ok(memory)
     }

@@ -28,6 +28,8 @@ pub(super) struct Registered {
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     by_words: BTreeMap<String, Registered>,
+    /// What they print is dropped.
+    silent: bool,
 }
 
 /// One running command: what a `RawCall` leads back to.
@@ -37,6 +39,7 @@ pub(super) struct Commands {
 struct Running<'a> {
     raw: RawCall,
     tracing: &'a Tracing,
+    silent: bool,
     reason: String,
 }
 
@@ -60,7 +63,7 @@ impl Commands {
     }
 
     /// The command that `line` calls, the longest that fits, and its arguments.
-    pub(super) fn find<'a>(&self, line: &'a str) -> Option<(&Registered, Vec<&'a str>)> {
+    fn find<'a>(&self, line: &'a str) -> Option<(&Registered, Vec<&'a str>)> {
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         (1..=words.len().min(MAX_WORDS)).rev().find_map(|count| {
             let command = self.by_words.get(&words[..count].join(" "))?;
@@ -74,6 +77,23 @@ impl Commands {
         if names.is_empty() { "none".into() } else { names.join(", ") }
     }
 
+    /// Whether what they print is shown, from now on.
+    pub(super) fn show(&mut self, shown: bool) {
+        self.silent = !shown;
+    }
+
+    /// Runs the command that `line` calls, traced; `None` where it calls none.
+    pub(super) fn run(&self, line: &str, tracing: &Tracing) -> Option<Result<(), String>> {
+        let (command, arguments) = self.find(line)?;
+        Some(command.run(&arguments, tracing, self.silent))
+    }
+
+    /// Every command's words, and what `help` says of it.
+    pub(super) fn all(&self) -> Vec<(String, String)> {
+        let pair = |(words, command): (&String, &Registered)| (words.clone(), command.help.clone());
+        self.by_words.iter().map(pair).collect()
+    }
+
     /// A line for each command.
     pub(super) fn help(&self) -> String {
         self.by_words.iter().fold(String::new(), |mut text, (words, command)| {
@@ -84,18 +104,18 @@ impl Commands {
 }
 
 impl Registered {
-    /// Runs it, traced.
+    /// Runs it, traced; what it prints is dropped where it is to be `silent`.
     ///
     /// # Errors
     /// With the reason, where it failed.
-    pub(super) fn run(&self, arguments: &[&str], tracing: &Tracing) -> Result<(), String> {
+    fn run(&self, arguments: &[&str], tracing: &Tracing, silent: bool) -> Result<(), String> {
         let words: Result<Vec<_>, _> = arguments.iter().map(|word| CString::new(*word)).collect();
         let words = words.map_err(|_| "an argument has a NUL byte".to_owned())?;
         let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
         let argc = u32::try_from(arguments.len()).map_err(|_| "too many arguments".to_owned())?;
         let raw = RawCall { argc, reserved: 0, argv: argv.as_ptr(), print, fail };
-        let mut running = Running { raw, tracing, reason: String::new() };
+        let mut running = Running { raw, tracing, silent, reason: String::new() };
         let call = (&raw mut running).cast::<RawCall>();
         // SAFETY: the plugin is open (the type's invariant) and the call outlives the function.
         let status = tracing.traced(|| unsafe { (self.run)(self.context, call) });
@@ -132,7 +152,10 @@ unsafe fn with_text(
 }
 
 unsafe extern "C" fn print(call: *const RawCall, text: *const c_char, length: usize) {
-    let write = |_: &mut Running<'_>, text: &str| {
+    let write = |running: &mut Running<'_>, text: &str| {
+        if running.silent {
+            return;
+        }
         let mut out = std::io::stdout().lock();
         // A closed pipe is the reader's decision, not the command's failure.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

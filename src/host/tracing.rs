@@ -3,18 +3,20 @@
 //! Invariant of [`Tracing`]: the functions are the preload heap's, which is never unloaded.
 
 use std::cell::Cell;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use libloading::os::unix::Library;
 
-use crate::protocol::CONTROL_BYTES;
+use crate::protocol::{CONTROL_BYTES, Statistics};
 
 /// The preload heap's switches for the calling thread.
 #[derive(Debug)]
 pub(super) struct Tracing {
     pause: unsafe extern "C" fn(),
     resume: unsafe extern "C" fn(),
+    trace: unsafe extern "C" fn(c_int),
+    statistics: unsafe extern "C" fn(*mut Statistics),
     malloc: unsafe extern "C" fn(usize) -> *mut c_void,
     free: unsafe extern "C" fn(*mut c_void),
     control: Cell<*mut c_void>,
@@ -27,6 +29,8 @@ impl Tracing {
         Ok(Self {
             pause: function(&program, "leaksnap_pause")?,
             resume: function(&program, "leaksnap_resume")?,
+            trace: function(&program, "leaksnap_trace")?,
+            statistics: function(&program, "leaksnap_statistics")?,
             malloc: function(&program, "malloc")?,
             free: function(&program, "free")?,
             control: Cell::new(ptr::null_mut()),
@@ -51,6 +55,20 @@ impl Tracing {
         let result = f();
         self.pause();
         result
+    }
+
+    /// Turns tracing on or off for all threads.
+    pub(super) fn turn(&self, on: bool) {
+        // SAFETY: the function takes any number.
+        unsafe { (self.trace)(on.into()) }
+    }
+
+    /// What the heap holds.
+    pub(super) fn statistics(&self) -> Statistics {
+        let mut statistics = Statistics::default();
+        // SAFETY: the place is writable, and laid out as the preload heap's own.
+        unsafe { (self.statistics)(&raw mut statistics) };
+        statistics
     }
 
     /// Allocates the control block, which a traced heap has to show; its address.

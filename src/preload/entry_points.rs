@@ -3,9 +3,9 @@
 
 use core::ffi::{c_int, c_void};
 
+use super::statistics::Statistics;
 use super::unwind::arch::{call_and_go_on_with_caller, go_on_with_caller};
 use super::unwind::frame::Fast;
-use super::statistics::Statistics;
 use super::{allocation, heap, modules, next, start, switch, system, thread};
 
 const PAGE: usize = 4096;

@@ -5,8 +5,6 @@
 
 use core::ffi::c_void;
 
-use crate::ledger::layout::GRANULE;
-
 /// What the heap holds; `protocol.rs` has the same for the parent.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,13 +28,8 @@ struct Area {
     page: *mut c_void,
 }
 
-type Visit = unsafe extern "C" fn(
-    *const c_void,
-    *const Area,
-    *mut c_void,
-    usize,
-    *mut c_void,
-) -> bool;
+type Visit =
+    unsafe extern "C" fn(*const c_void, *const Area, *mut c_void, usize, *mut c_void) -> bool;
 
 unsafe extern "C" {
     fn mi_heap_visit_blocks(
@@ -83,8 +76,8 @@ unsafe extern "C" fn add(
 
 #[cfg(leaksnap_preload)]
 fn free_bytes() -> u64 {
+    // `MI_ARENA_SLICE_SIZE`.
     const SLICE: u64 = 64 << 10;
-    const _: () = assert!(SLICE.is_multiple_of(GRANULE), "as mimalloc.c checks");
     // SAFETY: the function has no preconditions.
     (unsafe { leaksnap_free_slices() } as u64).saturating_mul(SLICE)
 }

@@ -34,7 +34,7 @@ pub(crate) struct Memory {
     pub(crate) live_bytes: u64,
     /// The most requested bytes that were live at a time.
     pub(crate) peak_bytes: u64,
-    /// A row for each backtrace.
+    /// A row for each traceback, told apart by its offsets too.
     pub(crate) rows: Vec<TableRow>,
 }
 
@@ -50,18 +50,16 @@ pub(crate) fn heap(memory: &Memory) -> String {
 
 /// The table of the `most` largest of `rows`; the closing line counts them all.
 pub(crate) fn write(rows: &[TableRow], most: usize) -> String {
-    let mut sorted: Vec<&TableRow> = rows.iter().collect();
-    sorted.sort_by_cached_key(|row| {
-        (Reverse(row.bytes), Reverse(row.count), traceback::key(&row.frames), row.sample)
-    });
     let mut text = format!("{HEADER}\n");
-    for row in sorted.into_iter().take(most) {
+    for row in sorted(rows).into_iter().take(most) {
         let numbers = format!("{:9} {:8} {:#14x}", row.bytes, row.count, row.sample);
         let width = numbers.len();
         let mut left = numbers;
         for frame in &row.frames {
             // Writing to a String can't fail.
-            let _ = writeln!(text, "{left:width$} {}", symbol(frame));
+            let _ = write!(text, "{left:width$} ");
+            symbol(frame, &mut text);
+            text.push('\n');
             left.clear();
         }
         if !left.is_empty() {
@@ -73,11 +71,34 @@ pub(crate) fn write(rows: &[TableRow], most: usize) -> String {
     text
 }
 
-fn symbol(frame: &Frame) -> String {
-    match frame.function.as_ref().or(frame.module.as_ref()) {
-        Some(name) => format!("{name} + {:#x}", frame.offset),
-        None => traceback::line(frame),
-    }
+/// `rows`, the largest first; those that are as large by their tracebacks.
+pub(crate) fn sorted(rows: &[TableRow]) -> Vec<&TableRow> {
+    let mut sorted: Vec<&TableRow> = rows.iter().collect();
+    sorted.sort_unstable_by(|one, other| {
+        let numbers = |row: &TableRow| (Reverse(row.bytes), Reverse(row.count));
+        numbers(one)
+            .cmp(&numbers(other))
+            .then_with(|| one.frames.iter().map(place).cmp(other.frames.iter().map(place)))
+            .then(one.sample.cmp(&other.sample))
+    });
+    sorted
+}
+
+/// What frames are sorted by.
+fn place(frame: &Frame) -> (Option<&str>, Option<&str>, u64) {
+    (frame.function.as_deref(), frame.module.as_deref(), frame.offset)
+}
+
+/// Adds `frame` to `text`, as the table and saved traces have it.
+pub(crate) fn symbol(frame: &Frame, text: &mut String) {
+    let name = frame.function.as_ref().or(frame.module.as_ref());
+    // Writing to a String can't fail.
+    let _ = match name {
+        // It has no start of its own to count from.
+        Some(name) if frame.inlined => write!(text, "{name} (inlined)"),
+        Some(name) => write!(text, "{name} + {:#x}", frame.offset),
+        None => write!(text, "{}", traceback::line(frame)),
+    };
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const MIN_HEAP: u64 = 32 << 20;
 const MAX_HEAP: u64 = 64 << 30;
 
 /// Reads `500ms`, `60s` or `2m`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("is \"{text}\"; write a number and ms, s or m, such as \"60s\"");
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let factor = match unit {

@@ -31,8 +31,8 @@ const KEYS: [&str; 12] = [
 /// The keys that say how often steps run; a program runs once.
 const ITERATION_KEYS: [&str; 2] = ["warmup", "repeat"];
 
-const DEFAULT_WARMUP: u32 = 2;
-const DEFAULT_REPEAT: u32 = 8;
+pub(super) const DEFAULT_WARMUP: u32 = 2;
+pub(super) const DEFAULT_REPEAT: u32 = 8;
 
 /// The scenario that `text` describes.
 pub(super) fn read(path: &Path, text: &str) -> Result<Scenario, ScenarioError> {

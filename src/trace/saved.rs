@@ -8,10 +8,14 @@
 //! VPP knew no symbol. This crate writes `libcrypto.so.3 + 0xoffset` where it knows the module alone,
 //! and `<generated code>` where not even that. Other members are passed over, `sample` among them.
 
-use serde::Deserialize;
+use std::io::{self, Write};
+
+use serde::ser::{SerializeSeq, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{Form, Live, Trace, TraceError, wrong_json};
 use crate::report::Frame;
+use crate::report::table::{TableRow, sorted, symbol};
 
 const FORM: &str =
     "a saved memory trace is an array of objects with `count`, `bytes` and `traceback`";
@@ -25,6 +29,38 @@ struct Element {
     count: u64,
     bytes: u64,
     traceback: Vec<String>,
+}
+
+/// An element as it is written: `sample` is for people, who look there with a debugger.
+#[derive(Serialize)]
+struct Written<'a> {
+    count: u64,
+    bytes: u64,
+    sample: String,
+    traceback: &'a [String],
+}
+
+/// Writes `rows`, the largest first.
+///
+/// # Errors
+/// Where `out` does not take them.
+pub(crate) fn write(rows: &[TableRow], mut out: impl Write) -> io::Result<()> {
+    let mut array = serde_json::Serializer::new(&mut out);
+    let mut elements = array.serialize_seq(None)?;
+    let mut traceback: Vec<String> = Vec::new();
+    for row in sorted(rows) {
+        traceback.resize_with(row.frames.len(), String::new);
+        for (frame, text) in row.frames.iter().zip(&mut traceback) {
+            text.clear();
+            symbol(frame, text);
+        }
+        let sample = format!("{:#x}", row.sample);
+        let TableRow { count, bytes, .. } = *row;
+        elements.serialize_element(&Written { count, bytes, sample, traceback: &traceback })?;
+    }
+    elements.end()?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Reads `text`, which errors call `name`.

@@ -13,11 +13,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Asked, Run, damaged};
+use super::{Asked, Run};
+use crate::check::driver::damaged;
 use crate::check::tally::{Judged, Marks, Tally};
 use crate::check::{Problem, modules};
 use crate::child::ledger_file::LedgerError;
 use crate::child::view;
+use crate::protocol::Request;
 use crate::report::table::Memory;
 use crate::scenario::{MAX_ITERATIONS, Work};
 use crate::symbols::DebugFiles;
@@ -51,19 +53,19 @@ impl Run<'_> {
         for epoch in 1..=window.warmup {
             self.iterate(epoch, iteration)?;
         }
-        let mut marks = Marks::new(self.child.ledger());
-        marks.read(self.child.ledger()).map_err(damaged)?;
+        let mut marks = Marks::new(self.driver.ledger(), self.base);
+        marks.read(self.driver.ledger()).map_err(damaged)?;
         self.measure(&mut marks, window, 1..=window.repeat, iteration, None)?;
         // What decides must not cost the scenario its time.
         let now = Instant::now();
-        let give_up = now + self.deadline.saturating_duration_since(now) / 2;
+        let give_up = now + self.driver.deadline().saturating_duration_since(now) / 2;
         let mut judged = self.judge(&mut marks, window)?;
         let mut measured = window.repeat;
         let mut memory = None;
         let mut stopped_by = None;
         while self.is_open(&judged) {
             self.settle(&mut marks, window, &mut judged, PAUSE, give_up)?;
-            let Some(next) = window.next(measured, MAX_ITERATIONS) else { break };
+            let Some(next) = window.next(measured, MAX_ITERATIONS - self.base) else { break };
             if !self.is_open(&judged) || Instant::now() >= give_up {
                 break;
             }
@@ -93,7 +95,11 @@ impl Run<'_> {
     }
 
     fn iterate(&mut self, epoch: u32, iteration: &[Asked]) -> Result<(), Problem> {
-        self.child.ledger().set_epoch(epoch);
+        if self.once && epoch == 2 {
+            self.ask((Request::Show(false), 0))?;
+        }
+        self.newest = self.base + epoch;
+        self.driver.ledger().set_epoch(self.newest);
         iteration.iter().try_for_each(|asked| self.ask(asked.clone()))
     }
 
@@ -110,7 +116,7 @@ impl Run<'_> {
         let last = *which.end();
         for number in which {
             self.iterate(window.warmup + number, iteration)?;
-            let ledger = self.child.ledger();
+            let ledger = self.driver.ledger();
             if number == last || give_up.is_some_and(|give_up| Instant::now() >= give_up) {
                 marks.read_whole(ledger).map_err(damaged)?;
                 return Ok(number);
@@ -127,7 +133,7 @@ impl Run<'_> {
 
     /// Whether something fails that nobody has accepted, and that may yet be freed.
     fn is_held(&self, judged: &Judged) -> bool {
-        judged.held && !(self.job.accepts)(&judged.groups, &modules(self.child.ledger()))
+        judged.held && !(self.job.accepts)(&judged.groups, &modules(self.driver.ledger()))
     }
 
     /// Waits for late frees, in pauses up to `longest`.
@@ -143,7 +149,7 @@ impl Run<'_> {
         while pause <= longest && self.is_held(judged) && Instant::now() + pause < give_up {
             std::thread::sleep(pause);
             pause *= 2;
-            if marks.read_again(self.child.ledger()).map_err(damaged)? {
+            if marks.read_again(self.driver.ledger()).map_err(damaged)? {
                 *judged = self.judge(marks, window)?;
             }
         }
@@ -154,7 +160,7 @@ impl Run<'_> {
     /// blocks stays unknown.
     fn judge(&mut self, marks: &mut Marks, window: Window) -> Result<Judged, Problem> {
         let host = self.host();
-        let ledger = self.child.ledger();
+        let ledger = self.driver.ledger();
         let mut tally =
             Tally::new(ledger, host.as_deref(), DebugFiles::Ignored).map_err(damaged)?;
         let judged = tally.by_age(marks, window, None).map_err(damaged)?;
@@ -163,7 +169,7 @@ impl Run<'_> {
             return Ok(judged);
         }
         // Threads go on until they are stopped: what was freed since the mark would look lost.
-        match view::look(&self.child) {
+        match view::look(self.driver.process()) {
             Ok((live, reached)) => {
                 marks.replace(live);
                 tally.by_age(marks, window, Some(&reached)).map_err(damaged)
@@ -180,7 +186,7 @@ impl Run<'_> {
             return Ok(Memory::default());
         }
         let host = self.host();
-        let ledger = self.child.ledger();
+        let ledger = self.driver.ledger();
         Tally::new(ledger, host.as_deref(), DebugFiles::Ignored)
             .and_then(|mut tally| tally.memory(marks.last(), window.warmup + 1))
             .map_err(damaged)

@@ -14,6 +14,8 @@ use crate::verdict::Total;
 /// What was live at the window's start and at the end of each iteration.
 #[derive(Debug)]
 pub(crate) struct Marks {
+    /// The epoch before the first iteration; what is kept counts from there.
+    base: u32,
     places: Places,
     count: usize,
     /// By place: what is live at the mark that is read, and at the one before.
@@ -42,12 +44,12 @@ fn is_counted(block: &Live) -> bool {
 }
 
 impl Marks {
-    /// No marks yet, of `ledger`.
-    pub(crate) fn new(ledger: &LedgerFile) -> Self {
+    /// No marks yet, of `ledger`; the first iteration is the epoch after `base`.
+    pub(crate) fn new(ledger: &LedgerFile, base: u32) -> Self {
         let places = Places::new(ledger.nodes());
         let (now, before, changes, earlier) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (last, last_places) = (Vec::new(), Vec::new());
-        Self { places, count: 0, now, before, changes, earlier, last, last_places }
+        Self { base, places, count: 0, now, before, changes, earlier, last, last_places }
     }
 
     /// Reads a mark of which totals are all that is kept.
@@ -55,7 +57,8 @@ impl Marks {
     /// # Errors
     /// Where the ledger can't be read.
     pub(crate) fn read(&mut self, ledger: &LedgerFile) -> Result<(), LedgerError> {
-        ledger.each_live(|block| {
+        ledger.each_live(|mut block| {
+            self.shift(&mut block);
             self.add(&block);
             ControlFlow::Continue(())
         })?;
@@ -68,7 +71,8 @@ impl Marks {
     /// # Errors
     /// Where the ledger can't be read.
     pub(crate) fn read_whole(&mut self, ledger: &LedgerFile) -> Result<(), LedgerError> {
-        self.take(ledger.live()?);
+        let live = self.live(ledger)?;
+        self.take(live);
         Ok(())
     }
 
@@ -78,16 +82,21 @@ impl Marks {
     /// # Errors
     /// Where the ledger can't be read.
     pub(crate) fn read_again(&mut self, ledger: &LedgerFile) -> Result<bool, LedgerError> {
-        let live = ledger.live()?;
+        let live = self.live(ledger)?;
         let changed = live != self.last;
         if changed {
-            self.replace(live);
+            self.take_again(live);
         }
         Ok(changed)
     }
 
-    /// The newest mark, which was kept whole, is `live`.
-    pub(crate) fn replace(&mut self, live: Vec<Live>) {
+    /// The newest mark, which was kept whole, is `live` as the ledger has it.
+    pub(crate) fn replace(&mut self, mut live: Vec<Live>) {
+        live.iter_mut().for_each(|block| self.shift(block));
+        self.take_again(live);
+    }
+
+    fn take_again(&mut self, live: Vec<Live>) {
         self.count = self.count.saturating_sub(1);
         while self.changes.pop_if(|change| change.mark == self.count).is_some() {}
         self.before.clone_from(&self.earlier);
@@ -120,6 +129,17 @@ impl Marks {
     /// Every site that was live at a mark.
     pub(super) fn places(&self) -> &Places {
         &self.places
+    }
+
+    fn live(&self, ledger: &LedgerFile) -> Result<Vec<Live>, LedgerError> {
+        let mut live = ledger.live()?;
+        live.iter_mut().for_each(|block| self.shift(block));
+        Ok(live)
+    }
+
+    /// Counts the epoch of `block` from the base: what is older was made before the first iteration.
+    fn shift(&self, block: &mut Live) {
+        block.entry.epoch = block.entry.epoch.saturating_sub(self.base);
     }
 
     /// Adds `block` to its site's total; the site's place, where the block is counted.
@@ -184,7 +204,7 @@ mod tests {
     }
 
     fn marks(readings: &[&[Live]]) -> Marks {
-        let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"));
+        let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"), 0);
         readings.iter().for_each(|live| marks.take(live.to_vec()));
         marks
     }
@@ -217,6 +237,16 @@ mod tests {
         assert_eq!(of(&marks, 5), [(1, 10), (1, 10), (0, 0)]);
         assert_eq!(of(&marks, 6), [(0, 0), (0, 0), (1, 1)]);
         assert_eq!(marks.last(), [three]);
+    }
+
+    #[test]
+    fn what_is_older_than_the_base_was_made_before_the_first_iteration() {
+        let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"), 40);
+        let (older, first) = (block(5, 40, 10), block(5, 41, 20));
+        marks.take(Vec::new());
+        marks.replace(vec![older, first]);
+        assert_eq!(of(&marks, 5), [(1, 20)]);
+        assert_eq!(marks.last(), [block(5, 0, 10), block(5, 1, 20)]);
     }
 
     #[test]

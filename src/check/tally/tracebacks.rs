@@ -38,9 +38,7 @@ struct Names {
 /// The traceback of one site.
 #[derive(Debug, Clone)]
 pub(super) struct Traceback {
-    /// Which frames of [`Tracebacks`] the whole backtrace is.
-    whole: Range<usize>,
-    /// Which of them are kept.
+    /// Which frames of [`Tracebacks`] are kept of the backtrace.
     kept: Range<usize>,
     /// The same number for all that have the same lines.
     pub(super) key: usize,
@@ -85,9 +83,9 @@ impl<'a> Tracebacks<'a> {
         self.collect(&traceback.kept)
     }
 
-    /// The frames of a site's backtrace.
-    pub(super) fn whole(&self, traceback: &Traceback) -> Vec<Frame> {
-        self.collect(&traceback.whole)
+    /// The numbers of a site's traceback's frames: the same for the same places in the code alone.
+    pub(super) fn numbers(&self, traceback: &Traceback) -> &[usize] {
+        &self.frames[traceback.kept.clone()]
     }
 
     /// For each key, what sorts as the texts of its lines do.
@@ -133,16 +131,15 @@ impl<'a> Tracebacks<'a> {
     fn traceback(&mut self, codes: &[usize]) -> Traceback {
         let start = self.frames.len();
         self.frames.extend(codes.iter().flat_map(|code| self.names.frames[*code].clone()));
-        let whole = start..self.frames.len();
         let frames: Vec<&Frame> =
-            self.frames[whole.clone()].iter().map(|frame| &self.names.known[*frame]).collect();
+            self.frames[start..].iter().map(|frame| &self.names.known[*frame]).collect();
         let kept = traceback::kept(&frames, self.host);
         let kept = start + kept.start..start + kept.end;
         let lines: Box<[usize]> =
             self.frames[kept.clone()].iter().map(|frame| self.names.lines[*frame]).collect();
         let next = self.keys.len();
         let key = *self.keys.entry(lines).or_insert(next);
-        Traceback { whole, kept, key }
+        Traceback { kept, key }
     }
 }
 

@@ -103,7 +103,8 @@ impl LedgerFile {
                         // A thread of the child may have made it since.
                         nodes = self.node_count();
                     }
-                    let known = entry.site != ROOT && entry.site < nodes || !is_traced(entry.site) && entry.site <= PAUSED;
+                    let known = entry.site != ROOT && entry.site < nodes
+                        || !is_traced(entry.site) && entry.site <= PAUSED;
                     if !fits || !known {
                         let what = format!("entry {granule} has site {} of {nodes}", entry.site);
                         return Err(LedgerError::Damaged(what));

@@ -9,19 +9,15 @@ use crate::ledger::header::VERSION;
 /// Starts `program` as if it were the host, on a ledger that `prepare` has changed, and asks it
 /// for the control allocation.
 fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Problem> {
-    let text = "steps = [\"a\"]\ntimeout = \"20s\"\nheap = \"32m\"\n";
-    let scenario = Scenario::parse(Path::new("it.toml"), text).expect("it is a scenario");
-    let ledger = new_ledger(scenario.heap).expect("a ledger");
+    let ledger = new_ledger(32 << 20).expect("a ledger");
     prepare(&ledger);
     let (here, there) = UnixStream::pair().expect("sockets");
     let mut command = Command::new(program[0]);
     command.args(&program[1..]).stdin(OwnedFd::from(there));
     let child = Process::start(command, ledger, false).expect("the program starts");
-    let deadline = Instant::now() + scenario.timeout;
-    let accepts = &|_: &[Group], _: &Modules| true;
-    let file = Path::new("it.toml");
-    let job = Job { scenario: &scenario, file, name: "it", memory: false, accepts };
-    Run { job, child, channel: Channel::new(here), capture: Capture::default(), deadline }.control()
+    let (channel, limit) = (Channel::new(here), Duration::from_secs(20));
+    let deadline = Instant::now() + limit;
+    Driver { child, channel, limit, deadline, interrupt: None, lost: false }.control()
 }
 
 /// A shell that answers the first request with `reply`, and then waits for the end.

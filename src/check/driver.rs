@@ -1,0 +1,217 @@
+//! A host at work, as the parent drives it: started, asked, ended.
+//!
+//! Invariant: a request is answered once, and the next one is asked only then. A driver whose host
+//! was not heard in time, or is gone, is of no further use.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Problem, activity, new_ledger};
+use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
+use crate::child::process::Process;
+use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
+use crate::report::Exit;
+
+/// How long a host may take to end once it was asked to.
+pub(crate) const LAST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whose the host's output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// The parent reads it from pipes.
+    Captured,
+    /// It is the parent's own; and so that the terminal's signals are not, the host is in a
+    /// process group by itself.
+    Shared,
+}
+
+/// A host, and how long it may take.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    child: Process,
+    channel: Channel,
+    limit: Duration,
+    deadline: Instant,
+    interrupt: Option<OwnedFd>,
+    lost: bool,
+}
+
+impl Driver {
+    /// Starts a host with a heap of `heap` bytes, which may take `limit` until
+    /// [`grant`](Self::grant) says otherwise.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    pub(crate) fn start(heap: u64, limit: Duration, output: Output) -> Result<Self, Problem> {
+        let ledger = new_ledger(heap)?;
+        let (here, there) = UnixStream::pair().map_err(not_started)?;
+        let mut command = Command::new(std::env::current_exe().map_err(not_started)?);
+        command.env(HOST_VARIABLE, "1").stdin(OwnedFd::from(there));
+        match output {
+            Output::Captured => _ = command.stdout(Stdio::piped()).stderr(Stdio::piped()),
+            Output::Shared => {
+                use std::os::unix::process::CommandExt;
+                command.process_group(0);
+            }
+        }
+        let child = Process::start(command, ledger, false)
+            .map_err(|error| Problem::NotChecked(error.to_string()))?;
+        let (channel, deadline) = (Channel::new(here), Instant::now() + limit);
+        Ok(Self { child, channel, limit, deadline, interrupt: None, lost: false })
+    }
+
+    /// While `interrupt` can be read, what is asked for is given up.
+    pub(crate) fn interrupt_by(&mut self, interrupt: OwnedFd) {
+        self.interrupt = Some(interrupt);
+    }
+
+    /// From now on the host has its whole time again.
+    pub(crate) fn grant(&mut self) {
+        self.deadline = Instant::now() + self.limit;
+    }
+
+    /// When the host's time is over.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether the host is gone, or was given up.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// The host's process.
+    pub(crate) fn child(&mut self) -> &mut Process {
+        &mut self.child
+    }
+
+    /// The same, to look at.
+    pub(crate) fn process(&self) -> &Process {
+        &self.child
+    }
+
+    /// The host's ledger.
+    pub(crate) fn ledger(&self) -> &LedgerFile {
+        self.child.ledger()
+    }
+
+    /// Proves that this host's heap is traced: one known allocation counts as one, and is gone
+    /// once it was freed.
+    ///
+    /// # Errors
+    /// Where it is not, or the host does not answer.
+    pub(crate) fn control(&mut self) -> Result<(), Problem> {
+        let reply = self.prove(&Request::Allocate)?;
+        let (header, pid) = (self.child.ledger().header(), self.child.pid());
+        activity(header, pid, "the host's loader ignored LD_PRELOAD")?;
+        let unproven = |what: &str| Problem::NotChecked(format!("the control allocation {what}"));
+        let address = match reply {
+            Reply::Allocated(address) => address,
+            Reply::NoHeap(reason) => return Err(Problem::NotChecked(reason)),
+            other => return Err(unproven(&format!("was answered with {other:?}"))),
+        };
+        let is_control = |live: &&Live| live.entry.size == CONTROL_BYTES && !live.is_paused();
+        let found: Vec<_> =
+            self.live()?.iter().filter(is_control).map(|live| live.address).collect();
+        if found != [address] {
+            return Err(unproven(&format!("was counted {} times, not once", found.len())));
+        }
+        if self.prove(&Request::Free)? != Reply::Done {
+            return Err(unproven("could not be freed"));
+        }
+        if self.live()?.iter().any(|live| live.address == address) {
+            return Err(unproven("is still there after it was freed"));
+        }
+        Ok(())
+    }
+
+    /// Asks for a part of the proof: where the host fails at it no step has, but nothing can be
+    /// checked.
+    fn prove(&mut self, request: &Request) -> Result<Reply, Problem> {
+        self.hear(request, "the host's start").map_err(|problem| match problem {
+            Problem::Failed(_) | Problem::Killed { .. } => Problem::NotChecked(problem.to_string()),
+            other => other,
+        })
+    }
+
+    /// Every live allocation.
+    ///
+    /// # Errors
+    /// Where the ledger can't be read.
+    pub(crate) fn live(&self) -> Result<Vec<Live>, Problem> {
+        self.child.ledger().live().map_err(damaged)
+    }
+
+    /// Says `request` and hears the reply; `what` is what the request is about.
+    ///
+    /// # Errors
+    /// Where none comes in time, or the host is gone.
+    pub(crate) fn hear(&mut self, request: &Request, what: &str) -> Result<Reply, Problem> {
+        let interrupt = self.interrupt.as_ref().map(AsFd::as_fd);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let heard = self
+            .channel
+            .send(request)
+            .and_then(|()| self.channel.wait(left, interrupt))
+            .and_then(|()| self.channel.receive());
+        self.lost = !matches!(heard, Ok(Some(_)));
+        match heard {
+            Ok(Some(reply)) => Ok(reply),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(Problem::TimedOut { what: what.to_owned(), limit: self.limit })
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                let interrupt = self.interrupt.as_ref();
+                // What came is heard of once.
+                interrupt.map(|interrupt| rustix::io::read(interrupt, &mut [0; 64]));
+                Err(Problem::Failed(format!("{what} was interrupted")))
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(Problem::Failed(format!("{what}: the host answered nonsense: {error}")))
+            }
+            // The host is gone, or the socket between us is.
+            Ok(None) | Err(_) => Err(self.gone(what)),
+        }
+    }
+
+    fn gone(&mut self, what: &str) -> Problem {
+        match self.child.finish(LAST_PATIENCE) {
+            Ok((_, false)) => Problem::Failed(format!("{what} cut the host off from its parent")),
+            Ok((Exit { signal: Some(signal), .. }, _)) => {
+                Problem::Killed { what: what.to_owned(), signal }
+            }
+            Ok((Exit { code, .. }, _)) => {
+                let code = code.unwrap_or_default();
+                Problem::Failed(format!("{what} ended the host with exit code {code}"))
+            }
+            Err(error) => Problem::Failed(format!("{what}: the host is gone: {error}")),
+        }
+    }
+
+    /// How the host ended, and whether by itself.
+    ///
+    /// # Errors
+    /// Where the kernel can't wait for it.
+    pub(crate) fn end(&mut self) -> io::Result<(Exit, bool)> {
+        // A host that is gone has said why already.
+        let _ = self.channel.send(&Request::Quit);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.child.finish(left.min(LAST_PATIENCE))
+    }
+}
+
+/// The kernel would not start a host.
+pub(crate) fn not_started(error: io::Error) -> Problem {
+    Problem::NotChecked(format!("start the host: {error}"))
+}
+
+/// The ledger can't be read.
+pub(crate) fn damaged(error: LedgerError) -> Problem {
+    Problem::NotChecked(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! A host's heap, looked at between two requests: the kernel says what is in memory, the ledger
+//! what is live, mimalloc what it holds. A thread that a plugin started may go on meanwhile.
+
+use std::sync::atomic::Ordering;
+
+use super::Problem;
+use super::driver::{Driver, damaged};
+use super::tally::Tally;
+use crate::child::ledger_file::Live;
+use crate::child::pages;
+use crate::ledger::shard::BATCH;
+use crate::protocol::{Reply, Request};
+use crate::report::heap::Heap;
+use crate::report::table::Memory;
+use crate::symbols::DebugFiles;
+
+/// The heap of the host behind `driver`; `traced` says whether tracing is on.
+///
+/// # Errors
+/// Where the host or the kernel does not tell.
+pub(crate) fn look(driver: &mut Driver, live: &[Live], traced: bool) -> Result<Heap, Problem> {
+    let held = match driver.hear(&Request::Statistics, "the heap's statistics")? {
+        Reply::Statistics(held) => held,
+        other => return Err(Problem::Failed(format!("the host answered {other:?}"))),
+    };
+    let unread = |error| Problem::NotChecked(format!("read the host's pages: {error}"));
+    let (pid, ledger) = (driver.process().pid(), driver.ledger());
+    let header = ledger.header();
+    let (base, size) =
+        (header.heap_base.load(Ordering::Relaxed), header.heap_size.load(Ordering::Relaxed));
+    let pages = pages::of(pid, base, base.saturating_add(size)).map_err(unread)?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).map_err(unread)?;
+    // A block is carved out before it has an entry.
+    let in_use = u64::try_from(live.len()).unwrap_or(u64::MAX);
+    let threads = u64::try_from(ledger.caches().len()).unwrap_or(u64::MAX);
+    Ok(Heap {
+        thread: name.trim_end().to_owned(),
+        base,
+        size,
+        traced,
+        page_size: pages.page_size,
+        pages: pages.total,
+        mapped: pages.mapped,
+        unknown: pages.unknown,
+        nodes: pages.nodes,
+        used: live.iter().map(|block| block.entry.size).fold(0, u64::saturating_add),
+        trimmable: held.free_bytes,
+        free_chunks: held.blocks.saturating_sub(in_use),
+        most: ledger.counts().peak_bytes,
+        // Each thread may keep a batch to itself.
+        most_within: if threads > 1 { threads.saturating_mul(BATCH.unsigned_abs()) } else { 0 },
+    })
+}
+
+/// The table of what of `live` was traced since epoch `from`.
+///
+/// # Errors
+/// Where the ledger can't be read.
+pub(crate) fn table(driver: &Driver, live: &[Live], from: u32) -> Result<Memory, Problem> {
+    let host = std::env::current_exe().ok();
+    let host = host.as_deref().and_then(std::path::Path::file_name);
+    let host = host.map(|name| name.to_string_lossy());
+    Tally::new(driver.ledger(), host.as_deref(), DebugFiles::Ignored)
+        .and_then(|mut tally| tally.memory(live, from))
+        .map_err(damaged)
+}
