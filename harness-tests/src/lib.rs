@@ -3,6 +3,7 @@
 //! ```text
 //!   cargo     cargo, cargo-insta and nextest, on projects of a test's own
 //!   command   the `leaksnap` command, built once, and runs of it
+//!   console   `leaksnap console`, a command at a time
 //!   model     the model of expected verdicts: rows, and what checks them
 //!   outcome   what a tool or the harness said, and how it ended
 //!   program   fixtures/programs, compiled; programs of the system
@@ -14,6 +15,7 @@
 
 pub mod cargo;
 pub mod command;
+pub mod console;
 pub mod model;
 pub mod outcome;
 pub mod program;

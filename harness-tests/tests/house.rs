@@ -207,9 +207,10 @@ fn each_snapshot_belongs_to_a_scenario() {
         let name = path.strip_suffix(".snap.new").or_else(|| path.strip_suffix(".snap"));
         let name = name.unwrap_or_else(|| panic!("{path} is no snapshot"));
         let name = name.trim_start_matches("snapshots/");
-        let found = match name.strip_prefix("closures/") {
-            Some(closure) => closures.contains(&format!("scenario({closure:?},")),
-            None => tests.join(format!("leaks/{name}.toml")).is_file(),
+        let found = match name.split_once('/') {
+            Some(("closures", closure)) => closures.contains(&format!("scenario({closure:?},")),
+            Some(("console", session)) => tests.join(format!("console/{session}.txt")).is_file(),
+            _ => tests.join(format!("leaks/{name}.toml")).is_file(),
         };
         assert!(found, "{path} has no scenario");
     }

@@ -109,7 +109,8 @@ impl Session {
         let failed = |text: String| Err(Trouble { status: 4, text });
         match self.driver.end() {
             Ok((_, false)) => failed(format!(
-                "the host did not end {LAST_PATIENCE:?} after it was asked to, and was killed"
+                "the host did not end {:?} after it was asked to, and was killed",
+                self.setup.limit.min(LAST_PATIENCE)
             )),
             Ok((Exit { code: Some(0), .. }, true)) => Ok(0),
             Ok((Exit { signal: Some(signal), .. }, true)) => {
