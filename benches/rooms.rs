@@ -66,6 +66,6 @@ criterion_group! {
     name = rooms;
     config = short();
     targets = child::unwind, child::trace_cache, child::book, child::intern,
-        parent::verdict, parent::mark, parent::symbols
+        parent::verdict, parent::memory, parent::mark, parent::symbols
 }
 criterion_main!(rooms);

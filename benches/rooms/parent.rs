@@ -9,7 +9,7 @@ use leaksnap::internals::child::{Ledger, Site};
 use leaksnap::internals::parent;
 use object::{Object, ObjectSymbol, SymbolKind};
 
-use crate::Random;
+use crate::{Random, ratio, time};
 
 const BLOCKS: u64 = 1_000_000;
 const SITES: u64 = 20_000;
@@ -67,6 +67,20 @@ pub(crate) fn verdict(criterion: &mut Criterion) {
     group.bench_function("by reachability", |bencher| {
         bencher.iter(|| ledger.judge_by_reachability());
     });
+}
+
+/// What the console shows and saves of that ledger, beside the reading that both begin with.
+pub(crate) fn memory(criterion: &mut Criterion) {
+    const RUNS: u64 = 1;
+    let ledger = ledger();
+    println!("memory: a table of {} bytes", ledger.show());
+    let read = |runs| time(runs, || ledger.read());
+    ratio("table of 20,000 sites / 1M live read", RUNS, |runs| time(runs, || ledger.show()), read);
+    ratio("trace of 20,000 sites / 1M live read", RUNS, |runs| time(runs, || ledger.save()), read);
+    let mut group = criterion.benchmark_group("1M live, 20,000 sites, shown");
+    group.sample_size(10).measurement_time(Duration::from_secs(4));
+    group.bench_function("table", |bencher| bencher.iter(|| ledger.show()));
+    group.bench_function("saved trace", |bencher| bencher.iter(|| ledger.save()));
 }
 
 /// A random graph: each block points to two others, which may be itself.

@@ -137,6 +137,8 @@ fn one_file_opens_one_maps_one_symbolizes_one_spawns() {
     let ledger_and_the_heap_s_own = ["src/child/ledger_file.rs", "src/preload/system.rs"];
     assert_eq!(with(&["mmap(", "mmap_anonymous("]), ledger_and_the_heap_s_own);
     assert_eq!(with(&["blazesym::"]), ["src/symbols.rs"]);
+    let editor = ["src/command/console/completion.rs", "src/command/console/input.rs"];
+    assert_eq!(with(&["rustyline::"]), editor);
     // A thread's `spawn` has arguments. `build.rs` is no part of the library.
     assert_eq!(with(&[".spawn()", ".exec()"]), ["src/child/process.rs"]);
     let commands = with(&["process::Command", "process::{Child, Command", "process::{Command"]);

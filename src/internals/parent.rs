@@ -6,8 +6,9 @@ use super::child::Ledger;
 use crate::check::tally::{Marks, Tally};
 use crate::child::memory::Memory;
 use crate::child::reach::{self, Block, Origin, Root};
-use crate::report::{Group, Reachability};
+use crate::report::{Group, Reachability, table};
 use crate::symbols::{DebugFiles, Module, Symbolizer};
+use crate::trace::saved;
 use crate::verdict::Window;
 
 impl Ledger {
@@ -45,6 +46,28 @@ impl Ledger {
         let reached: Vec<_> = states.into_iter().cycle().take(live.len()).collect();
         let reached = reach::Reached::from(reached).into();
         self.tally().by_reachability(&live, Some(&reached), true).expect("it makes sense")
+    }
+
+    /// The memory table with all rows, read and written; how many bytes it has.
+    ///
+    /// # Panics
+    /// Where the ledger makes no sense.
+    #[must_use]
+    pub fn show(&self) -> usize {
+        table::write(&self.memory().rows, usize::MAX).len()
+    }
+
+    /// The saved trace, read and written to nowhere.
+    ///
+    /// # Panics
+    /// Where the ledger makes no sense.
+    pub fn save(&self) {
+        saved::write(&self.memory().rows, std::io::sink()).expect("nowhere is never full");
+    }
+
+    fn memory(&self) -> table::Memory {
+        let live = self.file.live().expect("it makes sense");
+        self.tally().memory(&live, 0).expect("it makes sense")
     }
 
     fn tally(&self) -> Tally<'_> {
