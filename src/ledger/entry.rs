@@ -102,6 +102,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_backtrace_or_a_large_size_is_not_plain() {
+        for (site, size, plain) in [
+            (1, 0, Some(0)),
+            (site::UNTRACED - 1, LARGE - 1, Some(LARGE - 1)),
+            (1, LARGE, None),
+            (site::UNTRACED, 8, None),
+            (site::PAUSED, 8, None),
+        ] {
+            let (word, _) = Entry { site, epoch: 1, size }.encode();
+            assert_eq!(Entry::plain_size(word), plain, "site {site}, {size} bytes");
+        }
+        assert_eq!(Entry::plain_size(0), None);
+    }
+
+    #[test]
     fn zero_is_no_entry() {
         assert_eq!(Entry::decode(0, || unreachable!()), None);
     }
