@@ -1,6 +1,6 @@
 //! What leaked, what did not, and where it was allocated.
 
-use harness_tests::command::{Checked, Exec};
+use harness_tests::command::{Checked, Exec, Leak};
 use harness_tests::program::Program;
 
 fn check(source: &str, arguments: &[&str]) -> Checked {
@@ -179,4 +179,22 @@ fn a_thread_may_ask_for_its_stack_before_it_allocates() {
     // makes while it answers, with a lock held.
     let checked = check("asks_for_its_stack.c", &[]);
     checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 3, 99, "ask")]);
+}
+
+#[test]
+fn a_main_heap_of_the_program_s_own_is_left_alone() {
+    let exec = Exec::of(Program::compile("has_a_main_heap.c").with([])).option(&["--all"]);
+    let (native, checked) = (exec.natively(), exec.check());
+    assert!(native.text().contains("malloc's outside"), "{native:?}");
+    assert_eq!(checked.run.text(), native.text(), "it does what it does without");
+    // The names of three sessions are lost with what pointed to them. The others are held from the
+    // main heap, whose own blocks are none of malloc's.
+    let names = ["leak/lost", "one-time/reachable"].map(|what| {
+        let groups = checked.groups();
+        let of = |group: &&Leak| group.what == what && group.bytes == 13 * group.blocks;
+        groups.iter().find(of).map(|group| group.blocks)
+    });
+    checked.expect(1, Some(0));
+    assert_eq!(names, [Some(3), Some(997)], "{}", checked.json);
+    assert_eq!(checked.report["summary"]["leaked_bytes"].as_u64(), Some(39));
 }
