@@ -231,6 +231,9 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
         state::INTERPOSED => {
             unchecked("another malloc is in front of the preload heap's".into())
         }
+        state::OPERATORS => unchecked(
+            "`operator new` is that of another allocator, behind the preload heap's malloc".into(),
+        ),
         state::UNTRACED => unchecked(format!("{TRACE_VARIABLE}=0 turned tracing off")),
         _ => unchecked(format!("the preload heap did not become active: {silent}")),
     }
@@ -249,8 +252,6 @@ pub(crate) fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
         )
     } else if has(trouble::MODULES_FULL) {
         "the ledger was full: more loaded objects than it has records".into()
-    } else if has(trouble::ALIGNMENT) {
-        "the program allocated at an alignment above 64 KiB, which is not traced".into()
     } else {
         return Ok(());
     };

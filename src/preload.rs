@@ -8,8 +8,10 @@
 //!                              -> heap (mimalloc in a bounded region)
 //!                              -> book (the ledger, written)
 //!                              -> next (other allocators, by address)
+//!                -> mallinfo (what the heap says of itself to the program)
 //!   start: the state machine, the handshake; thread: a few words, a place; system: the kernel
 //!   switch: tracing on and off for all threads; statistics: what mimalloc holds
+//!   operators: whose C++'s `new` is
 //! ```
 //!
 //! Compiled into a shared object of its own (`cdylib.rs`), and into the library's unit tests
@@ -33,8 +35,10 @@ pub(crate) mod heap;
 pub(crate) mod index;
 pub(crate) mod libgcc;
 pub(crate) mod log;
+pub(crate) mod mallinfo;
 pub(crate) mod modules;
 pub(crate) mod next;
+pub(crate) mod operators;
 pub(crate) mod path;
 pub(crate) mod ring;
 pub(crate) mod start;

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -28,6 +28,8 @@ pub(crate) mod state {
     pub(crate) const INTERPOSED: u32 = 4;
     /// The heap serves and nothing is traced: the environment asked for that.
     pub(crate) const UNTRACED: u32 = 5;
+    /// C++'s `new` and `delete` are those of another allocator, behind the preload heap.
+    pub(crate) const OPERATORS: u32 = 6;
 }
 
 /// What went wrong while tracing, as bits of [`Header::trouble`]: the ledger is not complete.
@@ -38,8 +40,6 @@ pub(crate) mod trouble {
     pub(crate) const MODULES_FULL: u32 = 1 << 1;
     /// The heap could not serve a request that libc could have.
     pub(crate) const HEAP_FULL: u32 = 1 << 2;
-    /// An alignment above what the heap serves; libc served it, untraced.
-    pub(crate) const ALIGNMENT: u32 = 1 << 3;
 }
 
 /// Where the child stands, in [`Header::mark`].

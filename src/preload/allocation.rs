@@ -4,7 +4,7 @@
 //! is allocated, so that two threads never hold one granule. At a kill, only the allocation in
 //! flight of each thread can be missing.
 
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::ptr;
 
 use super::book::Book;
@@ -61,7 +61,9 @@ extern "C" fn enter_at(block: *mut c_void, size: usize, site: u32) -> *mut c_voi
     let book = start::book();
     match book.and_then(|book| book.place(block as usize)) {
         Some(place) => place.enter(thread::words(), site, size),
-        None if block.is_null() && start::is_ready() => return refuse(book, size),
+        None if block.is_null() && start::is_ready() => {
+            return refuse(book, size, || next::allocate(size));
+        }
         None => {}
     }
     block
@@ -117,7 +119,7 @@ fn is_start(block: *mut c_void) -> bool {
 /// Ends the program as glibc does, where it frees what is not allocated: every block that is has
 /// an entry, and the heap would go on with a damaged free list.
 #[cold]
-fn stop(why: &CStr) -> ! {
+fn stop(why: &[u8]) -> ! {
     system::say(why);
     system::abort()
 }
@@ -125,9 +127,13 @@ fn stop(why: &CStr) -> ! {
 /// Where the heap has no memory: whether it could not serve what libc could have.
 #[cold]
 #[inline(never)]
-fn refuse(book: Option<&Book>, size: usize) -> *mut c_void {
+fn refuse(
+    book: Option<&Book>,
+    size: usize,
+    from_libc: impl FnOnce() -> *mut c_void,
+) -> *mut c_void {
     if let Some(book) = book.filter(|_| size <= MAX_REQUEST) {
-        let served = next::allocate(size);
+        let served = from_libc();
         if !served.is_null() {
             book.report(trouble::HEAP_FULL);
             // SAFETY: libc served it a moment ago, and nobody else has it.
@@ -156,18 +162,15 @@ pub(crate) fn allocate_zeroed(count: usize, size: usize, caller: Fast) -> *mut c
 
 /// `memalign` and its relatives; `align` is a power of two.
 pub(crate) fn allocate_aligned(size: usize, align: usize, caller: Fast) -> *mut c_void {
-    if align <= heap::MAX_ALIGN && start::is_ready() {
-        let block = heap::allocate_aligned(size, align);
-        return enter(block, size, caller.sp, caller.fp, caller.pc);
+    let from_libc = || next::allocate_aligned(size, align);
+    if !start::is_ready() {
+        return from_libc();
     }
-    let block = next::allocate_aligned(size, align);
-    if !block.is_null()
-        && thread::is_traced()
-        && let Some(book) = start::book()
-    {
-        book.report(trouble::ALIGNMENT);
+    let block = heap::allocate_aligned(size, align);
+    if block.is_null() {
+        return refuse(start::book(), size, from_libc);
     }
-    block
+    enter(block, size, caller.sp, caller.fp, caller.pc)
 }
 
 /// `free`.
@@ -203,7 +206,7 @@ pub(crate) unsafe fn free(block: *mut c_void) {
 unsafe fn free_entered(block: *mut c_void) {
     let place = start::page().place(block as usize).filter(|_| is_start(block));
     if place.and_then(|place| place.remove(thread::words())).is_none() {
-        stop(c"free(): invalid pointer\n");
+        stop(b"free(): invalid pointer\n");
     }
     // SAFETY: the block is in our region, so it is this heap's.
     unsafe { heap::free(block) };
@@ -244,15 +247,16 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     }
     let book = start::book();
     if size > MAX_REQUEST {
-        return refuse(book, size);
+        return refuse(book, size, || next::allocate(size));
     }
     let Some((book, old)) = book.and_then(|book| Some((book, book.place(block as usize)?))) else {
         // SAFETY: the block is in our region, so it is this heap's.
         let moved = unsafe { heap::resize(block, size) };
-        return if moved.is_null() { refuse(None, size) } else { moved };
+        let from_libc = || next::allocate(size);
+        return if moved.is_null() { refuse(None, size, from_libc) } else { moved };
     };
     let Some(old_site) = old.site().filter(|_| is_start(block)) else {
-        stop(c"realloc(): invalid pointer\n");
+        stop(b"realloc(): invalid pointer\n");
     };
     let words = thread::words();
     // The backtrace first: the time in which the block has no entry stays short.
@@ -268,7 +272,7 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
         Some(place) => place.enter(words, site, size),
         None => {
             entry.into_iter().for_each(|entry| old.restore(words, entry));
-            return refuse(Some(book), size);
+            return refuse(Some(book), size, || next::allocate(size));
         }
     }
     moved

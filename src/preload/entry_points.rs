@@ -3,10 +3,11 @@
 
 use core::ffi::{c_int, c_void};
 
+use super::mallinfo::Info;
 use super::statistics::Statistics;
 use super::unwind::arch::{call_and_go_on_with_caller, go_on_with_caller};
 use super::unwind::frame::Fast;
-use super::{allocation, heap, modules, next, start, switch, system, thread};
+use super::{allocation, heap, mallinfo, modules, next, start, switch, system, thread};
 
 const PAGE: usize = 4096;
 
@@ -148,11 +149,29 @@ entry_points! {
     }
 
     /// malloc_trim(3).
-    fn malloc_trim(_keep: usize) -> c_int {
-        if start::is_ready() {
-            heap::trim();
-        }
-        1
+    fn malloc_trim(keep: usize) -> c_int {
+        if start::is_ready() { c_int::from(heap::trim()) } else { next::trim(keep) }
+    }
+
+    /// mallinfo(3).
+    fn mallinfo() -> Info<c_int> {
+        mallinfo::narrow_info()
+    }
+
+    /// mallinfo2(3).
+    fn mallinfo2() -> Info<usize> {
+        mallinfo::info()
+    }
+
+    /// malloc_stats(3).
+    fn malloc_stats() {
+        mallinfo::print();
+    }
+
+    /// malloc_info(3).
+    fn malloc_info(options: c_int, stream: *mut c_void) -> c_int {
+        // SAFETY: the program's promise.
+        unsafe { mallinfo::export(options, stream) }
     }
 
     /// _exit(2): the parent has to look before the memory is gone.

@@ -12,11 +12,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::system;
 use crate::ledger::layout::GRANULE;
 
-/// Alignments above this are not served.
-pub(crate) const MAX_ALIGN: usize = 64 << 10;
-
 /// Where a region starts: a multiple of a huge page, and of mimalloc's slices.
 const REGION_ALIGN: usize = 2 << 20;
+
+/// mimalloc takes less than 16 GiB for an arena; no block lies in two. A last piece that is
+/// smaller than the least is left out.
+const ARENA: usize = 15 << 30;
+const LEAST_ARENA: usize = 32 << 20;
 
 /// Blocks are this large at least, and start at multiples of it.
 pub(crate) const MIN_BLOCK: usize = 16;
@@ -41,11 +43,29 @@ unsafe extern "C" {
     ) -> bool;
     fn leaksnap_heap_malloc(size: usize) -> *mut c_void;
     fn mi_zalloc(size: usize) -> *mut c_void;
-    fn mi_malloc_aligned(size: usize, align: usize) -> *mut c_void;
+    fn leaksnap_malloc_aligned(size: usize, align: usize) -> *mut c_void;
     fn mi_realloc(block: *mut c_void, size: usize) -> *mut c_void;
     fn mi_free(block: *mut c_void);
     fn mi_usable_size(block: *const c_void) -> usize;
-    fn mi_collect(force: bool);
+    fn leaksnap_cover(start: *const c_void, size: usize) -> bool;
+    fn leaksnap_count(counts: *mut Counts);
+    fn leaksnap_trim() -> bool;
+}
+
+/// What the heap's pages hold; `struct leaksnap_counts` of mimalloc.c.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    /// Bytes of blocks in use, without the large ones.
+    pub(crate) used_bytes: usize,
+    /// Room for more of them in the same pages.
+    pub(crate) free_bytes: usize,
+    /// How many blocks that is.
+    pub(crate) free_blocks: usize,
+    /// Blocks with a page to themselves, which are in use.
+    pub(crate) large_blocks: usize,
+    /// Bytes of these.
+    pub(crate) large_bytes: usize,
 }
 
 static BASE: AtomicUsize = AtomicUsize::new(0);
@@ -64,12 +84,20 @@ pub(crate) fn reserve(size: usize) -> Option<usize> {
         // SAFETY: options may be set at any time, from one thread.
         unsafe { mi_option_set(option, value) };
     }
-    let mut arena = core::ptr::null_mut();
-    // SAFETY: the region is ours, readable, writable, zero, and never unmapped.
-    let managed = unsafe {
-        mi_manage_os_memory_ex(start.cast(), size, true, false, true, -1, false, &mut arena)
-    };
-    if !managed {
+    for offset in (0..size).step_by(ARENA) {
+        let len = size.saturating_sub(offset).min(ARENA);
+        if offset != 0 && len < LEAST_ARENA {
+            break;
+        }
+        let (piece, mut arena) = (start.wrapping_add(offset).cast(), core::ptr::null_mut());
+        // SAFETY: the region is ours, readable, writable, zero, and never unmapped.
+        if !unsafe { mi_manage_os_memory_ex(piece, len, true, false, true, -1, false, &mut arena) }
+        {
+            return None;
+        }
+    }
+    // SAFETY: the region was just given to mimalloc, whose page map is ready for it.
+    if !unsafe { leaksnap_cover(start.cast(), size) } {
         return None;
     }
     SIZE.store(size, Ordering::Relaxed);
@@ -95,10 +123,10 @@ pub(crate) fn allocate_zeroed(size: usize) -> *mut c_void {
     unsafe { mi_zalloc(size.max(MIN_BLOCK)) }
 }
 
-/// A block at a multiple of `align`, a power of two of at most [`MAX_ALIGN`], or null.
+/// A block at a multiple of `align`, a power of two, or null.
 pub(crate) fn allocate_aligned(size: usize, align: usize) -> *mut c_void {
-    // SAFETY: mi_malloc_aligned takes any size and any power of two.
-    unsafe { mi_malloc_aligned(size.max(MIN_BLOCK), align) }
+    // SAFETY: the function takes any size and any power of two.
+    unsafe { leaksnap_malloc_aligned(size.max(MIN_BLOCK), align) }
 }
 
 /// Moves or resizes `block`; null leaves it as it was.
@@ -128,8 +156,17 @@ pub(crate) unsafe fn usable_size(block: *const c_void) -> usize {
     unsafe { mi_usable_size(block) }
 }
 
-/// Gives free memory back to the kernel.
-pub(crate) fn trim() {
-    // SAFETY: mi_collect has no preconditions.
-    unsafe { mi_collect(true) }
+/// Gives free memory back to the kernel; whether there was any.
+pub(crate) fn trim() -> bool {
+    // SAFETY: the function has no preconditions.
+    unsafe { leaksnap_trim() }
+}
+
+/// Counts what is in the pages. Of small blocks, those that another thread has freed are in use
+/// until the page's own thread looks.
+pub(crate) fn counts() -> Counts {
+    let mut counts = Counts::default();
+    // SAFETY: there is room for the counts.
+    unsafe { leaksnap_count(&raw mut counts) };
+    counts
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   COLD --first call--> STARTING --> READY   the heap serves, the ledger is written
-//!                                 \-> ASIDE   libc serves: no ledger, or not ours
+//!                                 \-> ASIDE   the allocator behind serves: no ledger, or not ours
 //! ```
 //! While libc has no environment yet, COLD stays and libc serves. In a child of `fork` the heap
 //! goes on, private memory that it is, and the ledger, which is the parent's, is left alone.
@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use super::book::Book;
 use super::system::Errno;
-use super::{extent, heap, libgcc, next, system, thread};
+use super::{extent, heap, libgcc, next, operators, system, thread};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, TRACE_VARIABLE, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -25,7 +25,7 @@ pub(crate) enum State {
     Starting = 1,
     /// The heap serves.
     Ready = 2,
-    /// libc serves.
+    /// The allocator behind ours serves.
     Aside = 3,
 }
 
@@ -80,7 +80,10 @@ fn start() -> bool {
         BEFORE_READY.fetch_add(1, Ordering::Relaxed);
         return state() == State::Ready;
     }
-    let ready = Errno::current().keep(|| open_ledger().is_some());
+    let ready = Errno::current().keep(|| {
+        next::find();
+        open_ledger().is_some()
+    });
     let state = if ready { State::Ready } else { State::Aside };
     STATE.store(state as u8, Ordering::Release);
     ready
@@ -185,13 +188,17 @@ fn clear(file: &system::File, header: &Header, layout: &Layout) {
 
 /// The constructor: starts the heap where no allocation has, and checks that it is in front.
 pub(crate) fn construct() {
-    next::find();
     is_ready();
     let Some(book) = book() else { return };
     let header = book.header();
     header.before_ready.fetch_add(BEFORE_READY.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     if !is_in_front() {
         header.state.store(state::INTERPOSED, Ordering::Release);
+    } else if operators::are_another_allocator_s() {
+        // With a part of its blocks from here, a program with jemalloc 5.3 crashed.
+        header.state.store(state::OPERATORS, Ordering::Release);
+        STATE.store(State::Aside as u8, Ordering::Release);
+        BOOK.store(core::ptr::from_ref(&CLOSED).cast_mut(), Ordering::Release);
     }
 }
 

@@ -76,6 +76,7 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
     #[cfg(leaksnap_preload)]
     fn __cxa_at_quick_exit(call: extern "C" fn(*mut c_void), object: *mut c_void) -> c_int;
+    fn fwrite(from: *const c_void, size: usize, count: usize, stream: *mut c_void) -> usize;
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
     fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
     #[link_name = "abort"]
@@ -86,6 +87,11 @@ unsafe extern "C" {
 pub(crate) fn abort() -> ! {
     // SAFETY: abort has no preconditions.
     unsafe { libc_abort() }
+}
+
+/// Where a function is that libc alone has.
+pub(crate) fn function_of_libc() -> usize {
+    (__errno_location as *const ()).addr()
 }
 
 /// A thread's `errno`.
@@ -145,10 +151,19 @@ pub(crate) fn parent() -> u32 {
 }
 
 /// Writes `text` to standard error.
-pub(crate) fn say(text: &CStr) {
+pub(crate) fn say(text: &[u8]) {
     const STDERR: c_long = 2;
     // SAFETY: the text is readable for its length.
-    unsafe { syscall(number::WRITE, STDERR, text.as_ptr(), text.count_bytes()) };
+    unsafe { syscall(number::WRITE, STDERR, text.as_ptr(), text.len()) };
+}
+
+/// Writes `text` to a stream of libc's, which may allocate.
+///
+/// # Safety
+/// `stream` is an open `FILE`.
+pub(crate) unsafe fn write_to_stream(stream: *mut c_void, text: &[u8]) {
+    // SAFETY: the text is readable for its length, and the stream is the caller's promise.
+    unsafe { fwrite(text.as_ptr().cast(), 1, text.len(), stream) };
 }
 
 /// The calling thread's number.

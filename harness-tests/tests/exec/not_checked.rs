@@ -62,6 +62,16 @@ fn a_heap_without_room_for_a_block_to_grow() {
 }
 
 #[test]
+fn a_heap_of_any_size_that_is_allowed_serves() {
+    let program = Program::compile("touches_64_mib.c");
+    for size in ["96m", "15g", "16g", "31g", "64g"] {
+        let checked = Exec::of(program.with([])).option(&["--heap", size]).check();
+        checked.expect(0, Some(0));
+        assert_eq!(checked.run.text(), "all\n", "{size}");
+    }
+}
+
+#[test]
 fn an_address_space_without_room_for_the_heap() {
     let program = Program::compile("frees_all.c");
     for kib in ["100000", "300000", "1000000"] {
@@ -72,9 +82,12 @@ fn an_address_space_without_room_for_the_heap() {
 }
 
 #[test]
-fn an_alignment_that_the_heap_has_not() {
-    let program = Program::compile("aligns_to_a_mebibyte.c");
-    is_not_checked(&Exec::of(program.with([])), "an alignment above 64 KiB");
+fn a_heap_without_room_for_an_alignment() {
+    let exec = Exec::of(Program::compile("loses_aligned_blocks.c").with([]));
+    let checked = exec.option(&["--heap", "512m"]).check();
+    checked.expect(3, Some(2));
+    let stderr = &checked.run.stderr;
+    assert!(stderr.contains("not checked: the heap of 512 MiB was full"), "{stderr}");
 }
 
 #[test]

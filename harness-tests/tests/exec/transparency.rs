@@ -87,6 +87,20 @@ sys.exit(3)
 }
 
 #[test]
+fn python_takes_every_object_from_the_heap() {
+    let script = "
+import collections, gc, re
+words = re.findall('[a-z]+', ' '.join(('some text ' * 50, 'more of it ' * 70)))
+print(collections.Counter(words).most_common(4), sum(len([n] * (n % 30)) for n in range(20000)))
+print(gc.collect() >= 0)
+";
+    let exec = Exec::of(words("python3", "python3", &["-c", script]));
+    let checked = is_the_same(&exec.variable("PYTHONMALLOC", "malloc"));
+    is_traced(&checked);
+    assert!(checked.report["tracing"]["allocations"].as_u64() > Some(40_000), "{checked:#?}");
+}
+
+#[test]
 fn git_tells_the_same_history() {
     let folder = tempfile::tempdir().expect("a folder");
     let git = found("git", "git");

@@ -34,6 +34,17 @@ fn what_only_lost_blocks_lead_to_is_indirect() {
 }
 
 #[test]
+fn blocks_at_any_alignment_are_lost_and_kept_as_others() {
+    let exec = Exec::of(Program::compile("loses_aligned_blocks.c").with([]));
+    let checked = exec.option(&["--all", "--heap", "16g"]).check();
+    checked.expect(1, Some(0)).expect_groups(&[
+        ("leak/lost", 26, 26 * 1000, "get"),
+        ("leak/lost", 26, 26 * 3000, "grow"),
+        ("one-time/reachable", 26, 26 * 1000, "get"),
+    ]);
+}
+
+#[test]
 fn what_a_global_leads_to_is_no_leak() {
     let program = Program::compile("keeps_everything.c");
     let exec = Exec::of(program.with(["global"]));
