@@ -305,13 +305,15 @@ pub(crate) fn read_link(path: &CStr, into: &mut [u8]) -> usize {
 }
 
 /// Reserves `len` bytes of private memory that costs nothing until it is touched, at a multiple
-/// of `align` (a power of two).
+/// of `align` (a power of two, a page at least). Nobody may touch what lies on both sides, so that
+/// it is a mapping by itself.
 pub(crate) fn reserve(len: usize, align: usize) -> Option<*mut u8> {
-    let whole = len.checked_add(align)?;
+    let whole = len.checked_add(align.checked_mul(2)?)?;
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     // SAFETY: a new mapping, where the kernel likes.
     let at = mapped(unsafe { mmap(ptr::null_mut(), whole, PROT_NONE, flags, -1, 0) })?;
-    let start = at.wrapping_add(at.align_offset(align));
+    let behind_first = at.wrapping_add(1);
+    let start = behind_first.wrapping_add(behind_first.align_offset(align));
     // SAFETY: the range is inside the mapping that was just made.
     let opened = unsafe { mprotect(start.cast(), len, PROT_READ | PROT_WRITE) };
     (opened == 0).then_some(start)
