@@ -7,6 +7,7 @@
 //!   heap        a host's heap, looked at between two requests
 //!   tally       live allocations -> groups with verdicts
 //!   capture     the child's output, bounded
+//!   input       a ledger made of bytes, for tests and fuzz targets
 //!   plugin_path where a plugin lies
 //! ```
 //! An [`Outcome`] says what was found and what kept it from being found, apart: a report whose
@@ -15,6 +16,8 @@
 pub(crate) mod capture;
 pub(crate) mod driver;
 pub(crate) mod heap;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod input;
 pub(crate) mod iterations;
 pub(crate) mod plugin_path;
 pub(crate) mod program;

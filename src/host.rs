@@ -5,12 +5,15 @@
 //!   plugins   opens shared objects             (the one file that opens plugins)
 //!   commands  the commands by their words
 //!   closure   a scenario's closure, iteration by iteration
+//!   input     texts as a plugin may give them, for tests and fuzz targets
 //!   tracing   pauses and resumes the preload heap for this thread
 //! ```
 //! The host's own work is paused: only what a plugin does, from its opening on, is traced.
 
 pub(crate) mod closure;
 mod commands;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod input;
 mod plugins;
 mod tracing;
 
@@ -91,7 +94,7 @@ fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
                 Reply::Refused("no closure runs".to_owned())
             }
         };
-        channel.send(&reply)?;
+        channel.send(&reply.bounded())?;
     }
     plugins.stop();
     Ok(())

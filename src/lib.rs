@@ -31,6 +31,8 @@ mod case_file;
 mod check;
 mod child;
 mod command;
+#[cfg(test)]
+mod damage;
 mod gate;
 #[doc(hidden)]
 pub mod harness;

@@ -19,6 +19,12 @@ pub(crate) const HOST_VARIABLE: &str = "LEAKSNAP_HOST";
 /// Bytes of the block that shows that the heap is traced.
 pub(crate) const CONTROL_BYTES: u64 = 4242;
 
+/// A longer line is no message of ours.
+pub(crate) const LONGEST: u64 = 1 << 20;
+
+/// Bytes of the longest reason: JSON writes six letters for some of them.
+const LONGEST_REASON: usize = LONGEST as usize / 8;
+
 /// What the parent wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
@@ -79,6 +85,21 @@ pub(crate) struct Statistics {
     pub(crate) blocks: u64,
 }
 
+impl Reply {
+    /// The same with a reason that fits a line: a plugin may give any.
+    #[must_use]
+    pub(crate) fn bounded(mut self) -> Self {
+        if let Self::Refused(reason) | Self::Failed(reason) = &mut self
+            && reason.len() > LONGEST_REASON
+        {
+            let end = (0..=LONGEST_REASON).rev().find(|at| reason.is_char_boundary(*at));
+            reason.truncate(end.unwrap_or_default());
+            reason.push('…');
+        }
+        self
+    }
+}
+
 /// One end of the socket.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -107,8 +128,6 @@ impl Channel {
     /// # Errors
     /// Where the socket's timeout passed, or the line is no message.
     pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
-        /// A longer line is no message of ours.
-        const LONGEST: u64 = 1 << 20;
         let mut line = String::new();
         if io::Read::take(&mut self.stream, LONGEST).read_line(&mut line)? == 0 {
             return Ok(None);
@@ -182,6 +201,23 @@ mod tests {
         assert_eq!(wait(10_000), Err(io::ErrorKind::Interrupted));
         host.send(&Reply::Done).expect("sent");
         assert_eq!(wait(10_000), Ok(()), "what was said counts");
+    }
+
+    #[test]
+    fn a_reason_of_any_length_is_heard() {
+        for letter in ["a", "é", "\u{1}"] {
+            let (here, there) = UnixStream::pair().expect("sockets");
+            let (mut parent, mut host) = (Channel::new(here), Channel::new(there));
+            let reply = Reply::Failed(format!("x{}", letter.repeat(2 << 20)));
+            let said = std::thread::spawn(move || host.send(&reply.bounded()).map(|()| host));
+            let Some(Reply::Failed(heard)) = parent.receive().expect("a message") else {
+                panic!("the reply is another one")
+            };
+            assert!(heard.starts_with(&format!("x{letter}")) && heard.ends_with("…"));
+            said.join().expect("it ends").expect("sent");
+        }
+        let short = Reply::Refused("no".into());
+        assert_eq!(short.clone().bounded(), short);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! [`MAX_ITERATIONS`]; a program runs once, without warm-up; no step, plugin, program, ignored
 //! name or file of suppressions is empty, and none holds a NUL or a line break.
 
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod input;
 mod quantity;
 mod reader;
 

@@ -24,6 +24,8 @@ mod alignment;
 mod bare_name;
 mod comparison;
 mod failure;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod input;
 mod side_by_side;
 
 use std::collections::BTreeMap;

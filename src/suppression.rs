@@ -14,6 +14,8 @@
 //! that matches more blocks than its bound hides none of them.
 
 pub(crate) mod file;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod input;
 mod lines;
 mod lsan;
 pub(crate) mod module;

@@ -189,13 +189,19 @@ fn symbols<'a>(
 }
 
 /// The offset to ask for: a return address can lie behind the last instruction of its function,
-/// so the call before it is what counts.
+/// so the call before it is what counts. No file reaches as far as a damaged ledger's offsets may,
+/// and blazesym (0.2.7) adds to them unchecked.
 fn lookup((_, offset, exact): CodeAddress) -> u64 {
-    if exact { offset } else { offset.saturating_sub(1) }
+    let offset = if exact { offset } else { offset.saturating_sub(1) };
+    offset.min(i64::MAX.cast_unsigned())
 }
 
 /// The files that can name the code of `module`, best first.
 fn sources(module: &Module, debug_files: DebugFiles) -> Vec<Sources> {
+    // The path is what the child wrote: a pipe there would never be read to an end.
+    if !module.path.is_file() {
+        return Vec::new();
+    }
     let Ok(build_id) = read_elf_build_id(&module.path) else { return Vec::new() };
     let build_id = build_id.unwrap_or_default();
     // The ledger cuts long build ids; where it has none, nothing can be compared.

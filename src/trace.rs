@@ -14,6 +14,8 @@
 //! of 64 bits, and so is every part of them.
 
 pub(crate) mod growth;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod input;
 mod json_report;
 pub(crate) mod saved;
 

@@ -94,17 +94,10 @@ impl Plugins {
         let RawPlugin { start, stop, .. } = unsafe { &*entry };
         let failed = |reason: String| PluginError::Start { path: at(), reason };
         let start = start.ok_or_else(|| failed("it has no start function".into()))?;
-        let raw = RawHost { abi: ABI, reserved: 0, register_command };
-        let mut starting = Starting { raw, commands, tracing, refused: None };
-        let host = (&raw mut starting).cast::<RawHost>();
         // SAFETY: the header's contract with the plugin.
-        let status = tracing.traced(|| unsafe { start(host) });
-        if let Some(reason) = starting.refused {
-            return Err(failed(reason));
-        }
-        if status != 0 {
-            return Err(failed(format!("its start function returned {status}")));
-        }
+        let start = |host: *const RawHost| unsafe { start(host) };
+        let started = register_all(start, commands, tracing);
+        started.map_err(failed)?;
         self.open.push(Plugin { _library: library, stop: *stop });
         Ok(())
     }
@@ -115,6 +108,26 @@ impl Plugins {
             // SAFETY: the plugin is open and none of its commands runs.
             unsafe { stop() }
         }
+    }
+}
+
+/// Has `start` register its commands with the host that it is given.
+///
+/// # Errors
+/// Why it did not start.
+pub(super) fn register_all(
+    start: impl FnOnce(*const RawHost) -> c_int,
+    commands: &mut Commands,
+    tracing: &Tracing,
+) -> Result<(), String> {
+    let raw = RawHost { abi: ABI, reserved: 0, register_command };
+    let mut starting = Starting { raw, commands, tracing, refused: None };
+    let host = (&raw mut starting).cast::<RawHost>();
+    let status = tracing.traced(|| start(host));
+    match (starting.refused, status) {
+        (Some(reason), _) => Err(reason),
+        (None, 0) => Ok(()),
+        (None, status) => Err(format!("its start function returned {status}")),
     }
 }
 

@@ -37,6 +37,18 @@ impl Tracing {
         })
     }
 
+    /// Switches of a process without the preload heap: they do nothing.
+    #[cfg(any(test, feature = "internals"))]
+    pub(super) fn of_nothing() -> Self {
+        extern "C" fn nothing() {}
+        extern "C" fn no_block(_: usize) -> *mut c_void {
+            ptr::null_mut()
+        }
+        extern "C" fn forget(_: *mut c_void) {}
+        let control = Cell::new(ptr::null_mut());
+        Self { pause: nothing, resume: nothing, malloc: no_block, free: forget, control }
+    }
+
     /// From now on this thread's allocations are not traced.
     pub(super) fn pause(&self) {
         // SAFETY: the function takes nothing and may be called at any time.

@@ -14,6 +14,9 @@ pub(crate) const NODE: u64 = 16;
 /// The most nodes that a ledger can have.
 pub(crate) const MAX_NODES: u32 = 1 << 26;
 
+/// The most frames of a backtrace.
+pub(crate) const MAX_FRAMES: usize = 128;
+
 /// The node above every outermost frame.
 pub(crate) const ROOT: u32 = 0;
 

@@ -18,10 +18,7 @@ use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
 use super::{extent, libgcc, thread};
 use crate::ledger::module::NO_MODULE;
-use crate::ledger::site::{Interned, flag};
-
-/// Frames of a backtrace that are kept, innermost first.
-pub(crate) const MAX_FRAMES: usize = 128;
+use crate::ledger::site::{Interned, MAX_FRAMES, flag};
 
 /// A place in the code: where a callee returns to, or where a signal interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,12 @@
 
 use core::cell::Cell;
 
-use super::backtrace::MAX_FRAMES;
 use super::path::{APART, JOINTS, Joint};
 use super::ring::MOST;
 use super::trace_cache::{Entry, Traces, Use};
 use super::unwind::frame::Fast;
 use super::unwind::stack::{Live, SEEN, Seen};
-use crate::ledger::site::Interned;
+use crate::ledger::site::{Interned, MAX_FRAMES};
 
 /// A walk's log.
 #[derive(Debug)]

@@ -6,9 +6,8 @@
 
 use core::cell::Cell;
 
-use super::backtrace::MAX_FRAMES;
 use super::unwind::frame::Fast;
-use crate::ledger::site::Interned;
+use crate::ledger::site::{Interned, MAX_FRAMES};
 
 /// A frame of a backtrace at which another walk may join it.
 #[derive(Debug, Clone, Copy)]

@@ -91,7 +91,13 @@ impl File<'_> {
         before.filter(|byte| *byte == b'\n').count() + 1
     }
 
+    /// `problem` may quote what the file has: what would break the error's line is escaped.
     fn wrong(&self, line: usize, problem: String) -> ScenarioError {
+        let escaped = |letter: char| match letter.is_control() {
+            true => letter.escape_default().to_string(),
+            false => letter.to_string(),
+        };
+        let problem = problem.chars().map(escaped).collect();
         ScenarioError::Wrong { path: self.path.to_owned(), line, problem }
     }
 }

@@ -154,3 +154,26 @@ fn debug_files_lie_below_their_build_id() {
     assert_eq!(path, Some("/usr/lib/debug/.build-id/ab/01ff.debug".into()));
     assert_eq!(debug_file(&[]), None);
 }
+
+#[test]
+fn a_pipe_in_place_of_a_module_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).expect("a pipe");
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(only(&path, &[]).frames(1, 0x10, true)));
+    let frames = is_done.recv_timeout(std::time::Duration::from_secs(20)).expect("it goes on");
+    assert_eq!((frames.len(), frames[0].function.is_none(), frames[0].offset), (1, true, 0x10));
+}
+
+#[test]
+fn offsets_that_no_code_has_are_named_by_themselves_or_the_nearest() {
+    let (libc, _) = mapped("/libc.so.6");
+    let mut symbolizer = only(&libc, &[]);
+    for offset in [0, 1, u64::from(u32::MAX), i64::MAX.cast_unsigned(), u64::MAX - 1, u64::MAX] {
+        for exact in [false, true] {
+            assert_eq!(symbolizer.frames(1, offset, exact).len(), 1, "{offset:#x}");
+        }
+    }
+}

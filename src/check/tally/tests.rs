@@ -10,7 +10,7 @@ use crate::ledger::layout::Layout;
 use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
 
 const HEAP: u64 = 1 << 20;
-const NODES: u32 = 100;
+const NODES: u32 = 200;
 
 /// A ledger with a node for each offset, whose parents are as given; they are of no module.
 fn ledger(nodes: &[(u32, u64)]) -> LedgerFile {
@@ -264,4 +264,16 @@ fn a_group_of_the_window_has_what_its_lost_blocks_lead_to() {
     let behind = groups.iter().find(|group| offsets(group) == [30, 10]);
     let number = lost.map(|lost| lost.ties.number);
     assert_eq!(behind.map(|group| group.ties.behind.clone()), number.map(|number| vec![number]));
+}
+
+#[test]
+fn a_site_with_more_frames_than_a_backtrace_is_nonsense() {
+    let groups_of = |frames: u32| {
+        let nodes: Vec<_> = (0..frames).map(|parent| (parent, 1)).collect();
+        let ledger = ledger(&nodes);
+        let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+        tally.by_reachability(&[block(frames, 1, 1)], None, true).map(|groups| groups.len())
+    };
+    assert!(matches!(groups_of(128), Ok(1)));
+    assert!(matches!(groups_of(129), Err(LedgerError::Damaged(_))));
 }

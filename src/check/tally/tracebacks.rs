@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::child::ledger_file::{Frames, LedgerError, LedgerFile};
-use crate::ledger::site::{Node, flag};
+use crate::ledger::site::{MAX_FRAMES, Node, flag};
 use crate::report::Frame;
 use crate::symbols::{CodeAddress, Symbolizer};
 use crate::traceback;
@@ -114,8 +114,13 @@ impl<'a> Tracebacks<'a> {
         let mut known = vec![0_usize; nodes.count() as usize];
         let (mut codes, mut ends) = (Vec::new(), Vec::new());
         for site in sites {
-            let mut at = *site;
+            let (mut at, start) = (*site, codes.len());
             while let Some(node) = nodes.get(at)? {
+                // A million sites of a million frames each would be no end in practice.
+                if codes.len() - start == MAX_FRAMES {
+                    let what = format!("site {site} has more than {MAX_FRAMES} frames");
+                    return Err(LedgerError::Damaged(what));
+                }
                 let known = &mut known[at as usize];
                 if *known == 0 {
                     *known = self.names.code(&node) + 1;

@@ -113,6 +113,11 @@ fn every_error_names_its_line() {
             "1: unknown key `zzz`; the keys are plugins, steps, program, ready, drive, warmup, \
              repeat, ignore, suppressions, timeout, heap, strict",
         ),
+        (
+            "steps = ['a']\n\"repaet\\n\\u001b\" = 3",
+            "2: unknown key `repaet\\n\\u{1b}`; the keys are plugins, steps, program, ready, drive, \
+             warmup, repeat, ignore, suppressions, timeout, heap, strict",
+        ),
         ("steps = ['a']\n[step]\nx = 1", "2: unknown key `step`; did you mean `steps`?"),
         // Types.
         ("steps = 'test crypto'", "1: `steps` has to be a list of strings, not a string"),
