@@ -23,7 +23,8 @@ pub(crate) const CONTROL_BYTES: u64 = 4242;
 pub(crate) const LONGEST: u64 = 1 << 20;
 
 /// Bytes of the longest reason: JSON writes six letters for some of them.
-const LONGEST_REASON: usize = LONGEST as usize / 8;
+const LONGEST_REASON: usize = 128 << 10;
+const _: () = assert!(6 * LONGEST_REASON as u64 + 4096 < LONGEST, "a whole reply fits");
 
 /// What the parent wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

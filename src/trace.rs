@@ -81,17 +81,10 @@ impl Trace {
         Self { form, rows: BTreeMap::new(), all: Live::default() }
     }
 
-    /// Adds what is live of the traceback `key`, which may have rows already.
+    /// Adds what is live of the traceback `key`, which is [`plain`] and may have rows already.
     fn add(&mut self, key: Vec<String>, frames: Vec<Frame>, live: Live) -> Result<(), String> {
         if frames.is_empty() {
             return Err("its traceback is empty".to_owned());
-        }
-        for (index, text) in key.iter().enumerate() {
-            // It would be a line of its own in a report or a snapshot.
-            if text.chars().any(char::is_control) {
-                let number = index + 1;
-                return Err(format!("frame {number} of its traceback has a control character"));
-            }
         }
         let too_much = || "it makes more objects or bytes than fit in 64 bits".to_owned();
         self.all = self.all.plus(live).ok_or_else(too_much)?;
@@ -99,6 +92,14 @@ impl Trace {
         // No part exceeds the sum.
         row.live = row.live.plus(live).ok_or_else(too_much)?;
         Ok(())
+    }
+}
+
+/// That no frame of `key` has what would be a line of its own in a report, a snapshot or an error.
+fn plain(key: &[String]) -> Result<(), String> {
+    match key.iter().position(|text| text.chars().any(char::is_control)) {
+        Some(at) => Err(format!("frame {} of its traceback has a control character", at + 1)),
+        None => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{Form, Live, Trace, TraceError, wrong_json};
+use super::{Form, Live, Trace, TraceError, plain, wrong_json};
 use crate::report::Frame;
 use crate::traceback;
 
@@ -86,7 +86,8 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
     for (index, group) in groups.into_iter().enumerate() {
         let frames: Vec<Frame> = group.frames.into_iter().map(frame).collect();
         let live = Live { objects: group.blocks, bytes: group.bytes };
-        trace.add(traceback::key(&frames), frames, live).map_err(|problem| {
+        let key = traceback::key(&frames);
+        plain(&key).and_then(|()| trace.add(key, frames, live)).map_err(|problem| {
             TraceError::Wrong(format!("{name}: group {}: {problem}; {FORM}", index + 1))
         })?;
     }

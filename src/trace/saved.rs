@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Form, Live, Trace, TraceError, wrong_json};
+use super::{Form, Live, Trace, TraceError, plain, wrong_json};
 use crate::report::Frame;
 use crate::report::table::{TableRow, sorted, symbol};
 
@@ -80,6 +80,7 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
 fn add(trace: &mut Trace, element: Element) -> Result<(), String> {
     let Element { count, bytes, traceback } = element;
     let key: Vec<String> = traceback.iter().map(|text| text.trim().to_owned()).collect();
+    plain(&key)?;
     let frame = |(index, text): (usize, &String)| {
         let number = index + 1;
         read(text)
