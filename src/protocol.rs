@@ -87,17 +87,30 @@ pub(crate) struct Statistics {
 }
 
 impl Reply {
-    /// The same with a reason that fits a line: a plugin may give any.
+    /// The same with texts that fit a line: a plugin may give any.
     #[must_use]
     pub(crate) fn bounded(mut self) -> Self {
-        if let Self::Refused(reason) | Self::Failed(reason) = &mut self
-            && reason.len() > LONGEST_REASON
-        {
-            let end = (0..=LONGEST_REASON).rev().find(|at| reason.is_char_boundary(*at));
-            reason.truncate(end.unwrap_or_default());
-            reason.push('…');
+        match &mut self {
+            Self::Refused(reason) | Self::Failed(reason) => cut(reason, LONGEST_REASON),
+            Self::Commands(commands) => {
+                let most = LONGEST_REASON / (2 * commands.len()).max(1);
+                for (words, help) in commands {
+                    cut(words, most);
+                    cut(help, most);
+                }
+            }
+            _ => {}
         }
         self
+    }
+}
+
+/// Leaves `most` bytes of `text`, and a sign that there were more.
+fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
     }
 }
 
@@ -217,7 +230,7 @@ mod tests {
             assert!(heard.starts_with(&format!("x{letter}")) && heard.ends_with("…"));
             said.join().expect("it ends").expect("sent");
         }
-        let short = Reply::Refused("no".into());
+        let short = Reply::Commands(vec![("a b".into(), "helps".into()); 10]);
         assert_eq!(short.clone().bounded(), short);
     }
 

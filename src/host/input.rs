@@ -36,6 +36,7 @@ pub(crate) fn run(bytes: &[u8]) -> Option<usize> {
     let tracing = Tracing::of_nothing();
     let failing = Failing::default();
     let mut commands = Commands::default();
+    commands.show(false);
     let (mut words, mut registered, mut refused) = (&[][..], 0, false);
     let mut rest = bytes;
     while let Some(([what, low, high], behind)) = rest.split_first_chunk() {
@@ -56,18 +57,16 @@ pub(crate) fn run(bytes: &[u8]) -> Option<usize> {
                 let line = String::from_utf8_lossy(piece);
                 // Else it prints.
                 if line != "help" {
-                    let found = commands.find(&line).is_some();
-                    let reply = step(&commands, &line, &tracing);
-                    assert_eq!(found, !matches!(reply, Reply::Refused(_)), "{reply:?}");
-                    tell(reply);
+                    tell(step(&commands, &line, &tracing));
                 }
             }
             _ => piece.clone_into(&mut failing.reason.borrow_mut()),
         }
     }
-    let (list, help) = (commands.list(), commands.help());
-    assert!(registered == 0 || list.split(", ").count() >= registered, "{list}");
+    let (all, help) = (commands.all(), commands.help());
+    assert_eq!(all.len(), registered);
     assert!(help.lines().count() >= registered, "{help}");
+    tell(Reply::Commands(all));
     (!refused).then_some(registered)
 }
 
@@ -108,12 +107,14 @@ unsafe extern "C" fn fails(context: *mut c_void, call: *const RawCall) -> c_int 
     // SAFETY: the module's invariant.
     let failing = unsafe { &*context.cast::<Failing>() };
     // SAFETY: the host's call lives until this function returns.
-    let RawCall { argc, argv, fail, .. } = unsafe { &*call };
+    let RawCall { argc, argv, print, fail, .. } = unsafe { &*call };
     // SAFETY: the host gives `argc` words and a null behind them.
     let words = unsafe { std::slice::from_raw_parts(*argv, *argc as usize + 1) };
     assert_eq!(words.iter().position(|word| word.is_null()), Some(*argc as usize));
     let reason = failing.reason.borrow();
     // SAFETY: the reason is readable for its length, which an empty one's pointer is, too.
+    unsafe { print(call, reason.as_ptr().cast::<c_char>(), reason.len()) };
+    // SAFETY: as above.
     unsafe { fail(call, reason.as_ptr().cast::<c_char>(), reason.len()) };
     c_int::from(!reason.is_empty())
 }
@@ -137,11 +138,14 @@ mod tests {
     fn a_reason_that_is_no_text_and_longer_than_a_line_is_told() {
         let failing = Failing { reason: RefCell::new(vec![0xff; 2 << 20]) };
         let (mut commands, tracing) = (Commands::default(), Tracing::of_nothing());
+        commands.show(false);
         register(b"a", b"", &failing, &mut commands, &tracing).expect("it is well-formed");
         tell(step(&commands, "a b", &tracing));
         let words = vec![b'a'; 2 << 20];
         let refused =
             register(&[&words[..], b"\xff"].concat(), b"", &failing, &mut commands, &tracing);
         tell(Reply::Refused(refused.expect_err("it is no ASCII")));
+        register(b"b", &words, &failing, &mut commands, &tracing).expect("a help may be anything");
+        tell(Reply::Commands(commands.all()));
     }
 }

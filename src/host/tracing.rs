@@ -45,8 +45,17 @@ impl Tracing {
             ptr::null_mut()
         }
         extern "C" fn forget(_: *mut c_void) {}
-        let control = Cell::new(ptr::null_mut());
-        Self { pause: nothing, resume: nothing, malloc: no_block, free: forget, control }
+        extern "C" fn turn(_: c_int) {}
+        extern "C" fn fill(_: *mut Statistics) {}
+        Self {
+            pause: nothing,
+            resume: nothing,
+            trace: turn,
+            statistics: fill,
+            malloc: no_block,
+            free: forget,
+            control: Cell::new(ptr::null_mut()),
+        }
     }
 
     /// From now on this thread's allocations are not traced.
