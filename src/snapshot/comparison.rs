@@ -43,8 +43,8 @@ pub(crate) struct Difference {
     pub(crate) shrunk: Vec<Change>,
     /// Accepted, and no longer found.
     pub(crate) vanished: Vec<SnapshotGroup>,
-    /// Found as accepted, but for frames that a compiler left out; as they were accepted.
-    pub(crate) same: Vec<SnapshotGroup>,
+    /// Found as accepted, but for frames that a compiler left out.
+    pub(crate) same: Vec<Change>,
 }
 
 impl Difference {
@@ -61,17 +61,23 @@ impl Difference {
     }
 
     /// What to accept: what was found, in the accepted words where it is the same traceback, so
-    /// that a review shows nothing but what has changed.
+    /// that a review shows nothing but what has changed. Where amounts decided which of several
+    /// tracebacks is which, the new ones can decide otherwise: then what was found as it is, so
+    /// that what was accepted passes.
     pub(crate) fn proposed(&self) -> Vec<SnapshotGroup> {
-        let changed = self.grown.iter().chain(&self.shrunk).map(|change| SnapshotGroup {
+        let known = || self.grown.iter().chain(&self.shrunk).chain(&self.same);
+        let others = || self.new.iter().chain(self.moved.iter().map(|change| &change.found));
+        let in_accepted_words = known().map(|change| SnapshotGroup {
             frames: change.accepted.frames.clone(),
             ..change.found.clone()
         });
-        let moved = self.moved.iter().map(|change| change.found.clone());
-        let as_they_are = self.new.iter().chain(&self.same).cloned();
-        let mut proposed: Vec<_> = changed.chain(moved).chain(as_they_are).collect();
-        proposed.sort_by(|left, right| left.frames.cmp(&right.frames));
-        proposed
+        let proposed: Vec<_> = in_accepted_words.chain(others().cloned()).collect();
+        let found: Vec<_> = known().map(|change| &change.found).chain(others()).cloned().collect();
+        let again = compare(&proposed, &found);
+        let settles = !again.fails() && !again.is_outdated();
+        let mut chosen = if settles { proposed } else { found };
+        chosen.sort_by(|left, right| left.frames.cmp(&right.frames));
+        chosen
     }
 }
 
@@ -102,7 +108,7 @@ pub(crate) fn compare(accepted: &[SnapshotGroup], found: &[SnapshotGroup]) -> Di
         } else if exceeds(accepted, found) {
             difference.shrunk.push(change());
         } else {
-            difference.same.push(accepted.clone());
+            difference.same.push(change());
         }
     }
     let moved = best_pairs(&mut accepted, &mut found, moved, MOST_MOVED).into_iter();

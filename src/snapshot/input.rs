@@ -8,7 +8,7 @@ use crate::report::{Exit, Frame, Group, Reachability, Report, Rises, Ties, Traci
 ///
 /// # Panics
 /// Where what was written does not read back, a body differs from itself, an error names a line
-/// that is not there, or a traceback gets lost in the comparison.
+/// that is not there, a traceback gets lost in the comparison, or what was accepted does not pass.
 pub(crate) fn compare(bytes: &[u8]) -> Option<usize> {
     // What is not UTF-8 is refused where the file is read.
     let text = str::from_utf8(bytes).ok()?;
@@ -20,9 +20,9 @@ pub(crate) fn compare(bytes: &[u8]) -> Option<usize> {
     assert_eq!(pairs + it.vanished.len(), accepted.len());
     let groups = found.iter().map(group).collect();
     let _ = failure_text("x", &accepted, &report(groups), &it);
-    // Where nothing is new, what is proposed is accepted as it is.
     let proposed = it.proposed();
-    assert!(!difference(&proposed, &found).is_outdated(), "{proposed:?}");
+    let again = difference(&proposed, &found);
+    assert!(!again.fails() && !again.is_outdated(), "accepted: {proposed:?}");
     Some(accepted.len() + found.len())
 }
 
