@@ -25,6 +25,9 @@ use crate::report::{Exit, Group, Report, json, text};
 use crate::symbols::DebugFiles;
 use crate::verdict::Window;
 
+/// Bytes of the largest heap.
+const LARGEST: u64 = 4096 << 14;
+
 /// The most bytes of the heap that have content.
 const CONTENT: usize = 1 << 16;
 
@@ -52,7 +55,7 @@ pub(crate) fn judge(bytes: &[u8]) -> Result<usize, LedgerError> {
     let _ = (activity(header, 1, "it is silent"), completeness(header, 1 << 20), ledger.caches());
     marks.read_whole(ledger)?;
     marks.read_again(ledger)?;
-    let inside = |block: &Live| block.address >= base && block.address - base < 4096 << 14;
+    let inside = |block: &Live| block.address >= base && block.address - base < LARGEST;
     assert!(live.iter().all(inside), "blocks are in the heap");
     let reached = mark(&written, &live);
     let Written { ledger, marks, .. } = &written;
@@ -69,7 +72,7 @@ pub(crate) fn judge(bytes: &[u8]) -> Result<usize, LedgerError> {
     Ok(count)
 }
 
-/// What `roots` in the header lead to.
+/// What the registers in the header lead to.
 fn mark(written: &Written, live: &[Live]) -> Reached {
     let Written { ledger, content, .. } = written;
     let header = ledger.header();

@@ -63,11 +63,11 @@ fn demangled(name: &str) -> Cow<'_, str> {
     if !is_mangled(name) {
         return name.into();
     }
-    if let Ok(rust) = rustc_demangle::try_demangle(name) {
-        return format!("{rust:#}").into();
-    }
-    let whole = || Symbol::new(name).ok()?.demangle().ok();
-    without_dependent_signature(name).or_else(whole).map_or(name.into(), Into::into)
+    let rust = rustc_demangle::try_demangle(name).ok().map(|rust| format!("{rust:#}"));
+    let cpp = || Symbol::new(name).ok()?.demangle().ok();
+    let found = rust.or_else(|| without_dependent_signature(name)).or_else(cpp);
+    // A path of no parts is a name of nothing.
+    found.filter(|found| !found.is_empty()).map_or(name.into(), Into::into)
 }
 
 /// The name alone of a function that takes or returns what depends on a trait of its template's
