@@ -6,6 +6,8 @@
 //!   driver      a host, started, asked and ended
 //!   heap        a host's heap, looked at between two requests
 //!   tally       live allocations -> groups with verdicts
+//!   descendants what a program starts, where that is wanted
+//!   signals     what ends this process is the child's
 //!   capture     the child's output, bounded
 //!   input       a ledger made of bytes, for tests and fuzz targets
 //!   plugin_path where a plugin lies
@@ -14,6 +16,7 @@
 //! outcome has a problem is never clean.
 
 pub(crate) mod capture;
+mod descendants;
 pub(crate) mod driver;
 pub(crate) mod heap;
 #[cfg(any(test, feature = "internals"))]
@@ -21,6 +24,7 @@ pub(crate) mod input;
 pub(crate) mod iterations;
 pub(crate) mod plugin_path;
 pub(crate) mod program;
+mod signals;
 pub(crate) mod tally;
 
 use std::path::Path;
@@ -65,6 +69,7 @@ pub(crate) fn scenario(
             place: Some(format!("{}:{}", scenario.path.display(), words.line)),
             scenario: Some(name),
             strict: scenario.strict,
+            follow: scenario.follow,
             memory,
             // One of them may be what a suppression is for.
             all: true,
@@ -151,6 +156,7 @@ impl Outcome {
                 iterations: 1,
                 groups: Vec::new(),
                 notes: Vec::new(),
+                descendants: None,
             },
             problem: Some(problem),
             output: String::new(),
@@ -163,9 +169,8 @@ impl Outcome {
     /// The same without what `suppressions` hide. What was not checked may lack what one of them
     /// is for.
     pub(crate) fn suppressed(mut self, suppressions: &[Suppression]) -> Self {
-        let groups = std::mem::take(&mut self.report.groups);
-        let suppressed = suppress(suppressions, &self.modules, groups);
-        self.report.groups = suppressed.kept;
+        let suppressed = suppress(suppressions, &self.modules, self.report.all_groups());
+        self.report.keep(suppressed.kept);
         self.report.notes.extend(suppressed.notes);
         if self.problem.is_none() {
             self.problem = suppressed.unused.map(|unused| Problem::Wrong(unused.to_string()));
@@ -178,7 +183,7 @@ impl Outcome {
         match &self.problem {
             Some(problem) => problem.status(),
             None => {
-                let fails = self.report.groups.iter().any(|group| group.verdict.fails());
+                let fails = self.report.any(|group| group.verdict.fails());
                 u8::from(fails || self.fails_strictly())
             }
         }
@@ -186,8 +191,7 @@ impl Outcome {
 
     /// Whether the scenario is strict, and something is live once.
     pub(crate) fn fails_strictly(&self) -> bool {
-        let one_time = |group: &Group| group.verdict == Verdict::OneTime;
-        self.strict && self.report.groups.iter().any(one_time)
+        self.strict && self.report.any(|group| group.verdict == Verdict::OneTime)
     }
 }
 
@@ -227,13 +231,11 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
             "the preload heap has ledger version {version}, this leaksnap has {VERSION}; rebuild it"
         )),
         state::NO_REGION => unchecked(
-            "the heap and its ledger could not be mapped; lower `heap`, or raise the address-space \
-             limit"
+            "the heap and its ledger could not be mapped; lower `heap`, or raise the limits on \
+             address space and data (`ulimit -v`, `ulimit -d`)"
                 .into(),
         ),
-        state::INTERPOSED => {
-            unchecked("another malloc is in front of the preload heap's".into())
-        }
+        state::INTERPOSED => unchecked("another malloc is in front of the preload heap's".into()),
         state::OPERATORS => unchecked(
             "`operator new` is that of another allocator, behind the preload heap's malloc".into(),
         ),
@@ -255,16 +257,20 @@ pub(crate) fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
         )
     } else if has(trouble::MODULES_FULL) {
         "the ledger was full: more loaded objects than it has records".into()
+    } else if has(trouble::APART) {
+        "the program opened an object with a malloc of its own (RTLD_DEEPBIND or dlmopen), which \
+         is not traced"
+            .into()
     } else {
         return Ok(());
     };
     Err(Problem::NotChecked(reason))
 }
 
-/// The objects in `ledger`; none where it can't be read, which is told elsewhere.
-fn modules(ledger: &LedgerFile) -> Modules {
-    let modules = ledger.modules().unwrap_or_default();
-    Modules::new(modules.into_iter().flatten().map(|module| module.path))
+/// The objects in `ledgers`; none of one that can't be read, which is told elsewhere.
+fn modules<'a>(ledgers: impl IntoIterator<Item = &'a LedgerFile>) -> Modules {
+    let modules = ledgers.into_iter().flat_map(|ledger| ledger.modules().unwrap_or_default());
+    Modules::new(modules.flatten().map(|module| module.path))
 }
 
 /// The report's part on the tracing, from the ledger's counters.

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //!   process  starts and ends it            (the one file that spawns)
+//!   watch    waits for its words; follow: the programs that it starts
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
 //!   pages    what of its addresses is in memory
 //!   kernel   pointers that only the kernel keeps
 //!   reach    what pointers reach; view: what the child's do
-//!   preload_file  the shared object that it is given
+//!   preload_file  the shared object that it is given; program_file: whether it can take it
 //! ```
 
 #[cfg(test)]
 mod book_tests;
+pub(crate) mod follow;
 #[cfg(test)]
 mod handshake_tests;
 mod kernel;
@@ -20,8 +22,10 @@ pub(crate) mod memory;
 pub(crate) mod pages;
 pub(crate) mod preload_file;
 pub(crate) mod process;
+pub(crate) mod program_file;
 pub(crate) mod reach;
 pub(crate) mod view;
+mod watch;
 
 #[cfg(test)]
 mod unwinder_tests;

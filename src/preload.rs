@@ -9,6 +9,7 @@
 //!                              -> book (the ledger, written)
 //!                              -> next (other allocators, by address)
 //!                -> mallinfo (what the heap says of itself to the program)
+//!   loader: objects that are opened apart; follow: ledgers of programs that the program starts
 //!   start: the state machine, the handshake; thread: a few words, a place; system: the kernel
 //!   switch: tracing on and off for all threads; statistics: what mimalloc holds
 //!   operators: whose C++'s `new` is
@@ -31,9 +32,11 @@ pub(crate) mod backtrace;
 pub(crate) mod book;
 pub(crate) mod entry_points;
 pub(crate) mod extent;
+pub(crate) mod follow;
 pub(crate) mod heap;
 pub(crate) mod index;
 pub(crate) mod libgcc;
+pub(crate) mod loader;
 pub(crate) mod log;
 pub(crate) mod mallinfo;
 pub(crate) mod modules;

@@ -20,11 +20,11 @@ pub(crate) const HOST_VARIABLE: &str = "LEAKSNAP_HOST";
 pub(crate) const CONTROL_BYTES: u64 = 4242;
 
 /// A longer line is no message of ours.
-pub(crate) const LONGEST: u64 = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 
 /// Bytes of the longest reason: JSON writes six letters for some of them.
 const LONGEST_REASON: usize = 128 << 10;
-const _: () = assert!(6 * LONGEST_REASON as u64 + 4096 < LONGEST, "a whole reply fits");
+const _: () = assert!(6 * LONGEST_REASON + 4096 < LONGEST, "a whole reply fits");
 
 /// What the parent wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,13 +118,14 @@ fn cut(text: &mut String, most: usize) {
 #[derive(Debug)]
 pub(crate) struct Channel {
     stream: BufReader<UnixStream>,
+    deadline: Option<Instant>,
 }
 
 impl Channel {
     /// An end that speaks over `stream`, on no other descriptor: the host keeps that one out of
     /// the plugins' way.
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream: BufReader::new(stream) }
+        Self { stream: BufReader::new(stream), deadline: None }
     }
 
     /// Says `message`.
@@ -140,13 +141,37 @@ impl Channel {
     /// Hears the next message; `None` where the other end is gone.
     ///
     /// # Errors
-    /// Where the socket's timeout passed, or the line is no message.
+    /// Where the deadline passed, or the line is no message.
     pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
-        let mut line = String::new();
-        if io::Read::take(&mut self.stream, LONGEST).read_line(&mut line)? == 0 {
-            return Ok(None);
+        let mut line = Vec::new();
+        loop {
+            if let Some(deadline) = self.deadline {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Without a patience at all the socket would wait for ever.
+                let patience = left.max(Duration::from_millis(1));
+                self.stream.get_ref().set_read_timeout(Some(patience))?;
+                // One that says a little now and then has said nothing.
+                if left.is_zero() && !line.is_empty() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+            let heard = match self.stream.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                heard => heard?,
+            };
+            let end = heard.iter().position(|byte| *byte == b'\n');
+            let len = end.map_or(heard.len(), |end| end + 1);
+            line.extend_from_slice(&heard[..len]);
+            self.stream.consume(len);
+            match (len, end) {
+                (0, _) if line.is_empty() => return Ok(None),
+                (1.., None) if line.len() < LONGEST => {}
+                _ => return Ok(Some(serde_json::from_slice(&line)?)),
+            }
         }
-        Ok(Some(serde_json::from_str(&line)?))
     }
 
     /// Waits for the next message, and has [`receive`](Self::receive) wait no longer for its end.
@@ -154,14 +179,13 @@ impl Channel {
     /// # Errors
     /// `TimedOut` after `timeout`, `Interrupted` where `interrupt` can be read first.
     pub(crate) fn wait(
-        &self,
+        &mut self,
         timeout: Duration,
         interrupt: Option<BorrowedFd<'_>>,
     ) -> io::Result<()> {
-        let timeout = timeout.max(Duration::from_millis(1));
+        let deadline = Instant::now() + timeout.max(Duration::from_millis(1));
+        self.deadline = Some(deadline);
         let stream = self.stream.get_ref();
-        stream.set_read_timeout(Some(timeout))?;
-        let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = Timespec {
@@ -204,9 +228,9 @@ mod tests {
     #[test]
     fn a_wait_ends_by_a_message_an_interrupt_or_in_time() {
         let (here, there) = UnixStream::pair().expect("sockets");
-        let (parent, mut host) = (Channel::new(here), Channel::new(there));
+        let (mut parent, mut host) = (Channel::new(here), Channel::new(there));
         let (interrupt, mut interrupts) = UnixStream::pair().expect("sockets");
-        let wait = |millis| {
+        let mut wait = |millis| {
             let waited = parent.wait(Duration::from_millis(millis), Some(interrupt.as_fd()));
             waited.map_err(|error| error.kind())
         };
@@ -232,6 +256,37 @@ mod tests {
         }
         let short = Reply::Commands(vec![("a b".into(), "helps".into()); 10]);
         assert_eq!(short.clone().bounded(), short);
+    }
+
+    #[test]
+    fn one_that_says_a_little_now_and_then_is_not_waited_for() {
+        let (here, mut there) = UnixStream::pair().expect("sockets");
+        let mut parent = Channel::new(here);
+        let start = Instant::now();
+        let drip = std::thread::spawn(move || {
+            for _ in 0..300 {
+                if there.write_all(b" ").is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        parent.wait(Duration::from_millis(200), None).expect("something comes");
+        let error = parent.receive::<Reply>().expect_err("it is no message");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        drop(parent);
+        drip.join().expect("it only writes");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_bounded() {
+        let (here, mut there) = UnixStream::pair().expect("sockets");
+        let mut parent = Channel::new(here);
+        let flood = std::thread::spawn(move || while there.write_all(&[b'x'; 4096]).is_ok() {});
+        assert!(parent.receive::<Reply>().is_err());
+        drop(parent);
+        flood.join().expect("it only writes");
     }
 
     #[test]

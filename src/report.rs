@@ -180,4 +180,111 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// What a reader should know beside the verdicts, a sentence each.
     pub notes: Vec<String>,
+    /// The programs that the program started, where they were followed: a report each, whose program
+    /// is the name that it was called by. By name; those of one name by what they leaked.
+    pub descendants: Option<Vec<Report>>,
+}
+
+impl Report {
+    /// The groups of this program and of those that it started, with numbers of their own.
+    #[must_use]
+    pub fn all_groups(&self) -> Vec<Group> {
+        let mut all = self.groups.clone();
+        let end = |groups: &[Group]| groups.iter().map(|group| group.ties.number + 1).max();
+        let mut first = end(&all).unwrap_or_default();
+        for descendant in self.descendants.iter().flatten() {
+            all.extend(descendant.groups.iter().cloned().map(|mut group| {
+                group.ties.number += first;
+                group.ties.behind.iter_mut().for_each(|number| *number += first);
+                group
+            }));
+            first += end(&descendant.groups).unwrap_or_default();
+        }
+        all
+    }
+
+    /// Has of its groups only `kept`, which are of [`all_groups`](Self::all_groups).
+    pub(crate) fn keep(&mut self, kept: Vec<Group>) {
+        let mut left = kept.into_iter().peekable();
+        let mut end = 0;
+        let others = self.descendants.iter_mut().flatten().map(|report| &mut report.groups);
+        let all: Vec<_> = std::iter::once(&mut self.groups).chain(others).collect();
+        let last = all.len() - 1;
+        for (place, groups) in all.into_iter().enumerate() {
+            let numbers = groups.iter().map(|group| group.ties.number + 1);
+            let first = end;
+            end += numbers.max().unwrap_or_default();
+            groups.clear();
+            while let Some(mut group) =
+                left.next_if(|group| place == last || group.ties.number < end)
+            {
+                group.ties.number -= first;
+                group.ties.behind.iter_mut().for_each(|number| *number -= first);
+                groups.push(group);
+            }
+        }
+    }
+
+    /// Whether this program or one that it started has a group of `is`.
+    pub(crate) fn any(&self, is: impl Fn(&Group) -> bool + Copy) -> bool {
+        let others = self.descendants.iter().flatten().flat_map(|report| &report.groups);
+        self.groups.iter().chain(others).any(is)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(number: usize, behind: &[usize]) -> Group {
+        Group {
+            verdict: Verdict::Leak,
+            reachability: Reachability::Lost,
+            blocks: 1,
+            bytes: 1,
+            blocks_per_iteration: 1.0,
+            bytes_per_iteration: 1.0,
+            rises: Rises::default(),
+            frames: Vec::new(),
+            ties: Ties { number, behind: behind.to_vec(), ..Ties::default() },
+        }
+    }
+
+    fn report(groups: Vec<Group>, descendants: Option<Vec<Report>>) -> Report {
+        Report {
+            scenario: None,
+            program: Vec::new(),
+            exit: Exit::default(),
+            tracing: Tracing::default(),
+            iterations: 1,
+            groups,
+            notes: Vec::new(),
+            descendants,
+        }
+    }
+
+    #[test]
+    fn the_groups_of_all_programs_are_told_apart_and_put_back() {
+        let others = vec![
+            report(vec![], None),
+            report(vec![group(2, &[0]), group(0, &[])], None),
+            report(vec![group(1, &[1])], None),
+        ];
+        let whole = report(vec![group(3, &[]), group(1, &[3])], Some(others));
+        let all = whole.all_groups();
+        let numbers: Vec<_> =
+            all.iter().map(|it| (it.ties.number, it.ties.behind.clone())).collect();
+        let expected = [(3, vec![]), (1, vec![3]), (6, vec![4]), (4, vec![]), (8, vec![8])];
+        assert_eq!(numbers, expected);
+        let mut kept = whole.clone();
+        kept.keep(all.clone());
+        assert_eq!(kept, whole);
+        kept.keep(all.into_iter().filter(|it| [1, 4].contains(&it.ties.number)).collect());
+        let mut expected = whole;
+        expected.groups.remove(0);
+        let others = expected.descendants.as_mut().expect("they were followed");
+        others[1].groups.remove(0);
+        others[2].groups.clear();
+        assert_eq!(kept, expected);
+    }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Scenario {
     pub(crate) heap: u64,
     /// One-time blocks fail too.
     pub(crate) strict: bool,
+    /// The programs that the program starts are checked, too.
+    pub(crate) follow: bool,
 }
 
 impl Scenario {
@@ -90,6 +92,7 @@ impl Scenario {
             timeout: DEFAULT_TIMEOUT,
             heap: DEFAULT_HEAP,
             strict: false,
+            follow: false,
         }
     }
 

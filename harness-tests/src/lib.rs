@@ -4,6 +4,7 @@
 //!   cargo     cargo, cargo-insta and nextest, on projects of a test's own
 //!   command   the `leaksnap` command, built once, and runs of it
 //!   console   `leaksnap console`, a command at a time
+//!   hazards   the table of hazards: rows, and what runs them
 //!   model     the model of expected verdicts: rows, and what checks them
 //!   outcome   what a tool or the harness said, and how it ended
 //!   program   fixtures/programs, compiled; programs of the system
@@ -16,6 +17,7 @@
 pub mod cargo;
 pub mod command;
 pub mod console;
+pub mod hazards;
 pub mod model;
 pub mod outcome;
 pub mod program;

@@ -17,12 +17,20 @@ pub struct Program {
 pub struct Words {
     /// The program first.
     pub list: Vec<String>,
-    _folder: Option<Arc<tempfile::TempDir>>,
+    folder: Option<Arc<tempfile::TempDir>>,
 }
 
 impl<T: Into<String>> FromIterator<T> for Words {
     fn from_iter<I: IntoIterator<Item = T>>(words: I) -> Self {
-        Self { list: words.into_iter().map(Into::into).collect(), _folder: None }
+        Self { list: words.into_iter().map(Into::into).collect(), folder: None }
+    }
+}
+
+impl Words {
+    /// Other words, for which the program is kept as long as they are.
+    #[must_use]
+    pub fn instead<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { folder: self.folder.clone(), ..words.into_iter().collect() }
     }
 }
 
@@ -42,7 +50,7 @@ impl Program {
     /// Where it doesn't compile.
     #[must_use]
     pub fn compile_with(source: &str, flags: &[&str]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/programs").join(source);
+        let path = Self::source(source);
         let (stem, extension) = source.rsplit_once('.').expect("a source has an extension");
         let compiler = match extension {
             "c" => found("cc", "gcc libc6-dev"),
@@ -64,6 +72,12 @@ impl Program {
         program
     }
 
+    /// Where `source` lies, a file of `fixtures/programs`.
+    #[must_use]
+    pub fn source(source: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/programs").join(source)
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn path(&self) -> PathBuf {
@@ -80,7 +94,7 @@ impl Program {
         let path = path.to_str().expect("temporary folders have plain names").to_owned();
         let arguments = arguments.into_iter().map(str::to_owned);
         let words: Words = std::iter::once(path).chain(arguments).collect();
-        Words { _folder: Some(Arc::clone(&self.folder)), ..words }
+        Words { folder: Some(Arc::clone(&self.folder)), ..words }
     }
 }
 

@@ -25,7 +25,7 @@ fn scenario_files() {
         (
             "steps = [\"a\"]\n\ncolour = 1",
             "3: unknown key `colour`; the keys are plugins, steps, program, ready, drive, warmup, \
-             repeat, ignore, suppressions, timeout, heap, strict",
+             repeat, ignore, suppressions, timeout, heap, strict, follow",
         ),
         ("steps = \"a\"", "1: `steps` has to be a list of strings, not a string"),
         (

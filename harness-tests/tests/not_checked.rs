@@ -85,8 +85,8 @@ fn a_report_of_what_was_not_checked_says_so() {
 #[test]
 fn an_address_space_that_is_too_small() {
     let work = workplace(CLEAN);
-    let reason = "the heap and its ledger could not be mapped; lower `heap`, or raise the \
-                  address-space limit";
+    let reason = "the heap and its ledger could not be mapped; lower `heap`, or raise the limits \
+                  on address space and data (`ulimit -v`, `ulimit -d`)";
     // Too small for the heap, and too small for the ledger as well.
     for kilobytes in [4_500_000, 1_000_000] {
         let script = format!("ulimit -v {kilobytes}; exec \"$0\" run it.toml");

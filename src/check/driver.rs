@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::{Problem, activity, new_ledger};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
-use crate::child::process::Process;
+use crate::child::process::{Look, Process};
 use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
 use crate::report::Exit;
 
@@ -57,7 +57,7 @@ impl Driver {
                 command.process_group(0);
             }
         }
-        let child = Process::start(command, ledger, false)
+        let child = Process::start(command, ledger, Look::WhenAsked)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let (channel, deadline) = (Channel::new(here), Instant::now() + limit);
         Ok(Self { child, channel, limit, deadline, interrupt: None, lost: false })

@@ -103,8 +103,9 @@ fn show(ledger: &LedgerFile, groups: Vec<Group>, memory: &Memory) {
         iterations: 2,
         groups,
         notes: notes(ledger.header()),
+        descendants: None,
     };
-    let _ = (text::write(&report, true), json::write(&report, true), modules(ledger));
+    let _ = (text::write(&report, true), json::write(&report, true), modules([ledger]));
     let _ = (table::heap(memory), table::write(&memory.rows, 10));
 }
 

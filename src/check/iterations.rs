@@ -72,7 +72,7 @@ pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcom
     let full = completeness(driver.ledger().header(), job.scenario.heap);
     outcome.problem = result.and(full).err();
     outcome.report.tracing = tracing(driver.ledger());
-    outcome.modules = modules(driver.ledger());
+    outcome.modules = modules([driver.ledger()]);
     (outcome, newest)
 }
 
@@ -94,6 +94,7 @@ fn unknown(job: &Job<'_>) -> Outcome {
             iterations: job.scenario.repeat,
             groups: Vec::new(),
             notes: Vec::new(),
+            descendants: None,
         },
         problem: None,
         output: String::new(),
@@ -120,7 +121,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let ended = driver.end();
     outcome.report.tracing = tracing(driver.ledger());
     outcome.report.notes.extend(notes(driver.ledger().header()));
-    outcome.modules = modules(driver.ledger());
+    outcome.modules = modules([driver.ledger()]);
     let (output, late) = capture.texts();
     outcome.output = output;
     let (exit, by_itself) = ended.map_err(not_started)?;

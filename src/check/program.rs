@@ -1,27 +1,28 @@
 //! Checking a whole program: one iteration, from its start to its exit.
 
 use std::ffi::OsString;
-use std::io::Read;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use super::capture::Capture;
+use super::signals::Signals;
 use super::tally::Tally;
-use super::{Outcome, Problem, activity, completeness, modules, new_ledger, notes, tracing};
+use super::{
+    Outcome, Problem, activity, completeness, descendants, modules, new_ledger, notes, tracing,
+};
 use crate::child::ledger_file::{LedgerError, Live};
-use crate::child::process::{Event, Process, StartError, why_silent};
+use crate::child::process::{Event, Look, Process, StartError};
+use crate::child::program_file::why_silent;
 use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
 use crate::report::{Exit, Report};
 use crate::suppression::module::Modules;
 use crate::symbols::DebugFiles;
+
+/// How often a program is looked at: it comes to its exit once, but for one that executes another
+/// from there, or lies.
+const MOST_LOOKS: u32 = 16;
 
 /// A program to check.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Program<'a> {
     pub(crate) place: Option<String>,
     /// The scenario that names it.
     pub(crate) scenario: Option<&'a str>,
+    /// The programs that it starts are checked, too.
+    pub(crate) follow: bool,
     /// One-time blocks fail.
     pub(crate) strict: bool,
     /// The memory table is wanted.
@@ -88,6 +91,7 @@ pub(crate) fn check(program: &Program<'_>) -> Outcome {
             iterations: 1,
             groups: Vec::new(),
             notes: Vec::new(),
+            descendants: None,
         },
         problem: None,
         output: String::new(),
@@ -110,8 +114,9 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
     // In a test it is the harness that the terminal's signals are for.
-    let signals = if program.captured { Signals::default() } else { Signals::forward() };
-    let mut child = Process::start(command, ledger, true).map_err(|error| match error {
+    let signals = if program.captured { Signals::default() } else { Signals::keep() };
+    let look = if program.follow { Look::Followed } else { Look::AtExit };
+    let mut child = Process::start(command, ledger, look).map_err(|error| match error {
         StartError::Missing { .. } | StartError::Spawn { .. } => {
             Problem::Wrong(program.at_place(&error.to_string()))
         }
@@ -129,15 +134,25 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // Nobody knows what was live at an end that the heap did not see.
     outcome.report.tracing.complete &= seen.at_exit.is_some();
     outcome.report.notes = notes(child.ledger().header());
-    outcome.modules = modules(child.ledger());
-    judge(program, &child, &seen, outcome)
+    let followed = child.descendants();
+    let ledgers = followed.iter().flat_map(|(descendants, _)| descendants).map(|it| &it.ledger);
+    outcome.modules = modules(ledgers.chain([child.ledger()]));
+    // What a snapshot may hold has to be the same on every machine.
+    let debug_files =
+        if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
+    let judged = judge(program, &child, &seen, debug_files, outcome);
+    let Some((descendants, missed)) = followed else { return judged };
+    let (reports, problem) =
+        descendants::reports(&descendants, debug_files, program.all, program.heap);
+    outcome.report.descendants = Some(reports);
+    judged.and(problem.or_else(|| descendants::missed(missed)).map_or(Ok(()), Err))
 }
 
 fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::io::Result<Seen> {
     let deadline = program.timeout.map(|timeout| Instant::now() + timeout);
-    let mut seen = Seen::default();
+    let (mut seen, mut looks) = (Seen::default(), 0);
     loop {
-        match child.wait(deadline, signals.woken.as_ref().map(AsFd::as_fd))? {
+        match child.wait(deadline, signals.as_fd())? {
             Event::Ended(exit) => {
                 seen.exit = exit;
                 return Ok(seen);
@@ -153,9 +168,11 @@ fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::
                 }
             }
             Event::AtExit => {
-                match view::look(child) {
-                    Ok(found) => seen.at_exit = Some(found),
-                    Err(error) => seen.unreadable = Some(error.to_string()),
+                looks += 1;
+                if looks <= MOST_LOOKS {
+                    let found = view::look(child.pid(), child.ledger());
+                    seen.unreadable = found.as_ref().err().map(ToString::to_string);
+                    seen.at_exit = found.ok();
                 }
                 child.release();
             }
@@ -167,6 +184,7 @@ fn judge(
     program: &Program<'_>,
     child: &Process,
     seen: &Seen,
+    debug_files: DebugFiles,
     outcome: &mut Outcome,
 ) -> Result<(), Problem> {
     let header = child.ledger().header();
@@ -174,9 +192,6 @@ fn judge(
     let what = || program.at_place(&name.display().to_string());
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
     if let Some((live, reached)) = &seen.at_exit {
-        // What a snapshot may hold has to be the same on every machine.
-        let debug_files =
-            if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
         let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
         let groups = tally.by_reachability(live, Some(reached), program.all);
         outcome.report.groups = groups.map_err(damaged)?;
@@ -188,13 +203,13 @@ fn judge(
         let limit = program.timeout.unwrap_or_default();
         return Err(Problem::TimedOut { what: what(), limit });
     }
-    activity(header, child.pid(), why_silent(name))?;
+    activity(header, child.pid(), &why_silent(name))?;
     completeness(header, program.heap)?;
-    if let Some(reason) = &seen.unreadable {
-        return Err(Problem::NotChecked(format!("at the program's exit: {reason}")));
-    }
     if let Some(signal) = seen.exit.signal {
         return Err(Problem::Killed { what: what(), signal });
+    }
+    if let Some(reason) = &seen.unreadable {
+        return Err(Problem::NotChecked(format!("at the program's exit: {reason}")));
     }
     let code = seen.exit.code.unwrap_or_default();
     if seen.at_exit.is_none() {
@@ -208,54 +223,5 @@ fn judge(
     match code {
         0 => Ok(()),
         _ => Err(Problem::Failed(format!("{} ended with exit code {code}", what()))),
-    }
-}
-
-/// Signals that would end this process, kept for the child: the terminal sends some of them to
-/// both, and the report is still to be written.
-#[derive(Debug, Default)]
-struct Signals {
-    came: Arc<AtomicUsize>,
-    woken: Option<UnixStream>,
-    registered: Vec<signal_hook::SigId>,
-}
-
-impl Signals {
-    /// What can't be registered ends this process, as any other.
-    fn forward() -> Self {
-        let came = Arc::new(AtomicUsize::new(0));
-        let Ok((woken, waker)) = UnixStream::pair() else { return Self::default() };
-        let mut registered = Vec::new();
-        for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP] {
-            let number = signal as i32;
-            let value = usize::try_from(number).unwrap_or_default();
-            let flag = signal_hook::flag::register_usize(number, Arc::clone(&came), value);
-            let pipe = waker
-                .try_clone()
-                .and_then(|waker| signal_hook::low_level::pipe::register(number, waker));
-            registered.extend(flag.into_iter().chain(pipe));
-        }
-        Self { came, woken: Some(woken), registered }
-    }
-
-    /// The last signal that the child did not get itself: the terminal sends the first two to the
-    /// whole group.
-    fn take(&self) -> Option<Signal> {
-        if let Some(mut woken) = self.woken.as_ref() {
-            // One byte came with each signal; more of them only mean another look.
-            let _ = woken.read(&mut [0]);
-        }
-        let number = i32::try_from(self.came.swap(0, Ordering::AcqRel)).ok()?;
-        Signal::try_from(number)
-            .ok()
-            .filter(|signal| matches!(signal, Signal::SIGTERM | Signal::SIGHUP))
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        for id in self.registered.drain(..) {
-            signal_hook::low_level::unregister(id);
-        }
     }
 }

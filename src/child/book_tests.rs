@@ -6,7 +6,7 @@ mod modules;
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 
 use super::process::Event;
 use crate::report::Exit;
@@ -59,9 +59,9 @@ fn agrees_after_a_kill(threads: usize) {
         let mut keeper = BookKeeper::start(threads, 0, seed.wrapping_add(round));
         keeper.go();
         std::thread::sleep(moment);
-        keeper.child.signal(Signal::SIGKILL);
+        keeper.child.signal(Signal::KILL);
         let (exit, _) = keeper.child.finish(PATIENCE).expect("it ends");
-        assert_eq!(exit.signal, Some(Signal::SIGKILL as i32));
+        assert_eq!(exit.signal, Some(Signal::KILL.as_raw()));
         let reading = keeper.read();
         keeper.compare(
             &reading,

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -138,6 +138,24 @@ impl LedgerFile {
     /// The path by which a child opens it while this process lives.
     pub(crate) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+
+    /// An empty one with the same sizes.
+    ///
+    /// # Errors
+    /// Where the kernel has no further memfd.
+    pub(crate) fn another(&self) -> Result<Self, LedgerError> {
+        Self::create(self.layout.heap_size, self.layout.nodes)
+    }
+
+    /// This process's descriptor of it.
+    pub(crate) fn descriptor(&self) -> u32 {
+        self.file.as_raw_fd().unsigned_abs()
+    }
+
+    /// The file's number, as the kernel's list of mappings has it.
+    pub(crate) fn inode(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.ino())
     }
 
     /// The first page. The child may write anything there at any time.

@@ -104,6 +104,14 @@ impl Stopped {
         &mut self.threads.0
     }
 
+    /// That every thread has stood still since: only `SIGKILL` ends one that does.
+    ///
+    /// # Errors
+    /// Where one was killed: what was read meanwhile may lack anything.
+    pub(crate) fn still_stands(&self) -> io::Result<()> {
+        self.threads.still_stand()
+    }
+
     /// What lies where.
     pub(crate) fn places(&self) -> Places {
         Places::new(self.pid, &self.mappings, &self.threads.0, &self.memory)

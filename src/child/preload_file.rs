@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The shared object that `build.rs` made; empty where the target can't have one.
@@ -59,17 +60,26 @@ fn provide(path: &Path) -> io::Result<()> {
         let text = "the loader takes no path with a space or a colon";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    if fs::read(path).is_ok_and(|there| there == OBJECT) {
+    if is_out_of_reach(path) && fs::read(path).is_ok_and(|there| there == OBJECT) {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(OBJECT)?;
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(readable)?;
+    file.as_file().set_permissions(PermissionsExt::from_mode(0o644))?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Whether nobody else can change what is at `path` after it was looked at.
+fn is_out_of_reach(path: &Path) -> bool {
+    const OTHERS_WRITE: u32 = 0o022;
+    fs::symlink_metadata(path).is_ok_and(|it| {
+        let owner = it.uid();
+        let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+        it.is_file() && is_trusted && it.mode() & OTHERS_WRITE == 0
+    })
 }
 
 /// FNV-1a, as <http://www.isthe.com/chongo/tech/comp/fnv/> has it: the name only has to differ
@@ -93,6 +103,33 @@ mod tests {
         provide(&path).expect("written again");
         assert_eq!(fs::read(&path).expect("there"), OBJECT);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no temporary");
+    }
+
+    #[test]
+    fn what_others_could_change_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, other) = (folder.path().join("heap.so"), folder.path().join("other.so"));
+        let mode = || fs::symlink_metadata(&path).expect("it is there").mode();
+        provide(&path).expect("written");
+        assert_eq!(mode() & 0o777, 0o644);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).expect("it is ours");
+        provide(&path).expect("written again");
+        assert_eq!(mode() & 0o777, 0o644);
+        fs::rename(&path, &other).expect("it is ours");
+        std::os::unix::fs::symlink(&other, &path).expect("a link");
+        provide(&path).expect("written again");
+        assert_eq!(mode(), 0o100_644, "it is a file");
+    }
+
+    #[test]
+    fn a_new_folder_is_the_user_s_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = folder.path().join("cache");
+        provide(&cache.join("leaksnap/heap.so")).expect("written");
+        for folder in [cache.join("leaksnap"), cache] {
+            let mode = fs::metadata(folder).expect("it is there").mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
     }
 
     #[test]

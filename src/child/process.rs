@@ -3,20 +3,22 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::futex;
 
+use super::follow::{Descendant, Follow};
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::preload_file::{self, PreloadError};
+use super::program_file::{Loader, on_search_path};
+use super::watch::Watch;
 use crate::ledger::header::{LEDGER_VARIABLE, mark};
 use crate::report::Exit;
 
@@ -53,6 +55,17 @@ pub(crate) enum Event {
     Interrupted,
 }
 
+/// When a child is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Whenever somebody asks: it is told what to do.
+    WhenAsked,
+    /// When it is about to exit.
+    AtExit,
+    /// The same, and so are the programs that it starts.
+    Followed,
+}
+
 /// A child with its ledger. Dropping it kills and reaps the child.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -61,35 +74,37 @@ pub(crate) struct Process {
     pidfd: OwnedFd,
     at_exit: Option<Watch>,
     ended: Option<Exit>,
-}
-
-/// The thread that waits for the mark and tells it by a descriptor.
-#[derive(Debug)]
-struct Watch {
-    told: Arc<OwnedFd>,
-    thread: JoinHandle<()>,
+    follow: Option<Follow>,
 }
 
 impl Process {
-    /// Starts `command` with the preload heap and `ledger`. With `stop_at_exit` the child stops
-    /// before it exits, until it is [released](Self::release).
+    /// Starts `command` with the preload heap and `ledger`. Unless it is looked at when somebody
+    /// asks, the child stops before it exits, until it is [released](Self::release).
     ///
     /// # Errors
     /// Where the preload heap can't be written, or the program can't be started.
     pub(crate) fn start(
         mut command: Command,
         ledger: LedgerFile,
-        stop_at_exit: bool,
+        look: Look,
     ) -> Result<Self, StartError> {
+        let program = PathBuf::from(command.get_program());
         let mut preload = OsString::from(preload_file::path()?);
         if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
             preload.push(":");
             preload.push(others);
         }
-        command.env("LD_PRELOAD", preload).env(LEDGER_VARIABLE, ledger.path());
+        // It has to work, if unchecked; musl's loader would not start it.
+        if !Loader::of(&on_search_path(&program)).is_some_and(|loader| loader.is_of_musl()) {
+            command.env("LD_PRELOAD", preload);
+        }
+        command.env(LEDGER_VARIABLE, ledger.path());
         command.env(TUNABLES, tunables(std::env::var_os(TUNABLES)));
+        end_with_this_process(&mut command);
+        let stop_at_exit = look != Look::WhenAsked;
         ledger.header().stop_at_exit.store(u32::from(stop_at_exit), Ordering::Release);
-        let program = PathBuf::from(command.get_program());
+        let ledger = Arc::new(ledger);
+        let follow = (look == Look::Followed).then(|| Follow::new(&ledger)).transpose()?;
         let child = command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StartError::Missing { program: program.clone() },
             _ => StartError::Spawn { program: program.clone(), source },
@@ -100,9 +115,9 @@ impl Process {
         };
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(&failed)?;
-        let ledger = Arc::new(ledger);
-        let at_exit = stop_at_exit.then(|| watch(&ledger)).transpose().map_err(failed)?;
-        Ok(Self { child, ledger, pidfd, at_exit, ended: None })
+        let watch = || Watch::new(&ledger, |header| &header.mark, |now| now == mark::AT_EXIT);
+        let at_exit = stop_at_exit.then(watch).transpose().map_err(failed)?;
+        Ok(Self { child, ledger, pidfd, at_exit, ended: None, follow })
     }
 
     /// The child's process number.
@@ -129,21 +144,26 @@ impl Process {
         deadline: Option<Instant>,
         interrupt: Option<BorrowedFd<'_>>,
     ) -> io::Result<Event> {
-        if let Some(exit) = self.ended {
-            return Ok(Event::Ended(exit));
-        }
         loop {
+            if let Some(exit) = self.ended
+                && !self.follow.as_ref().is_some_and(Follow::is_running)
+            {
+                return Ok(Event::Ended(exit));
+            }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let timeout = left.map(|left| Timespec {
                 tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
                 tv_nsec: left.subsec_nanos().into(),
             });
-            let told = self.at_exit.as_ref().map(|watch| watch.told.as_fd());
-            let sources = [Some(self.pidfd.as_fd()), told, interrupt];
+            let told = self.at_exit.as_ref().map(Watch::as_fd);
+            let running = self.ended.is_none().then(|| self.pidfd.as_fd());
+            let sources = [running, told, interrupt];
+            let others = self.follow.iter().flat_map(Follow::sources);
             let mut fds: Vec<_> = sources
-                .iter()
+                .into_iter()
                 .flatten()
-                .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+                .chain(others)
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .collect();
             match poll(&mut fds, timeout.as_ref()) {
                 Ok(0) => return Ok(Event::TimedOut),
@@ -154,15 +174,22 @@ impl Process {
             let mut came = sources.iter().map(|fd| fd.is_some() && polled.next() == Some(true));
             let mut next = || came.next() == Some(true);
             let (ended, told, interrupted) = (next(), next(), next());
+            let followed = polled.any(|came| came);
+            if followed && let Some(follow) = &mut self.follow {
+                follow.see().map_err(io::Error::other)?;
+            }
             if ended {
-                return self.reap().map(Event::Ended);
+                self.reap()?;
+                continue;
             }
             if interrupted {
                 return Ok(Event::Interrupted);
             }
-            if told {
-                self.end_watch();
+            if told && let Some(watch) = &self.at_exit {
+                watch.take();
                 if self.ledger.header().mark.load(Ordering::Acquire) == mark::AT_EXIT {
+                    let pid = self.pid();
+                    self.follow.iter_mut().for_each(|follow| follow.wait_for_children(pid));
                     return Ok(Event::AtExit);
                 }
             }
@@ -171,20 +198,23 @@ impl Process {
 
     /// Lets a child that stands at its exit go on.
     pub(crate) fn release(&self) {
-        let word = &self.ledger.header().mark;
-        word.store(mark::RELEASED, Ordering::Release);
-        // Nobody may be waiting: then there is nobody to wake.
-        let _ = futex::wake(word, futex::Flags::empty(), u32::MAX >> 1);
+        release(&self.ledger);
     }
 
     /// Sends the child a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        if self.ended.is_none()
-            && let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32)
-        {
+        if self.ended.is_none() {
             // It may have ended in the meantime.
             let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+        } else if let Some(follow) = &self.follow {
+            follow.signal(signal);
         }
+    }
+
+    /// The programs that the child started, and how many more could not be followed; none where
+    /// nobody follows.
+    pub(crate) fn descendants(&mut self) -> Option<(Vec<Descendant>, u32)> {
+        self.follow.take().map(Follow::finish)
     }
 
     /// Kills the child where it still runs, and says how it ended.
@@ -192,8 +222,12 @@ impl Process {
     /// # Errors
     /// Where the kernel can't wait for the child.
     pub(crate) fn end(&mut self) -> io::Result<Exit> {
-        self.signal(Signal::SIGKILL);
-        self.reap()
+        self.signal(Signal::KILL);
+        let exit = self.reap();
+        if let Some(follow) = &self.follow {
+            follow.signal(Signal::KILL);
+        }
+        exit
     }
 
     /// Waits for the end of a child that is about to end by itself, at most `patience`: then it is
@@ -221,19 +255,8 @@ impl Process {
         let status = self.child.wait()?;
         let exit = Exit { code: status.code(), signal: status.signal() };
         self.ended = Some(exit);
-        self.end_watch();
+        self.at_exit = None;
         Ok(exit)
-    }
-
-    fn end_watch(&mut self) {
-        let Some(watch) = self.at_exit.take() else { return };
-        let word = &self.ledger.header().mark;
-        if word.load(Ordering::Acquire) == mark::RUNNING {
-            word.store(mark::RELEASED, Ordering::Release);
-            let _ = futex::wake(word, futex::Flags::empty(), u32::MAX >> 1);
-        }
-        // The thread has nothing to panic about, and its result is the descriptor.
-        let _ = watch.thread.join();
     }
 }
 
@@ -242,6 +265,38 @@ impl Drop for Process {
         // Nothing can be done about a child that can't be reaped.
         let _ = self.end();
     }
+}
+
+/// Lets the program of `ledger`, which stands at its exit, go on.
+pub(super) fn release(ledger: &LedgerFile) {
+    let word = &ledger.header().mark;
+    word.store(mark::RELEASED, Ordering::Release);
+    // Nobody may be waiting: then there is nobody to wake.
+    let _ = futex::wake(word, futex::Flags::empty(), u32::MAX >> 1);
+}
+
+/// The signals that would end this process and may be blocked here, to be passed on.
+pub(crate) const PASSED_ON: [nix::sys::signal::Signal; 4] = {
+    use nix::sys::signal::Signal;
+    [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP]
+};
+
+/// Has the kernel kill the child when the thread that starts it is gone: nobody would end a child
+/// whose parent was killed. It gets the signals that are blocked here.
+fn end_with_this_process(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let passed_on: nix::sys::signal::SigSet = PASSED_ON.into_iter().collect();
+    let before_exec = move || {
+        passed_on.thread_unblock()?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have gone before.
+        match rustix::process::getppid() {
+            Some(pid) if pid == parent => Ok(()),
+            _ => Err(io::ErrorKind::Interrupted.into()),
+        }
+    };
+    // SAFETY: the closure makes three system calls, and allocates nothing.
+    unsafe { command.pre_exec(before_exec) };
 }
 
 /// `given` and one more: glibc (from 2.34) shall not keep the stacks of threads that ended, whose
@@ -253,51 +308,4 @@ fn tunables(given: Option<OsString>) -> OsString {
     }
     tunables.push("glibc.pthread.stack_cache_size=0");
     tunables
-}
-
-fn watch(ledger: &Arc<LedgerFile>) -> Result<Watch, rustix::io::Errno> {
-    let told = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-    let (teller, ledger) = (Arc::clone(&told), Arc::clone(ledger));
-    let thread = std::thread::spawn(move || {
-        let word = &ledger.header().mark;
-        while word.load(Ordering::Acquire) == mark::RUNNING {
-            // An early return is one more look.
-            let _ = futex::wait(word, futex::Flags::empty(), mark::RUNNING, None);
-        }
-        let _ = rustix::io::write(&*teller, &1_u64.to_ne_bytes());
-    });
-    Ok(Watch { told, thread })
-}
-
-/// Why a child's preload heap may have stayed silent: a sentence about the file at `program`.
-pub(crate) fn why_silent(program: &Path) -> &'static str {
-    use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-    use std::os::unix::fs::MetadataExt;
-    const SET_ID: u32 = 0o6000;
-    let path = on_search_path(program);
-    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.mode() & SET_ID != 0) {
-        return "it is a set-id program, which ignores LD_PRELOAD";
-    }
-    let Ok(bytes) = std::fs::read(&path) else { return "it ignored LD_PRELOAD" };
-    let Ok(elf) = ElfFile64::<object::Endianness>::parse(&*bytes) else {
-        return "it is not a 64-bit ELF program, or starts one that is not preloaded";
-    };
-    let endian = elf.endian();
-    let headers = elf.elf_header().program_headers(endian, &*bytes).unwrap_or_default();
-    if headers.iter().any(|header| header.p_type(endian) == object::elf::PT_INTERP) {
-        "it ended before the loader was done, or another C library loaded it"
-    } else {
-        "it is statically linked, and ignores LD_PRELOAD"
-    }
-}
-
-fn on_search_path(program: &Path) -> PathBuf {
-    if program.components().count() > 1 {
-        return program.to_path_buf();
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders)
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| program.to_path_buf())
 }

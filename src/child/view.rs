@@ -4,10 +4,9 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::kernel;
-use super::ledger_file::{LedgerError, Live};
+use super::ledger_file::{LedgerError, LedgerFile, Live};
 use super::memory::Stopped;
 use super::memory::places::{Kind, Place, Places};
-use super::process::Process;
 use super::reach::{self, Block};
 use crate::ledger::header::mark;
 use crate::report::Reachability;
@@ -65,24 +64,31 @@ impl From<reach::Reached> for Reached {
     }
 }
 
-/// The live blocks of a child that stands at its exit or waits for a request, and what each of
+/// The live blocks of the process `pid` that has `ledger` and stands at its exit or waits for a request, and what each of
 /// them is. Its threads run until they are stopped: the ledger that counts is the one after that.
 ///
 /// # Errors
 /// Where the ledger or the child's memory can't be read.
-pub(crate) fn look(child: &Process) -> Result<(Vec<Live>, Reached), LedgerError> {
-    if !child.ledger().has_live()? {
+pub(crate) fn look(pid: u32, ledger: &LedgerFile) -> Result<(Vec<Live>, Reached), LedgerError> {
+    if !ledger.has_live()? {
         return Ok(Default::default());
     }
-    let stopped = stop(child).map_err(LedgerError::Memory)?;
-    let live = child.ledger().live()?;
-    let reached = reached(child, &stopped, &live).map_err(LedgerError::Memory)?;
+    let stopped = stop(pid, ledger).map_err(LedgerError::Memory)?;
+    let live = ledger.live()?;
+    // Their bytes are read: blocks that overlap may be more than the heap is.
+    if let Some(pair) = live.windows(2).find(|pair| pair[0].end() > pair[1].address) {
+        let what = format!("the block at {:#x} reaches into the next", pair[0].address);
+        return Err(LedgerError::Damaged(what));
+    }
+    let reached = reached(pid, ledger, &stopped, &live).map_err(LedgerError::Memory)?;
+    // What could not be read because the program was killed would look like no pointers at all.
+    stopped.still_stands().map_err(LedgerError::Memory)?;
     Ok((live, reached))
 }
 
-fn stop(child: &Process) -> io::Result<Stopped> {
-    let mut stopped = Stopped::new(child.pid())?;
-    let header = child.ledger().header();
+fn stop(pid: u32, ledger: &LedgerFile) -> io::Result<Stopped> {
+    let mut stopped = Stopped::new(pid)?;
+    let header = ledger.header();
     if header.mark.load(Ordering::Acquire) == mark::AT_EXIT {
         // Below the frame that called `exit` lies what `main` left: dead, and full of pointers.
         let id = header.exit_thread.load(Ordering::Relaxed);
@@ -95,13 +101,13 @@ fn stop(child: &Process) -> io::Result<Stopped> {
     Ok(stopped)
 }
 
-fn reached(child: &Process, stopped: &Stopped, live: &[Live]) -> io::Result<Reached> {
-    let header = child.ledger().header();
+fn reached(pid: u32, ledger: &LedgerFile, stopped: &Stopped, live: &[Live]) -> io::Result<Reached> {
+    let header = ledger.header();
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
     let places = stopped.places();
-    let mut roots = stopped.roots((base, end), &child.ledger().caches(), &places)?;
-    roots[Kind::Other as usize].extend(kernel::roots(child.pid()));
+    let mut roots = stopped.roots((base, end), &ledger.caches(), &places)?;
+    roots[Kind::Other as usize].extend(kernel::roots(pid));
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let blocks: Vec<_> = live.iter().map(block).collect();
     let marked = reach::mark(&blocks, &roots, |address, buffer| stopped.read(address, buffer));

@@ -117,6 +117,7 @@ fn report(arguments: &Arguments, growth: &Growth) -> Report {
         _ => {}
     }
     Report {
+        descendants: None,
         scenario: snapshot.clone(),
         program: [before, after].map(|path| path.display().to_string()).into(),
         exit: Exit::default(),

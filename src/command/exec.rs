@@ -19,6 +19,9 @@ pub(super) struct Arguments {
     /// Bytes of the traced heap, with k, m or g
     #[arg(long, value_name = "SIZE", value_parser = heap)]
     heap: Option<u64>,
+    /// Check the programs that the program starts, too
+    #[arg(long)]
+    follow: bool,
     /// Leave out what FILE suppresses, in LeakSanitizer's or valgrind's format; repeatable
     #[arg(long, value_name = "FILE")]
     suppressions: Vec<PathBuf>,
@@ -63,6 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         place: None,
         scenario: None,
         strict: false,
+        follow: arguments.follow,
         memory: false,
         // One of the reachable ones may be what a suppression is for.
         all: arguments.options.all || !suppressions.is_empty(),

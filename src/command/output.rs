@@ -57,7 +57,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where it can't be written.
     pub(super) fn write(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let leaks = outcome.report.groups.iter().any(|group| group.verdict.fails());
+        let leaks = outcome.report.any(|group| group.verdict.fails());
         // What fails is shown.
         let all = self.options.all || outcome.fails_strictly();
         // Nothing may look like a clean report where not everything was checked.

@@ -74,7 +74,7 @@ pub(crate) fn run(bytes: &[u8]) -> Option<usize> {
 fn tell(reply: Reply) {
     let reply = reply.bounded();
     let line = serde_json::to_string(&reply).unwrap_or_default();
-    assert!((line.len() as u64) < LONGEST, "{} bytes are no message", line.len());
+    assert!(line.len() < LONGEST, "{} bytes are no message", line.len());
     assert_eq!(serde_json::from_str(&line).ok(), Some(reply));
 }
 

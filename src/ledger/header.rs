@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -40,6 +40,8 @@ pub(crate) mod trouble {
     pub(crate) const MODULES_FULL: u32 = 1 << 1;
     /// The heap could not serve a request that libc could have.
     pub(crate) const HEAP_FULL: u32 = 1 << 2;
+    /// An object was opened whose `malloc` is not this heap's.
+    pub(crate) const APART: u32 = 1 << 3;
 }
 
 /// Where the child stands, in [`Header::mark`].
@@ -50,6 +52,20 @@ pub(crate) mod mark {
     pub(crate) const AT_EXIT: u32 = 1;
     /// The parent has looked; it may go on.
     pub(crate) const RELEASED: u32 = 2;
+}
+
+/// Ledgers that a parent that follows has ready.
+pub(crate) const SPARES: usize = 8;
+
+/// Bytes of [`Header::name`].
+pub(crate) const NAME: usize = 64;
+
+/// Whether programs that the first one starts have ledgers of their own, in [`Header::follow`].
+pub(crate) mod follow {
+    /// They have one, of [`Header::spares`](super::Header::spares).
+    pub(crate) const WANTED: u32 = 1;
+    /// There are no more.
+    pub(crate) const OVER: u32 = 2;
 }
 
 /// The header; the child and the parent share it, so each word is an atomic.
@@ -108,6 +124,23 @@ pub(crate) struct Header {
     pub(crate) unwinds_checked: AtomicU64,
     /// Those of them that were not the same.
     pub(crate) unwinds_wrong: AtomicU64,
+    /// One of [`follow`].
+    pub(crate) follow: AtomicU32,
+    /// The parent's process number.
+    pub(crate) watcher: AtomicU32,
+    /// Descriptors of the parent, each of a ledger that nobody has yet; 0 once it was taken.
+    pub(crate) spares: [AtomicU32; SPARES],
+    /// Raised whenever a spare was taken or put there, and when a program with one comes to its exit;
+    /// a futex word.
+    pub(crate) news: AtomicU32,
+    /// Programs that got none.
+    pub(crate) missed: AtomicU32,
+    /// Programs that took one.
+    pub(crate) taken: AtomicU32,
+    /// Of a program that was followed: the how many-th to take a ledger it is.
+    pub(crate) order: AtomicU32,
+    /// The name that it was called by, as far as it fits, and zeros.
+    pub(crate) name: [AtomicU64; NAME / 8],
 }
 
 const _: () = assert!(core::mem::offset_of!(Header, node_count) == 64, "a line of the cache");

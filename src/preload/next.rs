@@ -44,6 +44,8 @@ static FREE: Found = Found::new(ptr::null_mut());
 static REALLOC: Found = Found::new(ptr::null_mut());
 static USABLE_SIZE: Found = Found::new(ptr::null_mut());
 static CLOSE: Found = Found::new(ptr::null_mut());
+static OPEN: Found = Found::new(ptr::null_mut());
+static OPEN_IN: Found = Found::new(ptr::null_mut());
 
 /// What libc served before [`find`]: where another allocator is behind ours, libc gets it back.
 static EARLY: [AtomicUsize; 256] = [const { AtomicUsize::new(0) }; 256];
@@ -52,7 +54,12 @@ static HAS_LOOKED: AtomicBool = AtomicBool::new(false);
 
 /// Looks for the functions behind ours; once, when libc has an environment.
 pub(crate) fn find() {
-    let always = [(&USABLE_SIZE, c"malloc_usable_size"), (&CLOSE, c"dlclose")];
+    let always = [
+        (&USABLE_SIZE, c"malloc_usable_size"),
+        (&CLOSE, c"dlclose"),
+        (&OPEN, c"dlopen"),
+        (&OPEN_IN, c"dlmopen"),
+    ];
     let others = [
         (&FREE, c"free"),
         (&REALLOC, c"realloc"),
@@ -196,15 +203,28 @@ pub(crate) unsafe fn usable_size(block: *mut c_void) -> usize {
     unsafe { usable_size(block) }
 }
 
+/// The real `dlopen`; null where there is none.
+pub(crate) fn open() -> *mut c_void {
+    found_or(&OPEN, c"dlopen")
+}
+
+/// The real `dlmopen`; null where there is none.
+pub(crate) fn open_in() -> *mut c_void {
+    found_or(&OPEN_IN, c"dlmopen")
+}
+
+/// What was found of `name`; before [`find`] it is looked for.
+fn found_or(place: &Found, name: &CStr) -> *mut c_void {
+    let found = place.load(Ordering::Acquire);
+    if found.is_null() { system::next_symbol(name) } else { found }
+}
+
 /// The real `dlclose`.
 ///
 /// # Safety
 /// `handle` is what `dlopen` gave.
 pub(crate) unsafe fn close(handle: *mut c_void) -> i32 {
-    let mut found = CLOSE.load(Ordering::Acquire);
-    if found.is_null() {
-        found = system::next_symbol(c"dlclose");
-    }
+    let found = found_or(&CLOSE, c"dlclose");
     if found.is_null() {
         return -1;
     }

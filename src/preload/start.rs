@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use super::book::Book;
 use super::system::Errno;
-use super::{extent, heap, libgcc, next, operators, system, thread};
+use super::{extent, follow, heap, libgcc, next, operators, system, thread};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, TRACE_VARIABLE, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -108,13 +108,14 @@ fn claim(file: &system::File) -> Option<()> {
     if header.magic.load(Ordering::Relaxed) != MAGIC {
         return None;
     }
+    follow::introduce(header);
     let own = system::process();
     let owner = header.owner.compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire);
     let renewed = match owner {
         Ok(_) => false,
         // The same process after an `exec`: the program that counts is the last one.
         Err(owner) if owner == own => true,
-        Err(_) => return None,
+        Err(_) => return claim_spare(header),
     };
     header.child_version.store(VERSION, Ordering::Relaxed);
     if header.parent_version.load(Ordering::Relaxed) != VERSION {
@@ -152,6 +153,15 @@ fn claim(file: &system::File) -> Option<()> {
     }
     header.state.store(state::ACTIVE, Ordering::Release);
     Some(())
+}
+
+/// Claims a ledger that the parent has ready for a program that the traced one starts, and tells it.
+fn claim_spare(first: &'static Header) -> Option<()> {
+    let file = follow::spare(first)?;
+    let claimed = claim(&file);
+    file.close();
+    follow::tell();
+    claimed
 }
 
 /// Makes `book` the process's own, on a page that a child of `fork` finds empty; `None` where the
@@ -233,9 +243,11 @@ pub(crate) fn exit() {
     }
     header.mark.store(mark::AT_EXIT, Ordering::Release);
     system::futex_wake(&header.mark);
+    follow::tell();
     let parent = system::parent();
+    let is_watched = || follow::is_watched().unwrap_or_else(|| system::parent() == parent);
     // The parent wakes this thread; the second is for a parent that is gone.
-    while header.mark.load(Ordering::Acquire) == mark::AT_EXIT && system::parent() == parent {
+    while header.mark.load(Ordering::Acquire) == mark::AT_EXIT && is_watched() {
         system::futex_wait(&header.mark, mark::AT_EXIT, 1);
     }
 }

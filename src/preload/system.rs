@@ -38,6 +38,7 @@ mod number {
     pub(super) const FUTEX: i64 = 202;
     pub(super) const CLOSE: i64 = 3;
     pub(super) const GETPID: i64 = 39;
+    pub(super) const KILL: i64 = 62;
     pub(super) const GETTID: i64 = 186;
     pub(super) const GETPPID: i64 = 110;
     pub(super) const EXIT_GROUP: i64 = 231;
@@ -53,6 +54,7 @@ mod number {
     pub(super) const FUTEX: i64 = 98;
     pub(super) const CLOSE: i64 = 57;
     pub(super) const GETPID: i64 = 172;
+    pub(super) const KILL: i64 = 129;
     pub(super) const GETTID: i64 = 178;
     pub(super) const GETPPID: i64 = 173;
     pub(super) const EXIT_GROUP: i64 = 94;
@@ -61,6 +63,7 @@ mod number {
 
 unsafe extern "C" {
     static environ: *const *const c_char;
+    static program_invocation_short_name: *const c_char;
     fn syscall(number: c_long, ...) -> c_long;
     fn mmap(
         at: *mut c_void,
@@ -148,6 +151,18 @@ pub(crate) fn parent() -> u32 {
     // SAFETY: getppid has no preconditions.
     let pid = unsafe { syscall(number::GETPPID) };
     u32::try_from(pid).unwrap_or_default()
+}
+
+/// Whether there is a process `id`, whoever's.
+pub(crate) fn exists(id: u32) -> bool {
+    const ESRCH: c_int = 3;
+    const NO_SIGNAL: c_long = 0;
+    let errno = Errno::current();
+    errno.keep(|| {
+        // SAFETY: kill without a signal only looks.
+        let result = unsafe { syscall(number::KILL, c_long::from(id), NO_SIGNAL) };
+        result == 0 || errno.get() != ESRCH
+    })
 }
 
 /// Writes `text` to standard error.
@@ -245,6 +260,17 @@ pub(crate) fn variable(name: &str) -> Option<&'static CStr> {
         at = unsafe { at.add(1) };
     }
     None
+}
+
+/// The name that the program was called by, without folders; empty where libc has none.
+pub(crate) fn program_name() -> &'static [u8] {
+    // SAFETY: a read of libc's variable.
+    let name = unsafe { program_invocation_short_name };
+    if name.is_null() {
+        return &[];
+    }
+    // SAFETY: libc's name is a part of the first argument, which ends in a zero.
+    unsafe { CStr::from_ptr(name) }.to_bytes()
 }
 
 /// Whether libc knows the environment.

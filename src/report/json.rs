@@ -9,36 +9,29 @@ use super::{Frame, Group, Report};
 
 /// `report` as JSON; groups that pass are left out unless `all` are wanted.
 pub(crate) fn write(report: &Report, all: bool) -> String {
-    let failing = || report.groups.iter().filter(|group| group.verdict.fails());
     let document = Document {
         format: "leaksnap-report",
         version: 1,
         scenario: report.scenario.as_deref(),
         program: &report.program,
         exit: Exit { code: report.exit.code, signal: report.exit.signal },
-        tracing: Tracing {
-            active: report.tracing.active,
-            allocations: report.tracing.allocations,
-            frees: report.tracing.frees,
-            peak_bytes: report.tracing.peak_bytes,
-            complete: report.tracing.complete,
-        },
+        tracing: Tracing::of(report),
         iterations: report.iterations,
-        groups: report
-            .groups
-            .iter()
-            .filter(|group| all || group.verdict.fails())
-            .map(GroupObject::of)
-            .collect(),
-        summary: Summary {
-            leaked_blocks: failing().map(|group| group.blocks).sum(),
-            leaked_bytes: failing().map(|group| group.bytes).sum(),
-            groups: failing().count(),
-        },
+        groups: groups(report, all),
+        summary: Summary::of(report),
+        descendants: report.descendants.as_ref().map(|descendants| {
+            descendants.iter().map(|descendant| Descendant::of(descendant, all)).collect()
+        }),
     };
     // Strings and numbers alone can't fail to be written.
     let text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text + "\n"
+}
+
+/// The groups of `report`; those that pass only where `all` are wanted.
+fn groups(report: &Report, all: bool) -> Vec<GroupObject<'_>> {
+    let wanted = report.groups.iter().filter(|group| all || group.verdict.fails());
+    wanted.map(GroupObject::of).collect()
 }
 
 #[derive(Serialize)]
@@ -52,6 +45,29 @@ struct Document<'a> {
     iterations: u32,
     groups: Vec<GroupObject<'a>>,
     summary: Summary,
+    /// There only where programs that the program started were followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descendants: Option<Vec<Descendant<'a>>>,
+}
+
+/// A program that the program started.
+#[derive(Serialize)]
+struct Descendant<'a> {
+    command: Option<&'a str>,
+    tracing: Tracing,
+    groups: Vec<GroupObject<'a>>,
+    summary: Summary,
+}
+
+impl<'a> Descendant<'a> {
+    fn of(report: &'a Report, all: bool) -> Self {
+        Self {
+            command: report.program.first().map(String::as_str),
+            tracing: Tracing::of(report),
+            groups: groups(report, all),
+            summary: Summary::of(report),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -67,6 +83,13 @@ struct Tracing {
     frees: u64,
     peak_bytes: u64,
     complete: bool,
+}
+
+impl Tracing {
+    fn of(report: &Report) -> Self {
+        let super::Tracing { active, allocations, frees, peak_bytes, complete } = report.tracing;
+        Self { active, allocations, frees, peak_bytes, complete }
+    }
 }
 
 #[derive(Serialize)]
@@ -124,6 +147,17 @@ struct Summary {
     groups: usize,
 }
 
+impl Summary {
+    fn of(report: &Report) -> Self {
+        let failing = || report.groups.iter().filter(|group| group.verdict.fails());
+        Self {
+            leaked_blocks: failing().map(|group| group.blocks).sum(),
+            leaked_bytes: failing().map(|group| group.bytes).sum(),
+            groups: failing().count(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +210,7 @@ mod tests {
             iterations: 8,
             groups: vec![leak, once],
             notes: Vec::new(),
+            descendants: None,
         }
     }
 
@@ -256,6 +291,25 @@ mod tests {
     #[test]
     fn all_is_written_on_request_and_the_summary_stays() {
         assert_eq!(write(&report(), true), format!("{HEAD}{ONCE}{TAIL}"));
+    }
+
+    #[test]
+    fn what_the_program_started_is_behind_all_else() {
+        let mut whole = report();
+        let mut started = report();
+        started.program = vec!["helper".to_owned()];
+        started.groups.truncate(1);
+        whole.descendants = Some(vec![started]);
+        let text = write(&whole, false);
+        let own = format!("{HEAD}{TAIL}");
+        let (own, _) = own.rsplit_once("\n}").expect("it ends so");
+        let others = text.strip_prefix(own).expect("the program's own part is as ever");
+        let begin =
+            ",\n  \"descendants\": [\n    {\n      \"command\": \"helper\",\n      \"tracing\"";
+        assert!(others.starts_with(begin), "{others}");
+        assert!(others.contains("\"leaked_blocks\": 8"), "{others}");
+        whole.descendants = Some(Vec::new());
+        assert!(write(&whole, false).ends_with("},\n  \"descendants\": []\n}\n"));
     }
 
     #[test]

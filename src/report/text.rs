@@ -3,7 +3,7 @@
 //! Every word of it is here, but for amounts and frames, which snapshots write too. A run that
 //! was not traced as a whole never reads as "no leaks".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::amount::Amount;
@@ -13,11 +13,36 @@ use crate::traceback;
 /// `report` as text; groups that pass are left out unless `all` are wanted.
 pub(crate) fn write(report: &Report, all: bool) -> String {
     let mut text = headline(report) + "\n";
-    for group in report.groups.iter().filter(|group| all || group.verdict.fails()) {
-        text += "\n";
-        text += &self::group(group, report.iterations);
+    text += &groups(report, all);
+    text += &notes(report);
+    let mut clean: BTreeMap<&str, usize> = BTreeMap::new();
+    for descendant in report.descendants.iter().flatten() {
+        let is_clean = descendant.tracing.complete && !descendant.any(|it| it.verdict.fails());
+        let has_more = all && !descendant.groups.is_empty() || !descendant.notes.is_empty();
+        if is_clean && !has_more {
+            *clean.entry(subject(descendant)).or_default() += 1;
+            continue;
+        }
+        let _ = write!(text, "\nstarted by it: {}\n", headline(descendant));
+        text += &groups(descendant, all);
+        text += &notes(descendant);
     }
-    text + &notes(report)
+    if !clean.is_empty() {
+        let times = |count| if count == 1 { String::new() } else { format!(" ({count} times)") };
+        let names = clean.into_iter().map(|(name, count)| format!("{name}{}", times(count)));
+        let _ = writeln!(
+            text,
+            "\nno leaks in what it started: {}",
+            names.collect::<Vec<_>>().join(", ")
+        );
+    }
+    text
+}
+
+/// The groups of `report`, each behind an empty line.
+fn groups(report: &Report, all: bool) -> String {
+    let wanted = report.groups.iter().filter(|group| all || group.verdict.fails());
+    wanted.map(|group| format!("\n{}", self::group(group, report.iterations))).collect()
 }
 
 /// The notes of `report` behind an empty line; nothing where there are none.
@@ -38,8 +63,7 @@ pub(crate) fn notes(report: &Report) -> String {
 pub(crate) fn headline(report: &Report) -> String {
     let failing = || report.groups.iter().filter(|group| group.verdict.fails());
     let count = |verdict| failing().filter(|group| group.verdict == verdict).count();
-    let subject = report.scenario.as_ref().or(report.program.first());
-    let subject = subject.map_or("the program", String::as_str);
+    let subject = subject(report);
     let what = match (count(Verdict::Leak), count(Verdict::Growth)) {
         _ if !report.tracing.active => {
             return format!("not checked: the preload heap was not active in {subject}");
@@ -56,6 +80,10 @@ pub(crate) fn headline(report: &Report) -> String {
     };
     let amount = Amount::sum_per_iteration(failing());
     format!("{what} in {subject}: {amount}{}", per_iteration(report.iterations))
+}
+
+fn subject(report: &Report) -> &str {
+    report.scenario.as_ref().or(report.program.first()).map_or("the program", String::as_str)
 }
 
 fn counted(number: usize, noun: &str) -> String {
@@ -177,6 +205,7 @@ mod tests {
             iterations: 8,
             groups,
             notes: Vec::new(),
+            descendants: None,
         }
     }
 
@@ -252,6 +281,40 @@ leak, lost: 1 block, 80 bytes
     run  plugin.so  /src/b.c
 ";
         assert_eq!(write(&report, false), text);
+    }
+
+    #[test]
+    fn what_the_program_started_is_listed_and_what_is_clean_in_one_line() {
+        let of = |command: &str, groups| {
+            let mut report = report(groups);
+            (report.scenario, report.iterations) = (None, 1);
+            report.program = vec![command.to_owned()];
+            report
+        };
+        let mut whole = of("host", vec![]);
+        let (clean, leaking) =
+            (of("cat", vec![]), of("sort", vec![group(Verdict::Leak, 1, (1.0, 80.0))]));
+        let mut cut = of("tail", vec![]);
+        cut.tracing.complete = false;
+        whole.descendants =
+            Some(vec![clean.clone(), clean.clone(), of("ls", vec![]), leaking, cut]);
+        let text = "\
+no leaks in host
+
+started by it: 1 leak in sort: 1 block, 80 bytes
+
+leak, lost: 1 block, 80 bytes
+    zalloc  plugin.so
+    digest  plugin.so  /src/a.c:214
+    run  plugin.so  /src/b.c
+
+started by it: not checked: tracing was not complete in tail
+
+note: tracing was not complete; there may be more
+
+no leaks in what it started: cat (2 times), ls
+";
+        assert_eq!(write(&whole, false), text);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The keys of a scenario, in the order of the documentation.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "plugins",
     "steps",
     "program",
@@ -26,6 +26,7 @@ const KEYS: [&str; 12] = [
     "timeout",
     "heap",
     "strict",
+    "follow",
 ];
 
 /// The keys that say how often steps run; a program runs once.
@@ -112,6 +113,11 @@ impl Entries<'_> {
     fn scenario(&self) -> Result<Scenario, ScenarioError> {
         let work = self.work()?;
         let (warmup, repeat) = self.iterations(&work)?;
+        let follow = self.flag("follow")?;
+        if follow.is_some() && !matches!(work, Work::Program(_)) {
+            return Err(self.wrong("follow", "is for a `program`; steps run in one process"));
+        }
+        let follow = follow.unwrap_or(false);
         Ok(Scenario {
             path: self.file.path.to_owned(),
             work,
@@ -122,6 +128,7 @@ impl Entries<'_> {
             timeout: self.quantity("timeout", quantity::duration)?.unwrap_or(DEFAULT_TIMEOUT),
             heap: self.quantity("heap", quantity::heap)?.unwrap_or(DEFAULT_HEAP),
             strict: self.flag("strict")?.unwrap_or(false),
+            follow,
         })
     }
 

@@ -50,6 +50,7 @@ fn report(groups: Vec<Group>) -> Report {
         iterations: 8,
         groups,
         notes: Vec::new(),
+        descendants: None,
     }
 }
 

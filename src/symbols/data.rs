@@ -108,6 +108,10 @@ fn find(names: &[Named], address: u64) -> Option<&Named> {
 
 impl Names {
     fn read(image: &Image) -> Option<Self> {
+        // What lies there now may be a pipe, whose opening would never end.
+        if !image.path.is_file() {
+            return None;
+        }
         let file = ReadCache::new(File::open(&image.path).ok()?);
         let head = (&file).read_bytes_at(0, image.head.len() as u64).ok()?;
         if image.head.is_empty() || head != &*image.head {

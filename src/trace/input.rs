@@ -39,6 +39,7 @@ fn show(groups: Vec<Group>) {
         iterations: 1,
         groups,
         notes: Vec::new(),
+        descendants: None,
     };
     let _ = (text::write(&report, true), json::write(&report, true));
 }

@@ -77,7 +77,7 @@ fn an_address_space_without_room_for_the_heap() {
     for kib in ["100000", "300000", "1000000"] {
         let line = format!("ulimit -v {kib}; exec {}", program.with([]).list[0]);
         let exec = Exec::of(["sh", "-c", &line].into_iter().collect());
-        is_not_checked(&exec, "raise the address-space limit");
+        is_not_checked(&exec, "raise the limits on address space");
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::child::ledger_file::LedgerFile;
+use crate::child::process::Look;
 use crate::ledger::header::VERSION;
 
 /// Starts `program` as if it were the host, on a ledger that `prepare` has changed, and asks it
@@ -14,7 +15,7 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     let (here, there) = UnixStream::pair().expect("sockets");
     let mut command = Command::new(program[0]);
     command.args(&program[1..]).stdin(OwnedFd::from(there));
-    let child = Process::start(command, ledger, false).expect("the program starts");
+    let child = Process::start(command, ledger, Look::WhenAsked).expect("the program starts");
     let (channel, limit) = (Channel::new(here), Duration::from_secs(20));
     let deadline = Instant::now() + limit;
     Driver { child, channel, limit, deadline, interrupt: None, lost: false }.control()

@@ -133,7 +133,7 @@ impl Run<'_> {
 
     /// Whether something fails that nobody has accepted, and that may yet be freed.
     fn is_held(&self, judged: &Judged) -> bool {
-        judged.held && !(self.job.accepts)(&judged.groups, &modules(self.driver.ledger()))
+        judged.held && !(self.job.accepts)(&judged.groups, &modules([self.driver.ledger()]))
     }
 
     /// Waits for late frees, in pauses up to `longest`.
@@ -169,7 +169,7 @@ impl Run<'_> {
             return Ok(judged);
         }
         // Threads go on until they are stopped: what was freed since the mark would look lost.
-        match view::look(self.driver.process()) {
+        match view::look(self.driver.process().pid(), self.driver.ledger()) {
             Ok((live, reached)) => {
                 marks.replace(live);
                 tally.by_age(marks, window, Some(&reached)).map_err(damaged)

@@ -22,6 +22,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// The first address behind it.
+    pub(crate) fn end(&self) -> u64 {
+        self.address.saturating_add(self.entry.size)
+    }
+
     /// Whether it was allocated while tracing was paused or off: no verdict counts it.
     pub(crate) fn is_paused(&self) -> bool {
         !is_traced(self.entry.site)

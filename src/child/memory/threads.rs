@@ -7,8 +7,10 @@ use std::io;
 
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 /// A thread that stands still.
 #[derive(Debug, Clone)]
@@ -25,14 +27,14 @@ pub(crate) struct Thread {
     pending: Option<Signal>,
 }
 
-/// Threads that stand still, let go by the drop.
+/// Threads that stand still, let go by the drop, and their process.
 #[derive(Debug)]
-pub(super) struct Threads(pub(super) Vec<Thread>);
+pub(super) struct Threads(pub(super) Vec<Thread>, u32);
 
 impl Threads {
     /// Stops every thread of `pid`.
     pub(super) fn stop(pid: u32) -> io::Result<Self> {
-        let mut threads = Self(Vec::new());
+        let mut threads = Self(Vec::new(), pid);
         // A thread may start another before it is stopped: look until nobody is new.
         loop {
             let known = threads.0.len();
@@ -52,12 +54,26 @@ impl Threads {
     }
 }
 
+impl Threads {
+    /// That none of them was killed: the kernel knows no registers of a thread that does not stand.
+    pub(super) fn still_stand(&self) -> io::Result<()> {
+        let killed =
+            |error: io::Error| io::Error::new(error.kind(), "it was killed while it was looked at");
+        self.0.iter().try_for_each(|thread| registers(thread.id).map(drop).map_err(killed))
+    }
+}
+
 impl Drop for Threads {
     fn drop(&mut self) {
-        for thread in &self.0 {
-            // A thread that was killed meanwhile needs no letting go.
-            let _ = ptrace::detach(pid(thread.id), thread.pending);
-        }
+        self.0.iter().for_each(|thread| let_go(self.1, thread.id, thread.pending));
+    }
+}
+
+/// Lets thread `id` of `process` go, which was seized. One that was killed meanwhile is this process's
+/// to reap, or the program never ends; the first one is for whoever started it.
+fn let_go(process: u32, id: u32, pending: Option<Signal>) {
+    if ptrace::detach(pid(id), pending).is_err() && id != process {
+        let _ = waitpid(pid(id), Some(WaitPidFlag::__WALL));
     }
 }
 
@@ -67,7 +83,7 @@ fn pid(id: u32) -> Pid {
 
 /// Stops thread `id` of `pid`; `None` where it ended, before or meanwhile.
 fn stop(pid: u32, id: u32) -> io::Result<Option<Thread>> {
-    match seize(id) {
+    match seize(pid, id) {
         Ok(thread) => Ok(Some(thread)),
         // The kernel says EPERM of a thread that ended and is not reaped: the first one, while
         // others run.
@@ -76,15 +92,21 @@ fn stop(pid: u32, id: u32) -> io::Result<Option<Thread>> {
     }
 }
 
-fn seize(id: u32) -> io::Result<Thread> {
-    ptrace::seize(self::pid(id), ptrace::Options::empty())?;
-    ptrace::interrupt(self::pid(id))?;
-    let stopped = waitpid(self::pid(id), Some(WaitPidFlag::__WALL))?;
-    // It may have stopped for a signal instead, which is still to be delivered.
-    let pending = match stopped {
-        WaitStatus::Stopped(_, signal) => Some(signal),
-        _ => None,
-    };
+fn seize(process: u32, id: u32) -> io::Result<Thread> {
+    ptrace::seize(pid(id), ptrace::Options::empty())?;
+    interrupt(id).inspect_err(|_| let_go(process, id, None))
+}
+
+/// Stops a thread that was seized.
+fn interrupt(id: u32) -> io::Result<Thread> {
+    ptrace::interrupt(pid(id))?;
+    // Whoever started the child wants to know how it ended: a stop alone is waited for.
+    let thread = rustix::process::Pid::from_raw(id.cast_signed()).ok_or(Errno::SRCH)?;
+    let stopped = waitid(WaitId::Pid(thread), WaitIdOptions::STOPPED)?;
+    // It may have stopped for a signal instead, which is still to be delivered; other stops have
+    // their event in the next byte (ptrace(2)).
+    let pending = stopped.and_then(|status| status.trapping_signal());
+    let pending = pending.and_then(|signal| Signal::try_from(signal).ok());
     let (stack, registers, pointer) = registers(id)?;
     Ok(Thread { id, stack, registers, pointer, pending })
 }

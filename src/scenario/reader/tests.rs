@@ -61,8 +61,16 @@ strict  = true
         timeout: Duration::from_millis(500),
         heap: 512 << 20,
         strict: true,
+        follow: false,
     };
     assert_eq!(parse(text), Ok(scenario));
+}
+
+#[test]
+fn a_program_can_be_followed() {
+    let follows = |text| parse(text).map(|scenario| scenario.follow);
+    assert_eq!(follows("program = ['a']\nfollow = true"), Ok(true));
+    assert_eq!(follows("program = ['a']"), Ok(false));
 }
 
 #[test]
@@ -77,6 +85,7 @@ fn the_defaults() {
         timeout: Duration::from_secs(60),
         heap: 4 << 30,
         strict: false,
+        follow: false,
     };
     assert_eq!(parse("steps = ['help']"), Ok(scenario));
 }
@@ -111,12 +120,12 @@ fn every_error_names_its_line() {
         (
             "zzz = 1\nyyyyyy = 1",
             "1: unknown key `zzz`; the keys are plugins, steps, program, ready, drive, warmup, \
-             repeat, ignore, suppressions, timeout, heap, strict",
+             repeat, ignore, suppressions, timeout, heap, strict, follow",
         ),
         (
             "steps = ['a']\n\"repaet\\n\\u001b\" = 3",
             "2: unknown key `repaet\\n\\u{1b}`; the keys are plugins, steps, program, ready, drive, \
-             warmup, repeat, ignore, suppressions, timeout, heap, strict",
+             warmup, repeat, ignore, suppressions, timeout, heap, strict, follow",
         ),
         ("steps = ['a']\n[step]\nx = 1", "2: unknown key `step`; did you mean `steps`?"),
         // Types.
@@ -212,6 +221,11 @@ fn every_error_names_its_line() {
             "program = ['a']\nrepeat = 3",
             "2: `repeat` is for steps; a program runs once, as a whole",
         ),
+        (
+            "steps = ['a']\nfollow = true",
+            "2: `follow` is for a `program`; steps run in one process",
+        ),
+        ("program = ['a']\nfollow = 1", "2: `follow` has to be true or false, not a whole number"),
         // What is to come.
         (
             "program = ['a']\nready = 'listening'\ndrive = ['b']",

@@ -51,6 +51,7 @@ fn report(groups: &[Group]) -> Report {
         iterations: 8,
         groups: groups.to_vec(),
         notes: Vec::new(),
+        descendants: None,
     }
 }
 

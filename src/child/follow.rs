@@ -1,0 +1,221 @@
+//! Programs that a child starts, each with a ledger of its own.
+//!
+//! The parent keeps a few ledgers ready, whose descriptors stand in the first program's; the preload
+//! heap of each further program takes one (`preload/follow.rs`). What such a program says of itself is
+//! proved before it is believed: its ledger is mapped into the process that it names.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::ledger_file::{LedgerError, LedgerFile, Live};
+use super::process::release;
+use super::view::{self, Reached};
+use super::watch::Watch;
+use crate::ledger::header::{SPARES, follow, mark};
+
+/// The most programs that are followed in one run; descriptors are not endless.
+pub(crate) const MOST: usize = 400;
+
+/// What follows the programs that a child starts.
+#[derive(Debug)]
+pub(super) struct Follow {
+    first: Arc<LedgerFile>,
+    watch: Watch,
+    /// By the places in the first ledger.
+    spares: [Option<LedgerFile>; SPARES],
+    /// Ledgers that were taken by who has not claimed them yet, and tells when it has.
+    taken: Vec<LedgerFile>,
+    /// In the order in which they were seen.
+    descendants: Vec<Descendant>,
+    /// Processes that were left behind and are waited for.
+    children: Vec<OwnedFd>,
+    made: usize,
+}
+
+/// A program that the child started, or one that such a program started.
+#[derive(Debug)]
+pub(crate) struct Descendant {
+    /// What it was called by: the name of the file that was executed.
+    pub(crate) command: String,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Its ledger.
+    pub(crate) ledger: LedgerFile,
+    /// What was live at its exit, once it got there; why that is not known.
+    pub(crate) at_exit: Option<Result<(Vec<Live>, Reached), LedgerError>>,
+    /// Readable once it ended; `None` where it is gone already, or nobody knows which process it is.
+    process: Option<OwnedFd>,
+}
+
+impl Follow {
+    /// Follows what the program with the ledger `first` starts.
+    pub(super) fn new(first: &Arc<LedgerFile>) -> Result<Self, LedgerError> {
+        let watch =
+            Watch::new(first, |header| &header.news, |_| true).map_err(LedgerError::Make)?;
+        let (first, spares) = (Arc::clone(first), Default::default());
+        let mut new = Self {
+            first,
+            watch,
+            spares,
+            taken: Vec::new(),
+            descendants: Vec::new(),
+            children: Vec::new(),
+            made: 0,
+        };
+        let first = Arc::clone(&new.first);
+        let header = first.header();
+        header.watcher.store(std::process::id(), Ordering::Relaxed);
+        new.provide()?;
+        header.follow.store(follow::WANTED, Ordering::Release);
+        Ok(new)
+    }
+
+    /// Puts a ledger wherever there is none.
+    fn provide(&mut self) -> Result<(), LedgerError> {
+        let header = self.first.header();
+        for (place, spare) in header.spares.iter().zip(&mut self.spares) {
+            if spare.is_none() && self.made < MOST {
+                let ledger = self.first.another()?;
+                ledger.header().stop_at_exit.store(1, Ordering::Release);
+                place.store(ledger.descriptor(), Ordering::Release);
+                *spare = Some(ledger);
+                self.made += 1;
+            }
+        }
+        if self.spares.iter().all(Option::is_none) {
+            header.follow.store(follow::OVER, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// It can be read when there is something to [`see`](Self::see).
+    pub(super) fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let ends =
+            self.descendants.iter().filter_map(|it| it.process.as_ref()).chain(&self.children);
+        std::iter::once(self.watch.as_fd()).chain(ends.map(AsFd::as_fd))
+    }
+
+    /// Whether one of them still runs, or may yet become one.
+    pub(super) fn is_running(&self) -> bool {
+        self.descendants.iter().any(Descendant::is_running) || !self.children.is_empty()
+    }
+
+    /// Waits for the children that `process`, which is about to exit, leaves behind, too: they may be
+    /// about to execute another program.
+    pub(super) fn wait_for_children(&mut self, process: u32) {
+        for child in children(process) {
+            let id = Pid::from_raw(child.cast_signed());
+            self.children.extend(id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok()));
+            self.wait_for_children(child);
+        }
+    }
+
+    /// Looks at who came, who is at the exit, who has gone.
+    ///
+    /// # Errors
+    /// Where no further ledger can be made.
+    pub(super) fn see(&mut self) -> Result<(), LedgerError> {
+        self.watch.take();
+        let places = &self.first.header().spares;
+        for (place, spare) in places.iter().zip(&mut self.spares) {
+            self.taken.extend(spare.take_if(|_| place.load(Ordering::Acquire) == 0));
+        }
+        let claimed = |ledger: &mut LedgerFile| ledger.header().owner.load(Ordering::Acquire) != 0;
+        let mut claimed: Vec<_> = self.taken.extract_if(.., claimed).collect();
+        claimed.sort_by_key(|ledger| ledger.header().order.load(Ordering::Relaxed));
+        for ledger in claimed {
+            let descendant = Descendant::new(ledger);
+            // A process that executes another program: the last one counts, as with the first.
+            self.descendants.retain(|it| it.at_exit.is_some() || it.pid != descendant.pid);
+            self.descendants.push(descendant);
+        }
+        self.provide()?;
+        // Who waits for a spare looks again.
+        let news = &self.first.header().news;
+        let _ = rustix::thread::futex::wake(news, rustix::thread::futex::Flags::empty(), 1 << 30);
+        self.descendants.iter_mut().for_each(Descendant::see);
+        self.children.retain(|child| !has_ended(child));
+        Ok(())
+    }
+
+    /// Sends a signal to all that still run.
+    pub(super) fn signal(&self, signal: Signal) {
+        let processes = self.descendants.iter().filter_map(|it| it.process.as_ref());
+        for process in processes.chain(&self.children) {
+            // It may have ended in the meantime.
+            let _ = pidfd_send_signal(process, signal);
+        }
+    }
+
+    /// All of them, and how many more got no ledger.
+    pub(super) fn finish(mut self) -> (Vec<Descendant>, u32) {
+        // One that was killed on its way may have claimed and not told.
+        let _ = self.see();
+        let missed = self.first.header().missed.load(Ordering::Relaxed);
+        (self.descendants, missed)
+    }
+}
+
+impl Descendant {
+    fn new(ledger: LedgerFile) -> Self {
+        let pid = ledger.header().owner.load(Ordering::Acquire);
+        let id = Pid::from_raw(pid.cast_signed());
+        let process = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
+        let process = process.filter(|_| is_mapped(pid, &ledger));
+        Self { command: name(&ledger), pid, ledger, at_exit: None, process }
+    }
+
+    fn see(&mut self) {
+        let Some(process) = &self.process else { return };
+        if self.ledger.header().mark.load(Ordering::Acquire) == mark::AT_EXIT {
+            // Once: what it says later of its exit is no news.
+            if self.at_exit.is_none() {
+                self.at_exit = Some(view::look(self.pid, &self.ledger));
+            }
+            release(&self.ledger);
+        }
+        if has_ended(process) {
+            self.process = None;
+        }
+    }
+
+    /// Whether it still ran when this was seen.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+}
+
+/// Whether process `pid` has `ledger` mapped: it is the one that it says it is.
+fn is_mapped(pid: u32, ledger: &LedgerFile) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let inode = ledger.inode().to_string();
+    let is_it = |line: &str| line.split_ascii_whitespace().nth(4) == Some(&*inode);
+    maps.lines().any(|line| line.contains("/memfd:leaksnap-ledger") && is_it(line))
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(process, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
+}
+
+/// The processes that threads of `process` have started (proc_tid_children(5)).
+fn children(process: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children"));
+    let texts = threads.filter_map(|thread| children(thread).ok());
+    let numbers = |text: String| text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    texts.flat_map(|text| -> Vec<u32> { numbers(text) }).collect()
+}
+
+/// The name that the program of `ledger` gave itself, fit to be printed.
+fn name(ledger: &LedgerFile) -> String {
+    let words = ledger.header().name.iter().map(|word| word.load(Ordering::Relaxed));
+    let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).replace(char::is_control, "\u{fffd}")
+}
