@@ -66,7 +66,14 @@ pub(crate) struct Counts {
     pub(crate) large_blocks: usize,
     /// Bytes of these.
     pub(crate) large_bytes: usize,
+    /// Blocks that are carved out, in use or free.
+    pub(crate) carved: usize,
+    /// Slices ([`SLICE`] bytes) that hold neither a page of blocks nor mimalloc's own.
+    pub(crate) free_slices: usize,
 }
+
+/// `MI_ARENA_SLICE_SIZE`.
+pub(crate) const SLICE: usize = 64 << 10;
 
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static SIZE: AtomicUsize = AtomicUsize::new(0);

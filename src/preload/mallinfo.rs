@@ -210,6 +210,7 @@ mod tests {
             free_blocks: 7,
             large_blocks: 2,
             large_bytes: 5000,
+            ..Counts::default()
         };
         let info = of(counts);
         assert_eq!((info.arena, info.uordblks, info.fordblks), (1000, 300, 700));

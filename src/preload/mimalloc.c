@@ -51,7 +51,7 @@ void *leaksnap_heap_malloc(size_t size)
 _Static_assert(mi_option_show_errors == 0, "OPTION_SHOW_ERRORS in heap.rs");
 _Static_assert(mi_option_disallow_os_alloc == 17, "OPTION_DISALLOW_OS_ALLOC in heap.rs");
 _Static_assert(mi_option_arena_max_object_size == 45, "OPTION_ARENA_MAX_OBJECT_SIZE in heap.rs");
-_Static_assert(MI_ARENA_SLICE_SIZE == 64 * 1024, "SLICE in statistics.rs");
+_Static_assert(MI_ARENA_SLICE_SIZE == 64 * 1024, "SLICE in heap.rs");
 _Static_assert(sizeof(mi_heap_area_t) == 7 * sizeof(void *), "Area in statistics.rs");
 
 #if MI_PAGE_MAP_FLAT
@@ -104,13 +104,15 @@ void *leaksnap_malloc_aligned(size_t size, size_t align)
     return aligned;
 }
 
-/* What the heap's pages hold; `struct Counts` of heap.rs. */
+/* What the heap holds; `struct Counts` of heap.rs. */
 struct leaksnap_counts {
     size_t used_bytes;   /* blocks in use, without the large ones */
     size_t free_bytes;   /* room for blocks in the pages of these */
     size_t free_blocks;  /* how many that is */
     size_t large_blocks; /* blocks with a page to themselves */
     size_t large_bytes;
+    size_t carved;       /* blocks that are carved out, in use or free */
+    size_t free_slices;  /* slices that hold neither a page of blocks nor mimalloc's own */
 };
 
 /*
@@ -123,6 +125,7 @@ static bool leaksnap_count_page(size_t slice, size_t count, mi_arena_t *arena, v
     struct leaksnap_counts *counts = to;
     const mi_page_t *page = mi_arena_page_at_slice(arena, slice);
     size_t all = page->reserved, size = page->block_size;
+    counts->carved += page->capacity;
     size_t used = page->used < all ? page->used : all;
     if (all == 1) {
         /* Freed by another thread, it is the page's only block that waits for its own thread. */
@@ -137,12 +140,24 @@ static bool leaksnap_count_page(size_t slice, size_t count, mi_arena_t *arena, v
     return true;
 }
 
-/* Counts what is in the arena's pages, of all threads, without a lock. */
+static size_t leaksnap_free_slices(const mi_arena_t *arena)
+{
+    size_t free_slices = 0;
+
+    for (size_t chunk = 0; chunk < mi_bbitmap_chunk_count(arena->slices_free); chunk++)
+        for (size_t field = 0; field < MI_BCHUNK_FIELDS; field++)
+            free_slices += mi_popcount(
+                mi_atomic_load_relaxed(&arena->slices_free->chunks[chunk].bfields[field]));
+    return free_slices;
+}
+
+/* Counts what is in the arenas, of all threads, without a lock. */
 void leaksnap_count(struct leaksnap_counts *counts)
 {
     mi_heap_t *heap = mi_heap_main();
     mi_forall_arenas(heap, NULL, 0, arena) {
         mi_arena_pages_t *pages = mi_heap_arena_pages(heap, arena);
+        counts->free_slices += leaksnap_free_slices(arena);
         if (pages != NULL)
             _mi_bitmap_forall_set(pages->pages, &leaksnap_count_page, arena, counts);
     }
@@ -156,22 +171,4 @@ bool leaksnap_trim(void)
     int64_t before = mi_atomic_loadi64_relaxed(purged);
     mi_collect(true);
     return mi_atomic_loadi64_relaxed(purged) != before;
-}
-
-/* Slices that hold neither a page of blocks nor mimalloc's own. */
-size_t leaksnap_free_slices(void)
-{
-    size_t free_slices = 0;
-    mi_subproc_t *subproc = mi_heap_main()->subproc;
-
-    for (size_t i = 0; i < mi_arenas_get_count(subproc); i++) {
-        mi_arena_t *arena = mi_arena_from_index(subproc, i);
-        if (arena == NULL)
-            continue;
-        for (size_t chunk = 0; chunk < mi_bbitmap_chunk_count(arena->slices_free); chunk++)
-            for (size_t field = 0; field < MI_BCHUNK_FIELDS; field++)
-                free_slices += mi_popcount(mi_atomic_load_relaxed(
-                    &arena->slices_free->chunks[chunk].bfields[field]));
-    }
-    return free_slices;
 }

@@ -1,25 +1,34 @@
-//! A session that VPP's developers have by hand, on both OpenSSL plugins: the heap traced,
-//! `test crypto`, what it left on the heap, and whether that is a leak.
+//! A session that VPP's developers have by hand, in `leaksnap console` on both OpenSSL plugins: the
+//! heap traced, `test crypto`, what it left on the heap, and whether that is a leak.
 //!
 //! With arguments it is the `leaksnap` command, on plugins that were built with it.
 
-use std::path::Path;
-use std::process::{Command, ExitCode, Output};
+use std::io::{self, Write};
+use std::process::{Command, ExitCode, Output, Stdio};
 
-/// Lines of `test crypto` that are shown.
-const SHOWN: usize = 6;
+/// What is typed; the plugin is loaded before.
+const TYPED: [&str; 5] = [
+    "memory-trace on main-heap",
+    "test crypto",
+    "show memory main-heap",
+    "leak-check { test crypto }",
+    "quit",
+];
 
-/// Lines of one `test crypto`.
-const LINES: usize = 548;
+/// How each command's echo begins.
+const PROMPT: &str = "leaksnap# ";
+
+/// Lines in a row that say OK that are shown, and lines of a table.
+const OKS: usize = 4;
+const TABLE: usize = 24;
 
 fn main() -> ExitCode {
     if std::env::args_os().len() > 1 || std::env::var_os("LEAKSNAP_HOST").is_some() {
         return leaksnap::command(std::env::args_os());
     }
-    let clean = replay("crypto_openssl");
-    let leaks = replay("crypto_openssl_forgets_hmac_key");
-    match (clean, leaks) {
-        (Some(0), Some(1)) => ExitCode::SUCCESS,
+    let ends = ["crypto_openssl", "crypto_openssl_forgets_hmac_key"].map(replay);
+    match ends {
+        [Ok(Some(0)), Ok(Some(1))] => ExitCode::SUCCESS,
         other => {
             eprintln!("expected exit statuses 0 (clean) and 1 (leaks), not {other:?}");
             ExitCode::FAILURE
@@ -27,27 +36,38 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs `test crypto` of `plugin` and prints the session; the command's exit status.
-fn replay(plugin: &str) -> Option<i32> {
-    let scenario = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/leaks")
-        .join(plugin)
-        .with_extension("toml");
-    let output = std::env::current_exe().and_then(|leaksnap| {
-        Command::new(leaksnap).args(["run", "--show-output", "--memory"]).arg(&scenario).output()
-    });
-    let Output { status, stdout, stderr } = output.ok()?;
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    // The heap's part begins with its base.
-    let (tests, memory) = stdout.split_once("  base 0x").unwrap_or((&stdout, ""));
-    println!("leaksnap# memory-trace on main-heap");
-    println!("leaksnap# load plugin {plugin}");
-    println!("leaksnap# leak-check {{ test crypto }}");
-    tests.lines().take(SHOWN).for_each(|line| println!("{line}"));
-    let lines = tests.lines().count();
-    println!("… ({lines} lines in {} runs)", lines / LINES);
-    println!("leaksnap# show memory main-heap verbose");
-    println!("  base 0x{memory}");
-    println!("{stderr}");
-    status.code()
+/// Has a console with `plugin` run what is typed and prints the session; its exit status.
+fn replay(plugin: &str) -> io::Result<Option<i32>> {
+    let mut console = Command::new(std::env::current_exe()?);
+    console.arg("console").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut console = console.spawn()?;
+    if let Some(mut input) = console.stdin.take() {
+        writeln!(input, "load plugin {plugin}\n{}", TYPED.join("\n"))?;
+    }
+    let Output { status, stdout, stderr } = console.wait_with_output()?;
+    print(&String::from_utf8_lossy(&stdout));
+    println!("{}", String::from_utf8_lossy(&stderr));
+    Ok(status.code())
+}
+
+/// Prints a session without the most of what is alike.
+fn print(session: &str) {
+    let commands = session.split(PROMPT).skip(1);
+    for (command, output) in commands.map(|text| text.split_once('\n').unwrap_or((text, ""))) {
+        println!("{PROMPT}{command}");
+        let is_ok = |line: &&str| line.trim_end().ends_with(" OK");
+        let oks = output.lines().take_while(is_ok).count();
+        cut(output.lines().take(oks), oks, OKS);
+        let rest = output.lines().count() - oks;
+        let shown = if command.starts_with("show") { TABLE } else { rest };
+        cut(output.lines().skip(oks), rest, shown);
+    }
+}
+
+/// Prints the first `shown` of `all` lines.
+fn cut<'a>(lines: impl Iterator<Item = &'a str>, all: usize, shown: usize) {
+    lines.take(shown).for_each(|line| println!("{line}"));
+    if all > shown {
+        println!("… ({} lines more)", all - shown);
+    }
 }
