@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use golden::{Assert, quiet};
 
 use crate::report::{Group, Report, text};
-use crate::snapshot::{self, SnapshotGroup};
+use crate::snapshot::{self, Difference, SnapshotGroup};
 use golden::Golden;
 
 /// The variable that makes vanished tracebacks fail.
@@ -36,10 +36,21 @@ pub(crate) enum Passed {
     /// It is what was accepted.
     AsAccepted,
     /// There is less than was accepted, which is worth a note.
-    Less(String),
+    Less(Unlike),
     /// It is not what was accepted, and insta was told to let it pass: it is pending, or accepted
     /// with this.
     Forced,
+    /// It is not what was accepted, and leaks on the base, too: how many tracebacks.
+    OnBase(usize),
+}
+
+/// What was found is not what was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unlike {
+    /// What to say of it.
+    pub(crate) text: String,
+    /// How it differs.
+    pub(crate) difference: Box<Difference>,
 }
 
 /// What was accepted under a name.
@@ -50,6 +61,8 @@ pub(crate) struct Gate {
     assert: Assert,
     accepted: Vec<SnapshotGroup>,
     body: String,
+    /// What was found on the base, where a change is compared with that.
+    base: Vec<SnapshotGroup>,
 }
 
 impl Gate {
@@ -66,7 +79,36 @@ impl Gate {
     ) -> Result<Self, String> {
         let golden = Golden::new(folder, name, scenario);
         let (accepted, body) = golden.accepted()?.unwrap_or_default();
-        Ok(Self { golden, name: name.to_owned(), assert, accepted, body })
+        Ok(Self { golden, name: name.to_owned(), assert, accepted, body, base: Vec::new() })
+    }
+
+    /// The same gate, through which passes as well what was found on the base, whose snapshots are
+    /// below `folder`.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn beside(mut self, folder: &Path) -> Result<Self, String> {
+        let golden = Golden::new(folder, &self.name, Path::new(""));
+        self.base = golden.accepted()?.unwrap_or_default().0;
+        Ok(self)
+    }
+
+    /// How `found` differs from what may be there: what was accepted, and what the base has.
+    fn compare(&self, found: &[SnapshotGroup]) -> Difference {
+        let mut known = self.accepted.clone();
+        for group in &self.base {
+            match known.iter_mut().find(|known| known.frames == group.frames) {
+                Some(known) if snapshot::exceeds(group, known) => *known = group.clone(),
+                Some(_) => {}
+                None => known.push(group.clone()),
+            }
+        }
+        let mut difference = snapshot::compare(&known, found);
+        // What the base alone has is not this snapshot's to lose.
+        let is_accepted = |group: &SnapshotGroup| self.accepted.contains(group);
+        difference.shrunk.retain(|change| is_accepted(&change.accepted));
+        difference.vanished.retain(is_accepted);
+        difference
     }
 
     /// The accepted snapshot's file.
@@ -76,7 +118,7 @@ impl Gate {
 
     /// Whether all of `groups` that fail were accepted.
     pub(crate) fn accepts(&self, groups: &[Group]) -> bool {
-        !snapshot::compare(&self.accepted, &snapshot::found(groups)).fails()
+        !self.compare(&snapshot::found(groups)).fails()
     }
 
     /// Compares `report` with what was accepted, and leaves a pending snapshot where they differ.
@@ -84,7 +126,7 @@ impl Gate {
     ///
     /// # Errors
     /// Where something is not accepted: what, and how to accept it.
-    pub(crate) fn pass(&self, report: &Report, sizes: Sizes) -> Result<Passed, String> {
+    pub(crate) fn pass(&self, report: &Report, sizes: Sizes) -> Result<Passed, Unlike> {
         let Self { golden, name, assert, accepted, .. } = self;
         // What the programs that it started leak is accepted with what it leaks itself.
         let report = &Report { groups: report.all_groups(), ..report.clone() };
@@ -92,7 +134,14 @@ impl Gate {
         if sizes == Sizes::Usable {
             self.settle(&mut found);
         }
-        let difference = snapshot::compare(accepted, &found);
+        let difference = Box::new(self.compare(&found));
+        if !self.base.is_empty() && !difference.fails() {
+            let own = snapshot::compare(accepted, &found);
+            if own.fails() {
+                // Nobody is asked to accept what others have made.
+                return Ok(Passed::OnBase(own.new.len() + own.grown.len() + own.moved.len()));
+            }
+        }
         if !difference.fails() && !difference.is_outdated() {
             if !accepted.is_empty() {
                 // The same, if in other words: it stays as it is, and insta is told that it is
@@ -111,19 +160,21 @@ impl Gate {
             golden.forget_pending();
             let gone =
                 format!("nothing leaks in {name} any longer: remove {}", self.path().display());
-            return if strict { Err(gone) } else { Ok(Passed::Less(gone)) };
+            let unlike = Unlike { text: gone, difference };
+            return if strict { Err(unlike) } else { Ok(Passed::Less(unlike)) };
         }
         if golden.assert(*assert, &snapshot::write(&difference.proposed())) {
             return Ok(Passed::Forced);
         }
         if difference.fails() || strict {
-            return Err(message);
+            return Err(Unlike { text: message, difference });
         }
-        Ok(Passed::Less(format!(
+        let text = format!(
             "{} of the accepted tracebacks of {name} leak less or no longer; `cargo insta review` \
              makes the snapshot smaller",
             difference.shrunk.len() + difference.vanished.len(),
-        )))
+        );
+        Ok(Passed::Less(Unlike { text, difference }))
     }
 
     /// Gives `found` the accepted amounts where they differ by no more than usable sizes do.

@@ -10,13 +10,18 @@ mod trial;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
+use crate::review::Review;
 use crate::scenario;
 use trial::{Case, Source};
+
+/// The variable that names a checkout of the base, in which the tests have run.
+const BASE_VARIABLE: &str = "LEAKSNAP_BASE";
 
 /// What [`main!`](crate::main!) hands over.
 #[doc(hidden)]
@@ -43,8 +48,20 @@ pub fn run(setup: Setup) -> ExitCode {
     }
     gate::quiet(&[]);
     let arguments = Arguments::from_args();
-    match trials(&setup, &arguments) {
-        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+    // An archive of tests is run in another place than it was built in.
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(setup.manifest), PathBuf::from);
+    let review = Arc::new(Review::from_environment(&manifest));
+    let trials = match trials(&setup, &arguments, &manifest, &review) {
+        Ok(trials) => trials,
+        Err(error) => {
+            eprintln!("leaksnap: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let code = libtest_mimic::run(&arguments, trials).exit_code();
+    match review.tell() {
+        Ok(()) => code,
         Err(error) => {
             eprintln!("leaksnap: {error}");
             ExitCode::from(2)
@@ -52,14 +69,17 @@ pub fn run(setup: Setup) -> ExitCode {
     }
 }
 
-fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
-    // An archive of tests is run in another place than it was built in.
-    let manifest =
-        std::env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(setup.manifest), PathBuf::from);
+fn trials(
+    setup: &Setup,
+    arguments: &Arguments,
+    manifest: &Path,
+    review: &Arc<Review>,
+) -> Result<Vec<Trial>, String> {
     let root = manifest.join(setup.scenarios);
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
+    let base = base_of(&snapshots, review)?;
     let closures = (setup.closures)();
     let files = match (&arguments.filter, arguments.exact && !arguments.list) {
         // One test by its name: there is no need to look at the others.
@@ -81,7 +101,7 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
     let mut sources: Vec<(String, Source)> = Vec::new();
     for file in files {
         // Errors and snapshots name the file as the author knows it.
-        let shown = shown(&manifest, &file);
+        let shown = shown(manifest, &file);
         sources.push((scenario::name_of(&root, &file), Source::File { file, shown }));
     }
     sources.extend(closures.iter().map(|closure| (closure.name().to_owned(), Source::Closure)));
@@ -97,11 +117,24 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
                 "there are two scenarios `{name}`; each needs a snapshot of its own"
             ));
         }
-        let case =
-            Case { snapshots: snapshots.clone(), source, name: name.clone(), assert: setup.assert };
-        trials.push(Trial::test(name, move || case.run().map_err(Failed::from)));
+        let (snapshots, base) = (snapshots.clone(), base.clone());
+        let case = Case { snapshots, base, source, name: name.clone(), assert: setup.assert };
+        let review = Arc::clone(review);
+        trials.push(Trial::test(name, move || case.run(&review).map_err(Failed::from)));
     }
     Ok(trials)
+}
+
+/// Where the base has the snapshots that lie in `snapshots` here, where a change is compared with it.
+fn base_of(snapshots: &Path, review: &Review) -> Result<Option<PathBuf>, String> {
+    let Some(base) = std::env::var_os(BASE_VARIABLE).map(PathBuf::from) else { return Ok(None) };
+    if !base.is_dir() {
+        return Err(format!("{BASE_VARIABLE}: {}: there is no such folder", base.display()));
+    }
+    let below = review
+        .below(snapshots)
+        .ok_or_else(|| format!("{BASE_VARIABLE}: {} is in no repository", snapshots.display()))?;
+    Ok(Some(base.join(below)))
 }
 
 fn shown(manifest: &Path, file: &Path) -> PathBuf {

@@ -46,6 +46,7 @@ mod ledger;
 #[allow(dead_code, reason = "without exports nobody calls the entry points")]
 mod preload;
 mod protocol;
+mod review;
 mod scenario;
 mod snapshot;
 mod suppression;

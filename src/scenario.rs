@@ -75,6 +75,15 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
+    /// The line that says what runs; 0 where no file does.
+    pub(crate) fn line(&self) -> usize {
+        match &self.work {
+            Work::Host { steps, .. } => steps.first().map_or(0, |step| step.line),
+            Work::Program(words) => words.line,
+            Work::Closure(_) => 0,
+        }
+    }
+
     /// The scenario that `text` describes; `path` is what errors call it.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
         reader::read(path, text)

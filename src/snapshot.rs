@@ -14,6 +14,7 @@
 //!   alignment      two tracebacks, frame by frame
 //!   bare_name      the two names that one compiler has for a function
 //!   failure        what a trial says of a difference
+//!   patch          a difference as a patch is written
 //!   side_by_side   two tracebacks in two columns
 //! ```
 //!
@@ -26,12 +27,13 @@ mod comparison;
 mod failure;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
+mod patch;
 mod side_by_side;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(crate) use self::comparison::compare;
+pub(crate) use self::comparison::{Difference, compare, exceeds};
 pub(crate) use self::failure::failure_text;
 
 use crate::report::amount::Amount;

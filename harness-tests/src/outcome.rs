@@ -3,8 +3,12 @@
 use std::process::Command;
 
 /// The environment's say in what the harness and insta do; no test inherits it.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 20] = [
     "CI",
+    "CI_PROJECT_DIR",
+    "GITHUB_ACTIONS",
+    "GITHUB_STEP_SUMMARY",
+    "GITHUB_WORKSPACE",
     "TF_BUILD",
     "INSTA_UPDATE",
     "INSTA_FORCE_PASS",
@@ -14,6 +18,9 @@ const FOREIGN: [&str; 13] = [
     "INSTA_REQUIRE_FULL_MATCH",
     "INSTA_SNAPSHOT_REFERENCES_FILE",
     "INSTA_WORKSPACE_ROOT",
+    "LEAKSNAP_ANNOTATE",
+    "LEAKSNAP_BASE",
+    "LEAKSNAP_CODE_QUALITY",
     "LEAKSNAP_STRICT",
     "LEAKSNAP_FRAMES",
     "LEAKSNAP_TRACE",

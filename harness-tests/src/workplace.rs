@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use crate::outcome::without_foreign;
+
 /// A temporary folder, and the executable that runs in it.
 #[derive(Debug)]
 pub struct Workplace {
@@ -81,21 +83,7 @@ impl Workplace {
     ) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path());
-        for variable in [
-            "CI",
-            "TF_BUILD",
-            "INSTA_FORCE_PASS",
-            "INSTA_OUTPUT",
-            "INSTA_PENDING_DIR",
-            "INSTA_UPDATE",
-            "INSTA_WORKSPACE_ROOT",
-            "LD_PRELOAD",
-            "LEAKSNAP_FRAMES",
-            "LEAKSNAP_TRACE",
-            "LEAKSNAP_STRICT",
-        ] {
-            command.env_remove(variable);
-        }
+        without_foreign(&mut command).env_remove("LD_PRELOAD");
         command
     }
 

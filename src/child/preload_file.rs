@@ -4,6 +4,7 @@
 //! one, written to a temporary name and renamed, so that nobody ever loads half of it.
 
 use std::fs;
+use std::hash::Hasher;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -82,12 +83,11 @@ fn is_out_of_reach(path: &Path) -> bool {
     })
 }
 
-/// FNV-1a, as <http://www.isthe.com/chongo/tech/comp/fnv/> has it: the name only has to differ
-/// between versions; the content is compared whole.
+/// The name only has to differ between versions; the content is compared whole.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let mut hash = fnv::FnvHasher::default();
+    hash.write(bytes);
+    hash.finish()
 }
 
 #[cfg(test)]

@@ -143,9 +143,9 @@ fn pass(gate: &Gate, report: &Report, sizes: Sizes) -> u8 {
     let leaks = report.groups.iter().any(|group| group.verdict.fails());
     let (status, text) = match gate.pass(report, sizes) {
         Ok(Passed::AsAccepted) if leaks => (0, format!("as accepted in {}", gate.path().display())),
-        Ok(Passed::AsAccepted | Passed::Forced) => return 0,
-        Ok(Passed::Less(note)) => (0, format!("note: {note}")),
-        Err(failure) => (1, failure),
+        Ok(Passed::AsAccepted | Passed::Forced | Passed::OnBase(_)) => return 0,
+        Ok(Passed::Less(unlike)) => (0, format!("note: {}", unlike.text)),
+        Err(unlike) => (1, unlike.text),
     };
     show(&format!("{}\n", text.trim_end()));
     status

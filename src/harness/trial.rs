@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::check::{self, Outcome, Problem, STRICT_TEXT};
-use crate::gate::{Assert, Gate, Passed, Sizes};
-use crate::report::{Group, text};
-use crate::scenario::Scenario;
+use crate::gate::{Assert, Gate, Passed, Sizes, Unlike};
+use crate::report::{Group, Report, text};
+use crate::review::{Finding, Review};
+use crate::scenario::{Scenario, ScenarioError};
 
 /// Lines of a child's output that a failure shows.
 const OUTPUT_LINES: usize = 40;
@@ -24,6 +25,8 @@ pub(super) enum Source {
 pub(super) struct Case {
     /// The folder of all snapshots.
     pub(super) snapshots: PathBuf,
+    /// Where the base has them, where a change is compared with that.
+    pub(super) base: Option<PathBuf>,
     /// Where the scenario comes from.
     pub(super) source: Source,
     /// The scenario's name.
@@ -33,23 +36,69 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// Runs the trial; why it failed.
-    pub(super) fn run(&self) -> Result<(), String> {
+    /// Runs the trial, and leaves what came of it with `review`; why it failed.
+    pub(super) fn run(&self, review: &Review) -> Result<(), String> {
+        let mut line = 0;
+        let found = self.check(&mut line);
+        let scene = review.scene(self.file(), line);
+        let of = |fails, (unlike, report): &(Unlike, Report)| {
+            Some(Finding::of(&self.name, fails, unlike, report, scene))
+        };
+        match found {
+            Ok(None) => review.ran(&self.name, || None),
+            Ok(Some(found)) => {
+                println!("note: {}", found.0.text);
+                review.ran(&self.name, || of(false, &found));
+            }
+            Err(Failure::Unlike(found)) => {
+                review.ran(&self.name, || of(true, &found));
+                return Err(found.0.text);
+            }
+            Err(Failure::Text(text)) => {
+                review.ran(&self.name, || Some(Finding::of_text(&self.name, &text, scene)));
+                return Err(text);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, line: &mut usize) -> Result<Option<(Unlike, Report)>, Failure> {
         let scenario = match &self.source {
             Source::Closure => Scenario::of_closure(&self.name),
             Source::File { file, shown } => {
                 let text = std::fs::read_to_string(file)
                     .map_err(|error| format!("{}: {error}", shown.display()))?;
-                Scenario::parse(shown, &text).map_err(|error| error.to_string())?
+                Scenario::parse(shown, &text).map_err(|error| {
+                    if let ScenarioError::Wrong { line: wrong, .. } = error {
+                        *line = wrong;
+                    }
+                    error.to_string()
+                })?
             }
         };
-        let gate = Gate::open(&self.snapshots, &self.name, self.file(), self.assert)?;
+        *line = scenario.line();
+        let mut gate = Gate::open(&self.snapshots, &self.name, self.file(), self.assert)?;
+        if let Some(base) = &self.base {
+            gate = gate.beside(base)?;
+        }
         let accepts = |groups: &[Group]| gate.accepts(groups);
         let outcome = check::scenario(&scenario, self.file(), &self.name, false, &accepts);
         if let Some(problem) = &outcome.problem {
-            return Err(failed(problem, &outcome));
+            return Err(failed(problem, &outcome).into());
         }
-        self.compare(&outcome, &gate)
+        if outcome.fails_strictly() {
+            return Err(format!("{STRICT_TEXT}\n\n{}", text::write(&outcome.report, true)).into());
+        }
+        match gate.pass(&outcome.report, Sizes::Requested) {
+            Ok(Passed::Less(unlike)) => Ok(Some((unlike, outcome.report))),
+            Ok(Passed::OnBase(count)) => {
+                let tracebacks = if count == 1 { "traceback leaks" } else { "tracebacks leak" };
+                println!("note: {count} {tracebacks} in {} on the base, too", self.name);
+                Ok(None)
+            }
+            Ok(Passed::AsAccepted | Passed::Forced) => Ok(None),
+            Err(unlike) => Err(Failure::Unlike(Box::new((unlike, outcome.report)))),
+        }
     }
 
     fn file(&self) -> &Path {
@@ -58,15 +107,20 @@ impl Case {
             Source::Closure => Path::new(""),
         }
     }
+}
 
-    fn compare(&self, outcome: &Outcome, gate: &Gate) -> Result<(), String> {
-        if outcome.fails_strictly() {
-            return Err(format!("{STRICT_TEXT}\n\n{}", text::write(&outcome.report, true)));
-        }
-        if let Passed::Less(note) = gate.pass(&outcome.report, Sizes::Requested)? {
-            println!("note: {note}");
-        }
-        Ok(())
+/// Why a trial failed.
+#[derive(Debug)]
+enum Failure {
+    /// What was found, in the report, is not what was accepted.
+    Unlike(Box<(Unlike, Report)>),
+    /// Anything else.
+    Text(String),
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
 }
 

@@ -121,7 +121,7 @@ pub(crate) fn compare(accepted: &[SnapshotGroup], found: &[SnapshotGroup]) -> Di
 }
 
 /// Whether `group` has more of anything than `other`.
-pub(super) fn exceeds(group: &SnapshotGroup, other: &SnapshotGroup) -> bool {
+pub(crate) fn exceeds(group: &SnapshotGroup, other: &SnapshotGroup) -> bool {
     group.amount.blocks > other.amount.blocks
         || group.amount.bytes > other.amount.bytes
         || (group.verdict, other.verdict) == (Verdict::Leak, Verdict::Growth)
