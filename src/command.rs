@@ -7,13 +7,14 @@
 mod console;
 mod diff;
 mod exec;
+mod manual;
 mod output;
 mod run;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::check::{Outcome, Problem, STRICT_TEXT};
 
@@ -35,6 +36,10 @@ enum Verb {
     Run(run::Arguments),
     /// Compares two saved memory traces, VPP's or two JSON reports, and reports what grew
     Diff(diff::Arguments),
+    /// Prints completions for a shell
+    Completions(manual::Completions),
+    /// Prints a manual page
+    Man(manual::Manual),
 }
 
 /// Runs the command with `arguments`, the program's name first, and says how it ended.
@@ -52,6 +57,12 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Ok(Arguments { command: Verb::Run(arguments) }) => run::run(&arguments),
         Ok(Arguments { command: Verb::Console(arguments) }) => console::run(&arguments),
         Ok(Arguments { command: Verb::Diff(arguments) }) => diff::run(&arguments),
+        Ok(Arguments { command: Verb::Completions(arguments) }) => {
+            manual::complete(&arguments, Arguments::command())
+        }
+        Ok(Arguments { command: Verb::Man(arguments) }) => {
+            manual::man(&arguments, Arguments::command())
+        }
         Err(error) => {
             // Where the terminal is gone there is nobody to tell.
             let _ = error.print();
@@ -85,7 +96,6 @@ mod tests {
 
     #[test]
     fn the_command_line_makes_sense() {
-        use clap::CommandFactory;
         Arguments::command().debug_assert();
     }
 

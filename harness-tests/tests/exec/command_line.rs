@@ -37,6 +37,31 @@ fn a_wrong_command_line_is_status_2() {
 }
 
 #[test]
+fn completions_are_scripts_that_their_shell_takes() {
+    let script = command(&["completions", "bash"]);
+    assert_eq!(script.code, Some(0), "{}", script.stderr);
+    for word in ["exec", "console", "diff", "--follow", "--suppressions"] {
+        assert!(script.text().contains(word), "{word}");
+    }
+    let read = run(Command::new("bash").arg("-n"), script.text().as_bytes());
+    assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
+    is_wrong(&["completions", "no-shell"], "no-shell");
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let whole = command(&["man"]);
+    assert!(whole.text().starts_with(".ie") && whole.text().contains(".TH leaksnap 1"));
+    for (name, option) in [("exec", "follow"), ("run", "memory"), ("diff", "iterations")] {
+        let page = command(&["man", name]);
+        assert_eq!(page.code, Some(0), "{}", page.stderr);
+        assert!(page.text().contains(&format!(".TH leaksnap-{name} 1")), "{}", page.text());
+        assert!(page.text().contains(&format!("\\-\\-{option}")), "{}", page.text());
+    }
+    is_wrong(&["man", "nothing"], "no command `nothing`; they are exec, console, run, diff");
+}
+
+#[test]
 fn a_file_that_can_not_be_executed_is_status_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("data");
