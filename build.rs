@@ -43,6 +43,8 @@ fn compile_mimalloc(out: &Path) {
         .define("NDEBUG", None)
         .define("MI_BUILD_RELEASE", None)
         .define("MI_DEBUG", "0")
+        // A program may have a mimalloc of its own, which its environment speaks to.
+        .define("MI_NO_GETENV", None)
         .flag("-ftls-model=initial-exec")
         .flag("-fvisibility=hidden")
         .flag_if_supported("-fno-builtin-malloc")

@@ -180,6 +180,14 @@ fn the_environment_and_the_folder_are_the_caller_s() {
 }
 
 #[test]
+fn what_the_program_s_environment_says_to_mimalloc_is_not_for_the_heap() {
+    let exec = Exec::of(["true"].into_iter().collect());
+    let told = exec.variable("MIMALLOC_VERBOSE", "1").variable("MIMALLOC_SHOW_STATS", "1");
+    let run = told.text();
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), "no leaks in true\n"));
+}
+
+#[test]
 fn a_program_without_allocations_is_clean() {
     let exec = Exec::of(Program::compile("frees_all.c").with([]));
     is_the_same(&exec).expect(0, Some(0)).expect_groups(&[]);
