@@ -3,6 +3,8 @@
 
 #[path = "suites/git.rs"]
 mod git;
+#[path = "suites/openssl.rs"]
+mod openssl;
 #[path = "suites/python.rs"]
 mod python;
 #[path = "suites/sqlite.rs"]

@@ -13,7 +13,7 @@ pub(crate) struct Both {
     pub(crate) code: i32,
     /// Standard output: natively, and traced.
     pub(crate) stdout: [Vec<u8>; 2],
-    /// Standard error, without the lines of leaksnap's own.
+    /// Standard error, without what is different in each run.
     stderr: [String; 2],
 }
 
@@ -53,6 +53,23 @@ impl Twins {
         }
     }
 
+    /// Gives the traced folder the other one's file `name`, which is random.
+    pub(crate) fn copy_from_native(&self, name: &str) {
+        let [native, traced] = self.paths(name);
+        let bytes = |path: &Path| std::fs::read(path).expect("both wrote it");
+        assert!(bytes(&native) != bytes(&traced), "{name} is random");
+        std::fs::copy(native, traced).expect("the folder takes it");
+    }
+
+    /// Exchanges the file `name` between the folders.
+    pub(crate) fn exchange(&self, name: &str) {
+        let [native, traced] = self.paths(name);
+        let kept = self.native.path().join("exchanged");
+        for (from, to) in [(&native, &kept), (&traced, &native), (&kept, &traced)] {
+            std::fs::rename(from, to).expect("both wrote it");
+        }
+    }
+
     /// Runs a program of the system in both folders at the same time, with the same exit code.
     #[track_caller]
     pub(crate) fn run(&self, words: &[&str], input: &[u8]) -> Both {
@@ -71,15 +88,27 @@ impl Twins {
             (alone.join().expect("the run without the heap"), checked)
         });
         checked.expect_traced(10);
+        if checked.run.code == Some(1) {
+            println!("{words:?} leaked {}", checked.report["summary"]);
+        }
         let code = alone.code.unwrap_or_else(|| panic!("{words:?}: {alone:?}"));
         let found = &checked.report["exit"]["code"];
         assert_eq!(found, code, "{words:?}: {alone:#?} {:#?}", checked.run);
-        let own = |line: &&str| !line.starts_with("leaksnap: ");
-        let stderr = checked.run.stderr.lines().filter(own).map(|line| format!("{line}\n"));
-        let stderr = [alone.stderr, stderr.collect()];
-        let [native, traced] = self.paths("").map(|path| path.to_string_lossy().into_owned());
-        let stderr = stderr.map(|text| text.replace(&native, "").replace(&traced, ""));
+        let stderr = [&alone.stderr, &checked.run.stderr].map(|text| self.plain(text));
         Both { code, stdout: [alone.stdout, checked.run.stdout], stderr }
+    }
+
+    /// What a program wrote to standard error without what is different in each run.
+    fn plain(&self, text: &str) -> String {
+        let own = |line: &&str| !line.starts_with("leaksnap: ");
+        // In front of OpenSSL's errors stands the thread's number, which is an address.
+        let line = |line: &str| match line.split_once(":error:") {
+            Some((_, error)) => format!("error:{error}\n"),
+            None => format!("{line}\n"),
+        };
+        let text: String = text.lines().filter(own).map(line).collect();
+        let folder = |path: &Path| path.to_string_lossy().into_owned();
+        text.replace(&folder(self.native.path()), "").replace(&folder(self.traced.path()), "")
     }
 
     /// The same, with the same output; gives standard output.
