@@ -228,3 +228,30 @@ fn certificates_and_messages() {
     same(&twins, "cms -verify -in signed.cms -CAfile own.pem -purpose any -out nothing", 4);
     same(&twins, "pkcs12 -in server.p12 -passin pass:other -noenc", 1);
 }
+
+/// A server and a client: both are started by the shell, and followed. `read` waits for the server.
+const TALK: &str = r#"
+mkfifo said
+openssl s_server -accept 127.0.0.1:0 -cert own.pem -key own.key -naccept 1 -rev $1 >said 2>server.err &
+exec 3<said
+while read -r word address <&3 && [ "$word" != ACCEPT ]; do :; done
+printf 'one line\nCLOSE\n' | openssl s_client -quiet -verify_quiet $1 \
+    -CAfile own.pem -verify_return_error -connect "$address" 2>client.err
+echo "the client: $?"
+wait $!
+echo "the server: $?"
+rm said
+"#;
+
+#[test]
+fn a_server_and_a_client() {
+    let twins = twins().option("--follow");
+    random(&twins, "req -x509 -newkey rsa:2048 -noenc -keyout own.key -days 2 -out own.pem");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let words = ["sh", "-c", TALK, "talk", version];
+        let both = twins.run(&words, b"");
+        let expected = "enil eno\nthe client: 0\nthe server: 0\n";
+        assert_eq!(both.expect_same(&words, 0), expected, "{}", both.errors());
+        assert_eq!(both.started.iter().filter(|name| *name == "openssl").count(), 2, "{both:?}");
+    }
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use harness_tests::command::Exec;
 use harness_tests::program::found;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// What a command did in both folders.
@@ -15,6 +16,8 @@ pub(crate) struct Both {
     pub(crate) stdout: [Vec<u8>; 2],
     /// Standard error, without what is different in each run.
     stderr: [String; 2],
+    /// With `--follow`, the programs that were started, each of which was traced to its end.
+    pub(crate) started: Vec<String>,
 }
 
 /// Two folders, and the environment of what runs in them.
@@ -95,7 +98,10 @@ impl Twins {
         let found = &checked.report["exit"]["code"];
         assert_eq!(found, code, "{words:?}: {alone:#?} {:#?}", checked.run);
         let stderr = [&alone.stderr, &checked.run.stderr].map(|text| self.plain(text));
-        Both { code, stdout: [alone.stdout, checked.run.stdout], stderr }
+        let descendants = checked.report["descendants"].as_array();
+        let name = |it: &Value| it["command"].as_str().unwrap_or_default().to_owned();
+        let started = descendants.into_iter().flatten().map(name).collect();
+        Both { code, stdout: [alone.stdout, checked.run.stdout], stderr, started }
     }
 
     /// What a program wrote to standard error without what is different in each run.
