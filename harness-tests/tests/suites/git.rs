@@ -148,4 +148,7 @@ fn what_git_starts_is_traced_too() {
     let twins = Twins::new(&VARIABLES).option("--follow");
     a_repository(&twins, 60, 2);
     is_the_same_history(&twins, 60);
+    let both = twins.run(&["git", "clone", "--quiet", "--no-local", ".", "followed"], b"");
+    let packs = both.started.iter().any(|name| name == "git");
+    assert!(packs && both.started.len() >= 3, "what serves, packs and unpacks: {both:?}");
 }

@@ -91,11 +91,10 @@ fn is_flaky(module: &str, name: &str, alone: &Outcomes, with: &Outcomes) -> bool
 }
 
 /// Runs all tests of `module`, in `parts` parts side by side: most of those that take long wait.
-#[track_caller]
-fn ends_as_ever(module: &str, parts: usize) {
+/// Gives how many passed with the heap, and those that the heap has changed.
+fn changed(module: &str, parts: usize) -> (usize, BTreeSet<String>) {
     let both = std::thread::scope(|scope| {
-        let selection = |at: usize| [format!("{at}/{parts}")];
-        let run = |at: usize| scope.spawn(move || part(module, &selection(at)));
+        let run = |at| scope.spawn(move || part(module, &[format!("{at}/{parts}")]));
         let runs: Vec<_> = (0..parts).map(run).collect();
         runs.into_iter().map(|run| run.join().expect("a part")).collect::<Vec<_>>()
     });
@@ -106,36 +105,43 @@ fn ends_as_ever(module: &str, parts: usize) {
     }
     let passed = with.values().filter(|outcome| *outcome == "ok").count();
     println!("{module}: {} tests, {passed} ok with the heap", with.len());
-    assert!(passed > 120, "{with:#?}");
     let mut changed = different(&alone, &with);
     changed.retain(|name| !is_flaky(module, name, &alone, &with));
+    (passed, changed)
+}
+
+/// Every test of `module` ends as ever, and at least `least` pass.
+#[track_caller]
+fn ends_as_ever(module: &str, parts: usize, least: usize) {
+    let (passed, changed) = changed(module, parts);
     assert!(changed.is_empty(), "otherwise with the heap: {changed:#?}");
+    assert!(passed >= least, "{passed} tests of {module} passed");
 }
 
 #[test]
 fn json() {
-    ends_as_ever("test.test_json", 1);
+    ends_as_ever("test.test_json", 1, 150);
 }
 
 #[test]
 fn regular_expressions() {
-    ends_as_ever("test.test_re", 1);
+    ends_as_ever("test.test_re", 1, 130);
 }
 
 #[test]
 fn tls() {
-    ends_as_ever("test.test_ssl", 4);
+    ends_as_ever("test.test_ssl", 4, 130);
 }
 
 #[test]
 fn threads() {
-    ends_as_ever("test.test_threading", 2);
+    ends_as_ever("test.test_threading", 2, 150);
 }
 
 #[test]
-fn an_outcome_that_the_heap_changes_is_seen() {
-    let outcome = |text: &str| Outcomes::from([("test_it".to_owned(), text.to_owned())]);
-    assert!(different(&outcome("ok"), &outcome("ok")).is_empty());
-    assert_eq!(different(&outcome("ok"), &outcome("skipped: no heap")).len(), 1);
-    assert_eq!(different(&outcome("ok"), &Outcomes::new()).len(), 1);
+fn a_test_that_the_heap_changes_is_named() {
+    let (passed, changed) = changed("preloaded", 1);
+    let expected = "preloaded.Tests.test_of_the_environment";
+    assert_eq!(changed.into_iter().collect::<Vec<_>>(), [expected]);
+    assert_eq!(passed, 1);
 }

@@ -152,3 +152,16 @@ impl Both {
         String::from_utf8_lossy(native).into_owned()
     }
 }
+
+#[test]
+#[should_panic(expected = "other bytes from 7 on")]
+fn other_output_is_seen() {
+    let line = "echo the env${LD_PRELOAD:+ironment}; cat /dev/null; true";
+    Twins::new(&[]).same(&["sh", "-c", line], 0);
+}
+
+#[test]
+#[should_panic(expected = "was not traced to its end")]
+fn a_run_that_was_not_traced_is_seen() {
+    Twins::new(&[("LEAKSNAP_TRACE", "0")]).same(&["sh", "-c", "cat /dev/null; true"], 0);
+}
