@@ -138,6 +138,46 @@ fn threads() {
     ends_as_ever("test.test_threading", 2, 150);
 }
 
+/// What else starts threads and programs, forks, maps memory, calls C, or allocates much.
+const MORE: [&str; 24] = [
+    "test_atexit",
+    "test_bz2",
+    "test_cmd_line",
+    "test_ctypes",
+    "test_decimal",
+    "test_dict",
+    "test_exceptions",
+    "test_faulthandler",
+    "test_fork1",
+    "test_gc",
+    "test_hashlib",
+    "test_io",
+    "test_lzma",
+    "test_mmap",
+    "test_multiprocessing_fork",
+    "test_pickle",
+    "test_queue",
+    "test_select",
+    "test_signal",
+    "test_subprocess",
+    "test_thread",
+    "test_threadsignals",
+    "test_weakref",
+    "test_zlib",
+];
+
+#[test]
+#[ignore = "takes about ten minutes"]
+fn more_modules() {
+    let mut changed_anywhere = BTreeSet::new();
+    for module in MORE {
+        let (passed, changed) = changed(&format!("test.{module}"), 4);
+        assert!(passed > 0, "{module}");
+        changed_anywhere.extend(changed);
+    }
+    assert!(changed_anywhere.is_empty(), "otherwise with the heap: {changed_anywhere:#?}");
+}
+
 #[test]
 fn a_test_that_the_heap_changes_is_named() {
     let (passed, changed) = changed("preloaded", 1);
