@@ -167,7 +167,7 @@ const MORE: [&str; 24] = [
 ];
 
 #[test]
-#[ignore = "takes about ten minutes"]
+#[ignore = "takes about five minutes"]
 fn more_modules() {
     let mut changed_anywhere = BTreeSet::new();
     for module in MORE {
