@@ -219,6 +219,24 @@ impl Checked {
         self
     }
 
+    /// The program was traced to its end, with more than `allocations`, whatever it leaked; the
+    /// command's status is that of a program which ended so.
+    ///
+    /// # Panics
+    /// Where it was not.
+    #[track_caller]
+    pub fn expect_traced(&self, allocations: u64) -> &Self {
+        let tracing = &self.report["tracing"];
+        let complete = tracing["active"] == true && tracing["complete"] == true;
+        assert!(complete, "the program was not traced to its end: {self:#?}");
+        assert!(tracing["allocations"].as_u64() > Some(allocations), "{tracing}");
+        let leaked = self.report["summary"]["groups"].as_u64() > Some(0);
+        let failed = self.report["exit"]["code"].as_i64() != Some(0);
+        let status = if failed { 4 } else { i32::from(leaked) };
+        assert_eq!(self.run.code, Some(status), "{self:#?}");
+        self
+    }
+
     /// The groups are `expected`: what, blocks, bytes, innermost function.
     ///
     /// # Panics

@@ -13,16 +13,6 @@ fn words(program: &str, package: &str, arguments: &[&str]) -> Words {
     std::iter::once(path).chain(arguments.iter().copied()).collect()
 }
 
-/// The program was traced, whatever it may have leaked.
-#[track_caller]
-fn is_traced(checked: &Checked) {
-    let status = checked.run.code;
-    assert!(status == Some(0) || status == Some(1), "{checked:#?}");
-    let tracing = &checked.report["tracing"];
-    assert_eq!((&tracing["active"], &tracing["complete"]), (&true.into(), &true.into()));
-    assert!(tracing["allocations"].as_u64() > Some(10), "{tracing}");
-}
-
 /// Runs it both ways: the same output, the same exit code.
 #[track_caller]
 fn is_the_same(exec: &Exec) -> Checked {
@@ -40,7 +30,7 @@ fn openssl_speed_prints_the_same_table() {
     let arguments = ["speed", "-seconds", "1", "-bytes", "64", "-evp", "aes-128-gcm"];
     let exec = Exec::of(words("openssl", "openssl", &arguments));
     let (alone, checked) = (exec.natively(), exec.check());
-    is_traced(&checked);
+    checked.expect_traced(10);
     assert_eq!(checked.report["exit"]["code"].as_i64(), alone.code.map(i64::from));
     assert_eq!(alone.code, Some(0), "{alone:?}");
     let shape = |text: String| {
@@ -58,7 +48,7 @@ fn openssl_digests_what_it_reads() {
     let input: Vec<u8> =
         (0..200_000_u32).map(|at| (at.wrapping_mul(at) >> 7).to_le_bytes()[0]).collect();
     let exec = Exec::of(words("openssl", "openssl", &["dgst", "-sha256"])).input(&input);
-    is_traced(&is_the_same(&exec));
+    is_the_same(&exec).expect_traced(10);
 }
 
 #[test]
@@ -96,7 +86,7 @@ print(gc.collect() >= 0)
 ";
     let exec = Exec::of(words("python3", "python3", &["-c", script]));
     let checked = is_the_same(&exec.variable("PYTHONMALLOC", "malloc"));
-    is_traced(&checked);
+    checked.expect_traced(10);
     assert!(checked.report["tracing"]["allocations"].as_u64() > Some(40_000), "{checked:#?}");
 }
 
@@ -123,7 +113,7 @@ fn git_tells_the_same_history() {
     let arguments = ["--no-pager", "log", "--stat", "--patch"];
     let exec = Exec::of(words("git", "git", &arguments)).folder(folder.path());
     let checked = is_the_same(&exec);
-    is_traced(&checked);
+    checked.expect_traced(10);
     assert!(checked.run.text().contains("change 0"));
 }
 
@@ -141,8 +131,7 @@ select nothing from nowhere;
     let exec = Exec::of(words("sqlite3", "sqlite3", &[":memory:"])).input(script.as_bytes());
     let checked = is_the_same(&exec);
     assert!(checked.run.text().starts_with("20000|2666866670000|"));
-    assert_eq!(checked.report["tracing"]["active"], true);
-    assert_eq!(checked.report["tracing"]["complete"], true);
+    checked.expect_traced(10);
 }
 
 #[test]
