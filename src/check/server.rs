@@ -35,6 +35,7 @@ use crate::child::status;
 use crate::report::Exit;
 use crate::report::Report;
 use crate::report::table::Memory;
+use crate::scenario::Scenario;
 use crate::scenario::server::{Places, Ready, Server, Stop};
 use crate::verdict::Window;
 
@@ -42,8 +43,11 @@ use crate::verdict::Window;
 const PATIENCE: Duration = Duration::from_millis(500);
 const LEAST_PATIENCE: Duration = Duration::from_millis(8);
 
-/// Between two looks at whether it rests.
+/// Between two looks at whether it rests, and for how long it has to: at the window's ends for longer,
+/// since what comes late would be missing there.
 const LOOK: Duration = Duration::from_millis(1);
+const REST: Duration = Duration::from_millis(4);
+const LONG_REST: Duration = Duration::from_millis(50);
 
 /// A program that runs.
 #[derive(Debug)]
@@ -94,7 +98,7 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     };
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Process::start(command, new_ledger(job.scenario.heap)?, Look::WhenAsked)
+    let mut child = Process::start(command, new_ledger(job.scenario.heap)?, Look::Driven)
         .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
     child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
     child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
@@ -139,7 +143,7 @@ impl Run<'_> {
         let name = self.program.first().map(std::path::Path::new).unwrap_or("".as_ref());
         let header = self.child.ledger().header();
         activity(header, self.child.pid(), &why_silent(name))?;
-        self.rest("once it was ready")?;
+        self.rest(LONG_REST, "once it was ready")?;
         self.before = self.work();
         let Job { memory, accepts, scenario, .. } = self.job;
         let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
@@ -176,19 +180,20 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until the program waits.
-    fn rest(&mut self, when: &str) -> Result<(), Problem> {
+    /// Waits until the program has waited for as long as `rest`.
+    fn rest(&mut self, rest: Duration, when: &str) -> Result<(), Problem> {
         let give_up = Instant::now() + self.patience;
-        let mut before = None;
+        let (mut before, mut since) = (None, Instant::now());
         loop {
             let counts = self.child.ledger().counts();
             let now = Some((counts.allocations, counts.frees));
             let now = now.filter(|_| status::is_waiting(self.child.pid()));
-            if now.is_some() && now == before {
+            if now.is_none() || now != before {
+                (before, since) = (now, Instant::now());
+            } else if since.elapsed() >= rest {
                 self.patience = PATIENCE;
                 return Ok(());
             }
-            before = now;
             if Instant::now() >= give_up {
                 // One thread of it may be at work all the time.
                 self.patience = (self.patience / 2).max(LEAST_PATIENCE);
@@ -316,7 +321,9 @@ impl Iterate for Run<'_> {
     fn iterate(&mut self, number: u32) -> Result<(), Problem> {
         let when = format!("in iteration {number}");
         self.drive(&when)?;
-        self.rest(&when)
+        let Scenario { warmup, repeat, .. } = *self.job.scenario;
+        let is_end = number == warmup || number == warmup + repeat;
+        self.rest(if is_end { LONG_REST } else { REST }, &when)
     }
 
     fn cut(&mut self) {

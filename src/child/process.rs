@@ -62,6 +62,8 @@ pub(crate) enum Event {
 pub(crate) enum Look {
     /// Whenever somebody asks: it is told what to do.
     WhenAsked,
+    /// The same; it is told from outside, and what is left of its process group ends with it.
+    Driven,
     /// Wherever it marks the end of an iteration, until that is [no longer
     /// wanted](Process::look_no_more).
     AtMarks,
@@ -77,6 +79,8 @@ pub(crate) struct Process {
     child: Child,
     ledger: Arc<LedgerFile>,
     pidfd: OwnedFd,
+    /// A process group, which has its number.
+    leads: bool,
     stops: Option<Watch>,
     ended: Option<Exit>,
     follow: Option<Follow>,
@@ -106,6 +110,10 @@ impl Process {
         command.env(LEDGER_VARIABLE, ledger.path());
         command.env(TUNABLES, tunables(std::env::var_os(TUNABLES)));
         end_with_this_process(&mut command);
+        let leads = look == Look::Driven;
+        if leads {
+            command.process_group(0);
+        }
         let stop_at_exit = matches!(look, Look::AtExit | Look::Followed);
         let stop_at_marks = look == Look::AtMarks;
         ledger.header().stop_at_exit.store(u32::from(stop_at_exit), Ordering::Release);
@@ -125,7 +133,7 @@ impl Process {
         let stands = |now| matches!(mark::kind(now), mark::AT_EXIT | mark::AT_MARK);
         let watch = || Watch::new(&ledger, |header| &header.mark, stands);
         let stops = (stop_at_exit || stop_at_marks).then(watch).transpose().map_err(failed)?;
-        Ok(Self { child, ledger, pidfd, stops, ended: None, follow })
+        Ok(Self { child, ledger, pidfd, leads, stops, ended: None, follow })
     }
 
     /// The child's process number.
@@ -271,6 +279,9 @@ impl Process {
         if let Some(exit) = self.ended {
             return Ok(exit);
         }
+        if self.leads {
+            end_group(&self.child);
+        }
         let exit = self.child.wait().map(exit_of)?;
         self.ended = Some(exit);
         self.stops = None;
@@ -285,11 +296,13 @@ impl Drop for Process {
     }
 }
 
-/// A command that runs beside a child, without the preload heap. Dropping it kills and reaps it.
+/// A command that runs beside a child, without the preload heap, in a process group of its own. The
+/// drop kills the group of one that has not ended, and reaps it.
 #[derive(Debug)]
 pub(crate) struct Outside {
     child: Child,
     pidfd: OwnedFd,
+    ended: bool,
 }
 
 impl Outside {
@@ -299,9 +312,9 @@ impl Outside {
     /// Where the kernel does not start it.
     pub(crate) fn start(mut command: Command) -> io::Result<Self> {
         end_with_this_process(&mut command);
-        let child = command.spawn()?;
+        let child = command.process_group(0).spawn()?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        Ok(Self { child, pidfd })
+        Ok(Self { child, pidfd, ended: false })
     }
 
     /// The command as `std` has it, for its pipes.
@@ -319,16 +332,26 @@ impl Outside {
     /// # Errors
     /// Where the kernel can't wait for it.
     pub(crate) fn finish(&mut self) -> io::Result<Exit> {
-        self.child.wait().map(exit_of)
+        let exit = self.child.wait().map(exit_of)?;
+        self.ended = true;
+        Ok(exit)
     }
 }
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        // One that has ended can be neither killed nor waited for, which is as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if !self.ended {
+            end_group(&self.child);
+            // Nothing can be done about one that can't be reaped.
+            let _ = self.child.wait();
+        }
     }
+}
+
+/// Ends the process group of `child`, which leads it and was not reaped: its number is nobody else's.
+fn end_group(child: &Child) {
+    // There may be nobody left.
+    let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
 fn exit_of(status: ExitStatus) -> Exit {
