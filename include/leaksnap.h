@@ -57,8 +57,9 @@ extern "C" {
 
 /*
  * An iteration ends here; the next one begins. The calling thread waits until
- * leaksnap has looked, where a scenario wants iterations, and the first of them
- * began with the program. From several threads it is one iteration after the other.
+ * leaksnap has looked, where a scenario wants iterations; the first of them began
+ * with the program. Let one thread call it, while the others have nothing of an
+ * iteration in hand.
  */
 LEAKSNAP_FUNCTION(leaksnap_mark)
 {

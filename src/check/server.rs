@@ -46,7 +46,7 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(8);
 /// Between two looks at whether it rests, and for how long it has to: at the window's ends for longer,
 /// since what comes late would be missing there.
 const LOOK: Duration = Duration::from_millis(1);
-const REST: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(10);
 const LONG_REST: Duration = Duration::from_millis(50);
 
 /// A program that runs.
@@ -241,10 +241,11 @@ impl Run<'_> {
     /// Runs the command of a drive, in `iteration`.
     fn drive(&mut self, when: &str) -> Result<(), Problem> {
         let line = self.server.drive.line;
-        let what = format!("{}: drive, {when},", place(&self.job.scenario.path, line));
+        let place = place(&self.job.scenario.path, line);
+        let what = format!("{place}: drive, {when},");
         let limit = self.job.scenario.timeout;
         let deadline = Instant::now() + limit;
-        let mut drive = Drive::start(&self.drive, &what)?;
+        let mut drive = Drive::start(&self.drive, &place)?;
         let result = loop {
             let event = self.child.wait(Some(deadline), Some(drive.as_fd()));
             match event.map_err(|error| self.unwaited(&error))? {
@@ -270,7 +271,8 @@ impl Run<'_> {
         let limit = self.job.scenario.timeout;
         let limit = if driven { limit } else { limit.min(LAST_PATIENCE) };
         let line = self.server.stop.line;
-        let at = format!("{}: stop", place(&self.job.scenario.path, line));
+        let place = place(&self.job.scenario.path, line);
+        let what = format!("{place}: stop");
         let (sent, how, asked) = match stop {
             Stop::Signal(signal) => {
                 let number = rustix::process::Signal::from_named_raw(*signal as i32);
@@ -279,8 +281,8 @@ impl Run<'_> {
             }
             Stop::Command(words) => {
                 let words = program::words(words, self.job.file);
-                let asked = Drive::start(&words, &at).and_then(|mut command| {
-                    let ended = command.wait(limit, &at);
+                let asked = Drive::start(&words, &place).and_then(|mut command| {
+                    let ended = command.wait(limit, &what);
                     if ended.is_err() {
                         self.failed += &command.text();
                     }

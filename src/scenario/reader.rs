@@ -176,6 +176,11 @@ impl Entries<'_> {
             return Ok((0, 1));
         }
         let (warmup, repeat) = (warmup.unwrap_or(DEFAULT_WARMUP), repeat.unwrap_or(DEFAULT_REPEAT));
+        if warmup == 0 && matches!(work, Work::Marked(_)) {
+            let problem =
+                "is 1 at least where the program marks its iterations: its start is in the first";
+            return Err(self.wrong("warmup", problem));
+        }
         if repeat == 0 {
             return Err(self.wrong("repeat", "has to be at least 1"));
         }

@@ -20,18 +20,18 @@ pub(super) struct Drive {
 }
 
 impl Drive {
-    /// Starts the command of `words`; `what` it is, for what is said about it.
-    pub(super) fn start(words: &[OsString], what: &str) -> Result<Self, Problem> {
+    /// Starts the command of `words`, which is named at `place`.
+    pub(super) fn start(words: &[OsString], place: &str) -> Result<Self, Problem> {
         let [program, arguments @ ..] = words else {
-            return Err(Problem::Wrong(format!("{what}: there is no command")));
+            return Err(Problem::Wrong(format!("{place}: there is no command")));
         };
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let name = program.display();
         let mut command = Outside::start(command).map_err(|error| {
             Problem::Wrong(match error.kind() {
-                io::ErrorKind::NotFound => format!("{what}: there is no program {name}"),
-                _ => format!("{what}: start {name}: {error}"),
+                io::ErrorKind::NotFound => format!("{place}: there is no program {name}"),
+                _ => format!("{place}: start {name}: {error}"),
             })
         })?;
         let mut capture = Capture::default();

@@ -127,9 +127,9 @@ fn a_program_that_stays_up() {
 
 #[test]
 fn a_program_with_iterations_marks_them() {
-    let scenario = parse("program = ['a']\nwarmup = 0").expect("the text is right");
+    let scenario = parse("program = ['a']\nwarmup = 1").expect("the text is right");
     assert!(matches!(scenario.work, Work::Marked(_)), "{scenario:?}");
-    assert_eq!((scenario.warmup, scenario.repeat), (0, 8));
+    assert_eq!((scenario.warmup, scenario.repeat), (1, 8));
 }
 
 #[test]
@@ -252,6 +252,11 @@ fn every_error_names_its_line() {
         ("program = []", "1: `program` is empty; name the program and its arguments"),
         ("program = [\n'', 'a']", "2: `program` starts with an empty name"),
         ("program = ['a']\nrepeat = 0", "2: `repeat` has to be at least 1"),
+        (
+            "program = ['a']\nwarmup = 0",
+            "2: `warmup` is 1 at least where the program marks its iterations: its start is in the \
+             first",
+        ),
         (
             "steps = ['a']\nfollow = true",
             "2: `follow` is for a `program`; steps run in one process",
