@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use harness_tests::Workplace;
 use harness_tests::program::{Program, found};
@@ -119,6 +120,19 @@ fn marks_of_threads_come_one_after_the_other() {
         expect(&run(&work, 160, "threads", "repeat = 8"), 1, &["\n    forget  marks"]);
         expect(&run(&work, 12, "threads", "repeat = 8"), 1, &["\n    forget  marks"]);
     }
+}
+
+#[test]
+fn a_program_that_stands_nowhere_has_no_more_than_its_time() {
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    let program = Program::compile("stands_nowhere.c");
+    std::fs::copy(program.path(), work.path("marks")).expect("the folder takes it");
+    let start = Instant::now();
+    for more in ["repeat = 8", "repeat = 2000", ""] {
+        let (status, text) = run(&work, 0, "", &format!("timeout = \"500ms\"\n{more}"));
+        assert!(status >= 3, "{more}: {text}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[test]

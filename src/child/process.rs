@@ -203,6 +203,10 @@ impl Process {
             }
             if told && let Some(watch) = &self.stops {
                 watch.take();
+                // A child that says this again and again has no more time for it.
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    return Ok(Event::TimedOut);
+                }
                 match mark::kind(self.ledger.header().mark.load(Ordering::Acquire)) {
                     mark::AT_EXIT => {
                         let pid = self.pid();
