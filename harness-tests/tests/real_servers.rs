@@ -47,6 +47,7 @@ fn tls(options: &str) -> (i32, String) {
         ready = "tcp:127.0.0.1:{{port}}"
         drive = ["openssl", "s_client", "-connect", "127.0.0.1:{{port}}", "-CAfile", "{certificate}",
                  "-verify_return_error"]
+        timeout = "8s"
         "#,
         options.join(", ")
     );
@@ -58,7 +59,7 @@ fn a_tls_server_leaves_nothing_of_a_session() {
     expect(&tls("-tls1_3"), 0, &["no leaks in it\n"]);
 }
 
-/// Sessions without tickets are kept, 128 of them, which is more than anybody waits for.
+/// Sessions without tickets are kept, 128 of them, which is more than anybody waits for: half of the timeout.
 #[test]
 fn its_cache_of_sessions_is_seen_and_without_it_nothing_is_kept() {
     let kept = "    CRYPTO_zalloc  libcrypto.so.3\n    SSL_SESSION_new  libssl.so.3\n";

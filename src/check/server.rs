@@ -39,15 +39,18 @@ use crate::scenario::Scenario;
 use crate::scenario::server::{Places, Ready, Server, Stop};
 use crate::verdict::Window;
 
-/// How long a program may take to come to rest after a drive; one that never does has less.
-const PATIENCE: Duration = Duration::from_millis(500);
-const LEAST_PATIENCE: Duration = Duration::from_millis(8);
-
-/// Between two looks at whether it rests, and for how long it has to: at the window's ends for longer,
-/// since what comes late would be missing there.
+/// Between two looks at whether the program rests. The rest is counted in looks: on a busy machine
+/// they take longer, as does the program.
 const LOOK: Duration = Duration::from_millis(1);
-const REST: Duration = Duration::from_millis(10);
-const LONG_REST: Duration = Duration::from_millis(50);
+
+/// For how many looks in a row it has to rest: at the window's ends for more, since what comes late
+/// would be missing there.
+const REST: u32 = 10;
+const LONG_REST: u32 = 50;
+
+/// How many looks it has for that; one that never rests has fewer.
+const PATIENCE: u32 = 500;
+const LEAST_PATIENCE: u32 = 8;
 
 /// A program that runs.
 #[derive(Debug)]
@@ -59,7 +62,8 @@ struct Run<'a> {
     drive: Vec<OsString>,
     child: Process,
     capture: Capture,
-    patience: Duration,
+    /// How many looks it has to come to rest.
+    patience: u32,
     /// What the drive that failed wrote.
     failed: String,
     /// Allocations, and the faults of children, before the first drive.
@@ -180,27 +184,24 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until the program has waited for as long as `rest`.
-    fn rest(&mut self, rest: Duration, when: &str) -> Result<(), Problem> {
-        let give_up = Instant::now() + self.patience;
-        let (mut before, mut since) = (None, Instant::now());
-        loop {
+    /// Waits until the program rests for this many looks.
+    fn rest(&mut self, rest: u32, when: &str) -> Result<(), Problem> {
+        let (mut before, mut rested) = (None, 0);
+        for _ in 0..self.patience {
             let counts = self.child.ledger().counts();
             let now = Some((counts.allocations, counts.frees));
             let now = now.filter(|_| status::is_waiting(self.child.pid()));
-            if now.is_none() || now != before {
-                (before, since) = (now, Instant::now());
-            } else if since.elapsed() >= rest {
+            rested = if now.is_some() && now == before { rested + 1 } else { 0 };
+            if rested == rest {
                 self.patience = PATIENCE;
                 return Ok(());
             }
-            if Instant::now() >= give_up {
-                // One thread of it may be at work all the time.
-                self.patience = (self.patience / 2).max(LEAST_PATIENCE);
-                return Ok(());
-            }
+            before = now;
             self.pass(Instant::now() + LOOK, when)?;
         }
+        // One thread of it may be at work all the time.
+        self.patience = (self.patience / 2).max(LEAST_PATIENCE);
+        Ok(())
     }
 
     /// Waits until `deadline`.
