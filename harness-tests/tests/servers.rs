@@ -136,6 +136,14 @@ fn what_forked_processes_answer_is_not_taken_for_clean() {
 }
 
 #[test]
+fn one_that_takes_no_preloaded_object_is_not_checked() {
+    let work = place();
+    let program = Program::compile_with("serves.c", &["-static"]);
+    fs::copy(program.path(), work.path("serves")).expect("the folder takes it");
+    expect(&run(&work, "loses {port}", ""), 3, &["it is statically linked"]);
+}
+
+#[test]
 fn a_server_that_does_nothing_is_told() {
     let work = place();
     let note = "note: it allocated nothing while it was driven";

@@ -10,6 +10,7 @@
 
 mod drive;
 mod ready;
+mod stop;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,11 +19,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use self::drive::Drive;
 use super::capture::Capture;
-use super::driver::LAST_PATIENCE;
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
@@ -32,9 +30,8 @@ use crate::child::follow::children;
 use crate::child::process::{Event, Look, Process};
 use crate::child::program_file::why_silent;
 use crate::child::status;
-use crate::report::Exit;
-use crate::report::Report;
 use crate::report::table::Memory;
+use crate::report::{Exit, Report};
 use crate::scenario::Scenario;
 use crate::scenario::server::{Places, Ready, Server, Stop};
 use crate::verdict::Window;
@@ -57,7 +54,7 @@ const LEAST_PATIENCE: u32 = 8;
 struct Run<'a> {
     job: Job<'a>,
     server: &'a Server,
-    /// The words of the program, of a drive and of what stops it.
+    /// The words of the program and of a drive.
     program: Vec<OsString>,
     drive: Vec<OsString>,
     child: Process,
@@ -239,7 +236,7 @@ impl Run<'_> {
         }
     }
 
-    /// Runs the command of a drive, in `iteration`.
+    /// Runs the command of a drive; `when` says which.
     fn drive(&mut self, when: &str) -> Result<(), Problem> {
         let line = self.server.drive.line;
         let place = place(&self.job.scenario.path, line);
@@ -265,50 +262,6 @@ impl Run<'_> {
         };
         self.failed = drive.text();
         result
-    }
-
-    /// Stops the program; one that was `driven` as it was asked to be has to end as it should.
-    fn stop(&mut self, stop: &Stop, driven: bool, into: &mut Exit) -> Result<(), Problem> {
-        let limit = self.job.scenario.timeout;
-        let limit = if driven { limit } else { limit.min(LAST_PATIENCE) };
-        let line = self.server.stop.line;
-        let place = place(&self.job.scenario.path, line);
-        let what = format!("{place}: stop");
-        let (sent, how, asked) = match stop {
-            Stop::Signal(signal) => {
-                let number = rustix::process::Signal::from_named_raw(*signal as i32);
-                number.into_iter().for_each(|number| self.child.signal(number));
-                (Some(*signal), format!("after {signal}"), Ok(()))
-            }
-            Stop::Command(words) => {
-                let words = program::words(words, self.job.file);
-                let asked = Drive::start(&words, &place).and_then(|mut command| {
-                    let ended = command.wait(limit, &what);
-                    if ended.is_err() {
-                        self.failed += &command.text();
-                    }
-                    ended
-                });
-                (None, "after `stop`".to_owned(), asked)
-            }
-        };
-        let patience = if asked.is_ok() { limit } else { LOOK };
-        let (exit, by_itself) =
-            self.child.finish(patience).map_err(|error| self.unwaited(&error))?;
-        *into = exit;
-        asked?;
-        let what = format!("{}, {how},", self.name());
-        let as_asked = |code: i32| Some(code) == sent.map(|signal: Signal| 128 + signal as i32);
-        match exit {
-            _ if !by_itself => Err(Problem::TimedOut { what, limit }),
-            Exit { signal: Some(signal), .. } if Some(signal) != sent.map(|sent| sent as i32) => {
-                Err(Problem::Killed { what, signal })
-            }
-            Exit { code: Some(code), .. } if code != 0 && !as_asked(code) => {
-                Err(Problem::Failed(format!("{what} ended with exit code {code}")))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
