@@ -2,7 +2,10 @@
 //!
 //! ```text
 //!   program     a whole program, looked at when it is about to exit
+//!   marked      a program that marks its iterations itself
+//!   server      a program that stays up, driven from outside
 //!   iterations  the host, looked at after each iteration
+//!   window      how many iterations of each of these are looked at, and when
 //!   driver      a host, started, asked and ended
 //!   heap        a host's heap, looked at between two requests
 //!   tally       live allocations -> groups with verdicts
@@ -22,10 +25,13 @@ pub(crate) mod heap;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
 pub(crate) mod iterations;
+mod marked;
 pub(crate) mod plugin_path;
 pub(crate) mod program;
+mod server;
 mod signals;
 pub(crate) mod tally;
+mod window;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -57,10 +63,11 @@ pub(crate) fn scenario(
     let accepts = &|groups: &[Group], modules: &Modules| {
         accepts(&suppress(&suppressions, modules, groups.to_vec()).kept)
     };
+    let job = iterations::Job { scenario, file, name, memory, accepts };
     let outcome = match &scenario.work {
-        Work::Host { .. } | Work::Closure(_) => {
-            iterations::check(&iterations::Job { scenario, file, name, memory, accepts })
-        }
+        Work::Host { .. } | Work::Closure(_) => iterations::check(&job),
+        Work::Marked(words) => marked::check(&job, words),
+        Work::Server(server) => server::check(&job, server),
         Work::Program(words) => program::check(&program::Program {
             words: program::words(&words.value, file),
             heap: scenario.heap,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   process  starts and ends it            (the one file that spawns)
+//!   status   what its threads do while they run
 //!   watch    waits for its words; follow: the programs that it starts
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
@@ -24,6 +25,7 @@ pub(crate) mod preload_file;
 pub(crate) mod process;
 pub(crate) mod program_file;
 pub(crate) mod reach;
+pub(crate) mod status;
 pub(crate) mod view;
 mod watch;
 

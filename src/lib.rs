@@ -21,6 +21,14 @@
 //! steps   = ["test crypto"]
 //! ```
 //!
+//! Or a program that stays up, with the command that drives it once per iteration:
+//!
+//! ```toml
+//! program = ["./server", "{port}"]
+//! ready   = "listening"
+//! drive   = ["./client", "{port}"]
+//! ```
+//!
 //! Plugins are written in C with `include/leaksnap_plugin.h`, or in Rust with [`plugin!`].
 
 pub mod plugin;

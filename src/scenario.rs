@@ -4,13 +4,15 @@
 //! scenario runs, and [`Located`] keeps the lines, so that those errors name the place too.
 //!
 //! Invariants of a [`Scenario`]: `repeat` is at least 1, `warmup + repeat` at most
-//! [`MAX_ITERATIONS`]; a program runs once, without warm-up; no step, plugin, program, ignored
-//! name or file of suppressions is empty, and none holds a NUL or a line break.
+//! [`MAX_ITERATIONS`]; a program that is looked at as a whole runs once, without warm-up; no step,
+//! plugin, program, drive, ignored name or file of suppressions is empty, and none holds a NUL or a
+//! line break.
 
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
 mod quantity;
 mod reader;
+pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +29,7 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) use quantity::{duration, heap as heap_size};
 
+use self::server::Server;
 use crate::suppression::Suppression;
 
 /// A value and the line of the scenario file that it stands on.
@@ -45,6 +48,10 @@ pub(crate) enum Work {
     Host { plugins: Vec<Located<String>>, steps: Vec<Located<String>> },
     /// A program and its arguments; its whole run is the one iteration.
     Program(Located<Vec<String>>),
+    /// A program and its arguments; its own marks end its iterations.
+    Marked(Located<Vec<String>>),
+    /// A program that stays up; each drive is an iteration.
+    Server(Server),
     /// The closure of this name in the test executable, which says itself how often it runs.
     Closure(String),
 }
@@ -79,7 +86,8 @@ impl Scenario {
     pub(crate) fn line(&self) -> usize {
         match &self.work {
             Work::Host { steps, .. } => steps.first().map_or(0, |step| step.line),
-            Work::Program(words) => words.line,
+            Work::Program(words) | Work::Marked(words) => words.line,
+            Work::Server(server) => server.program.line,
             Work::Closure(_) => 0,
         }
     }

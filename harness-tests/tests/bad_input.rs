@@ -24,8 +24,8 @@ fn scenario_files() {
         ("stesp = [\"a\"]", "1: unknown key `stesp`; did you mean `steps`?"),
         (
             "steps = [\"a\"]\n\ncolour = 1",
-            "3: unknown key `colour`; the keys are plugins, steps, program, ready, drive, warmup, \
-             repeat, ignore, suppressions, timeout, heap, strict, follow",
+            "3: unknown key `colour`; the keys are plugins, steps, program, ready, drive, stop, \
+             warmup, repeat, ignore, suppressions, timeout, heap, strict, follow",
         ),
         ("steps = \"a\"", "1: `steps` has to be a list of strings, not a string"),
         (
@@ -50,16 +50,13 @@ fn scenario_files() {
             "1: `program` and `steps` exclude each other; drop one",
         ),
         (
-            "program = [\"true\"]\nrepeat = 2",
-            "2: `repeat` is for steps; a program runs once, as a whole",
+            "program = [\"true\"]\nready = \"up\"",
+            "2: `ready` needs `drive`: the command that is an iteration",
         ),
         (
-            "program = [\"true\"]\nready = \"up\"\ndrive = [\"true\"]",
-            "2: programs that stay up are not supported yet",
-        ),
-        (
-            "program = [\"true\"]\ndrive = [\"true\"]",
-            "2: programs that stay up are not supported yet",
+            "program = [\"true\"]\nready = \"tcp:{port}\"\ndrive = [\"true\"]",
+            "2: `ready` is \"tcp:{port}\"; write an address and a port, such as \
+             \"tcp:127.0.0.1:{port}\"",
         ),
     ];
     for (text, error) in cases {

@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,6 +21,14 @@ pub(crate) struct Capture {
     kept: Arc<Mutex<Kept>>,
     readers: Vec<JoinHandle<()>>,
     pipes: Vec<OwnedFd>,
+    wanted: Option<Wanted>,
+}
+
+/// A part of a line that is waited for, and whether it came.
+#[derive(Debug, Clone)]
+struct Wanted {
+    text: Arc<[u8]>,
+    came: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -31,12 +40,25 @@ struct Kept {
 }
 
 impl Capture {
+    /// One that waits for `text`, which lies in one line.
+    pub(crate) fn wanting(text: &str) -> Self {
+        let wanted = Wanted { text: text.as_bytes().into(), came: Arc::default() };
+        Self { wanted: Some(wanted), ..Self::default() }
+    }
+
+    /// Whether that came.
+    pub(crate) fn came(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.came.load(Ordering::Acquire))
+    }
+
     /// Reads `pipe` to its end.
     pub(crate) fn read(&mut self, mut pipe: impl Read + AsFd + Send + 'static) {
         let kept = Arc::clone(&self.kept);
         // Without a second descriptor nobody can see whether the pipe is empty: what comes late
         // then counts as late.
         self.pipes.extend(pipe.as_fd().try_clone_to_owned());
+        let mut wanted = self.wanted.clone();
+        let mut tail = Vec::new();
         self.readers.push(std::thread::spawn(move || {
             let mut buffer = [0; 16 << 10];
             loop {
@@ -50,6 +72,8 @@ impl Capture {
                 let mut kept = lock(&kept);
                 let Ok(len @ 1..) = pipe.read(&mut buffer) else { return };
                 kept.add(&buffer[..len]);
+                drop(kept);
+                wanted.take_if(|wanted| wanted.is_in(&mut tail, &buffer[..len]));
             }
         }));
     }
@@ -85,6 +109,20 @@ impl Capture {
             Some(before) => (before, text),
             None => (text, String::new()),
         }
+    }
+}
+
+impl Wanted {
+    /// Whether it came with `bytes`, behind the `tail` of what came before, of one pipe.
+    fn is_in(&self, tail: &mut Vec<u8>, bytes: &[u8]) -> bool {
+        tail.extend_from_slice(bytes);
+        let is_it = tail.windows(self.text.len().max(1)).any(|part| *part == *self.text);
+        if is_it {
+            self.came.store(true, Ordering::Release);
+        }
+        let rest = tail.len().saturating_sub(self.text.len().saturating_sub(1));
+        tail.drain(..rest);
+        is_it
     }
 }
 
@@ -137,6 +175,26 @@ mod tests {
         let (text, late) = capture.texts();
         assert!(text.ends_with("the end") && late.is_empty());
         assert!(text.starts_with('[') && text.len() < 2 * KEPT, "{}", text.len());
+    }
+
+    #[test]
+    fn what_is_waited_for_may_come_in_parts() {
+        let mut capture = Capture::wanting("on port 80");
+        let (reader, mut writer) = pipe().expect("a pipe");
+        capture.read(reader);
+        for part in ["listening on", " po\n on port 8", "\nlistening on p", "ort 8"] {
+            writer.write_all(part.as_bytes()).expect("it is read");
+            std::thread::sleep(Duration::from_millis(2));
+            assert!(!capture.came(), "{part:?}");
+        }
+        writer.write_all(b"0").expect("it is read");
+        let patience = Instant::now() + Duration::from_secs(10);
+        while !capture.came() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(capture.came());
+        drop(writer);
+        assert!(capture.texts().0.ends_with("listening on port 80"));
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Checking a scenario of steps: the host runs them, and its ledger is read after each iteration.
 
-mod window;
-
 use std::path::Path;
 use std::time::Instant;
 
 use super::capture::Capture;
 use super::driver::{Driver, LAST_PATIENCE, Output, not_started};
 use super::plugin_path;
+use super::window::{self, Iterate};
 use super::{Outcome, Problem, completeness, modules, notes, tracing};
+use crate::child::process::Process;
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Group, Report};
@@ -47,6 +47,8 @@ struct Run<'a> {
     base: u32,
     /// The epoch of the newest iteration.
     newest: u32,
+    /// What each iteration asks for.
+    iteration: Vec<Asked>,
     /// What the steps print is shown of the first iteration alone.
     once: bool,
 }
@@ -66,7 +68,8 @@ pub(crate) fn check(job: &Job<'_>) -> Outcome {
 pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcome, u32) {
     let mut outcome = unknown(job);
     let (capture, newest) = (Capture::default(), base);
-    let mut run = Run { job: *job, driver, capture, base, newest, once: true };
+    let iteration = Vec::new();
+    let mut run = Run { job: *job, driver, capture, base, newest, iteration, once: true };
     let result = run.iterations(&mut outcome.report, &mut outcome.memory);
     let newest = run.newest;
     let full = completeness(driver.ledger().header(), job.scenario.heap);
@@ -77,13 +80,14 @@ pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcom
 }
 
 /// The outcome of `job` before anything was run.
-fn unknown(job: &Job<'_>) -> Outcome {
+pub(super) fn unknown(job: &Job<'_>) -> Outcome {
     let program = match &job.scenario.work {
         Work::Host { plugins, steps } => {
             plugins.iter().chain(steps).map(|word| word.value.clone()).collect()
         }
         Work::Closure(name) => vec![name.clone()],
-        Work::Program(words) => words.value.clone(),
+        Work::Program(words) | Work::Marked(words) => words.value.clone(),
+        Work::Server(server) => server.program.value.clone(),
     };
     Outcome {
         report: Report {
@@ -113,7 +117,9 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     child.stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
     child.stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
     let deadline = driver.deadline();
-    let mut run = Run { job: *job, driver: &mut driver, capture, base: 0, newest: 0, once: false };
+    let iteration = Vec::new();
+    let (base, newest, once) = (0, 0, false);
+    let mut run = Run { job: *job, driver: &mut driver, capture, base, newest, iteration, once };
     let result = run.all(plugins, &mut outcome.report, &mut outcome.memory);
     let capture = run.capture;
     // A heap that was full explains whatever else went wrong.
@@ -173,28 +179,23 @@ impl Run<'_> {
     /// Runs the iterations and makes a report of them.
     fn iterations(&mut self, report: &mut Report, table: &mut Memory) -> Result<(), Problem> {
         let (window, iteration) = self.iteration()?;
-        report.iterations = window.repeat;
-        let observed = self.observe(window, &iteration)?;
-        report.groups = observed.judged.groups;
-        if let Some(error) = observed.judged.unread {
-            report.notes.push(format!("what holds the blocks is not known: {error}"));
-        }
-        *table = observed.memory;
-        if observed.added > 0 {
-            let were = if observed.added == 1 { "iteration was" } else { "iterations were" };
-            report.notes.push(format!(
-                "{} more {were} run to decide; the numbers are those of the first {}",
-                observed.added, window.repeat
-            ));
-        }
-        if let Some(problem) = observed.stopped_by {
-            report.notes.push(format!("an iteration after the window failed: {problem}"));
-            return Ok(());
-        }
-        if let Work::Closure(_) = self.job.scenario.work {
+        self.iteration = iteration;
+        let host = self.host();
+        let Job { memory, accepts, .. } = self.job;
+        let (base, host) = (self.base, host.as_deref());
+        let asked = window::Asked { window, base, host, memory, accepts };
+        let goes_on = window::observe(self, asked, report, table)?;
+        if goes_on && let Work::Closure(_) = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }
         Ok(())
+    }
+
+    /// The executable whose frames end a traceback. A closure's own code is in it.
+    fn host(&self) -> Option<String> {
+        let is_closure = matches!(self.job.scenario.work, Work::Closure(_));
+        let host = std::env::current_exe().ok().filter(|_| !is_closure)?;
+        host.file_name().map(|name| name.to_string_lossy().into_owned())
     }
 
     /// The window, and what each iteration asks for.
@@ -207,7 +208,9 @@ impl Run<'_> {
                 let asked = |step: &Located<String>| (Request::Step(step.value.clone()), step.line);
                 return Ok((window, steps.iter().map(asked).collect()));
             }
-            Work::Program(_) => return Ok((window, Vec::new())),
+            Work::Program(_) | Work::Marked(_) | Work::Server(_) => {
+                return Ok((window, Vec::new()));
+            }
         };
         let asked = (Request::Closure(name.clone()), 0);
         match self.driver.hear(&asked.0, &name)? {
@@ -254,6 +257,28 @@ impl Run<'_> {
     }
 }
 
+impl Iterate for Run<'_> {
+    fn process(&self) -> &Process {
+        self.driver.process()
+    }
+
+    fn deadline(&self) -> Instant {
+        self.driver.deadline()
+    }
+
+    fn iterate(&mut self, number: u32) -> Result<(), Problem> {
+        if self.once && number == 2 {
+            self.ask((Request::Show(false), 0))?;
+        }
+        self.newest = self.base + number;
+        self.iteration.clone().into_iter().try_for_each(|asked| self.ask(asked))
+    }
+
+    fn cut(&mut self) {
+        self.capture.cut();
+    }
+}
+
 /// The scenario's plugins, found.
 fn plugins(job: &Job<'_>) -> Result<Vec<Asked>, Problem> {
     let Work::Host { plugins, .. } = &job.scenario.work else { return Ok(Vec::new()) };
@@ -265,7 +290,7 @@ fn plugins(job: &Job<'_>) -> Result<Vec<Asked>, Problem> {
     plugins.iter().map(find).collect()
 }
 
-fn place(path: &Path, line: usize) -> String {
+pub(super) fn place(path: &Path, line: usize) -> String {
     match line {
         0 => path.display().to_string(),
         _ => format!("{}:{line}", path.display()),

@@ -103,6 +103,16 @@ pub(crate) fn check(program: &Program<'_>) -> Outcome {
     outcome
 }
 
+/// What `error` is to who named the program, at the place that `at_place` adds.
+pub(super) fn not_started(error: &StartError, at_place: impl Fn(&str) -> String) -> Problem {
+    match error {
+        StartError::Missing { .. } | StartError::Spawn { .. } => {
+            Problem::Wrong(at_place(&error.to_string()))
+        }
+        StartError::Preload(_) | StartError::Ledger(_) => Problem::NotChecked(error.to_string()),
+    }
+}
+
 fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let ledger = new_ledger(program.heap)?;
     let [path, arguments @ ..] = program.words.as_slice() else {
@@ -116,12 +126,8 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // In a test it is the harness that the terminal's signals are for.
     let signals = if program.captured { Signals::default() } else { Signals::keep() };
     let look = if program.follow { Look::Followed } else { Look::AtExit };
-    let mut child = Process::start(command, ledger, look).map_err(|error| match error {
-        StartError::Missing { .. } | StartError::Spawn { .. } => {
-            Problem::Wrong(program.at_place(&error.to_string()))
-        }
-        StartError::Preload(_) | StartError::Ledger(_) => Problem::NotChecked(error.to_string()),
-    })?;
+    let mut child = Process::start(command, ledger, look)
+        .map_err(|error| not_started(&error, |text| program.at_place(text)))?;
     let mut capture = Capture::default();
     child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
     child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
@@ -167,6 +173,7 @@ fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::
                     child.signal(signal);
                 }
             }
+            Event::AtMark => child.release(),
             Event::AtExit => {
                 looks += 1;
                 if looks <= MOST_LOOKS {

@@ -205,7 +205,7 @@ fn has_ended(process: &OwnedFd) -> bool {
 }
 
 /// The processes that threads of `process` have started (proc_tid_children(5)).
-fn children(process: u32) -> Vec<u32> {
+pub(crate) fn children(process: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children"));
     let texts = threads.filter_map(|thread| children(thread).ok());

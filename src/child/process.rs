@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -47,6 +47,8 @@ pub(crate) enum StartError {
 pub(crate) enum Event {
     /// It stands at its exit until [`Process::release`].
     AtExit,
+    /// It stands at a mark of its own until then.
+    AtMark,
     /// It ended.
     Ended(Exit),
     /// The deadline passed.
@@ -60,6 +62,11 @@ pub(crate) enum Event {
 pub(crate) enum Look {
     /// Whenever somebody asks: it is told what to do.
     WhenAsked,
+    /// The same; it is told from outside, and what is left of its process group ends with it.
+    Driven,
+    /// Wherever it marks the end of an iteration, until that is [no longer
+    /// wanted](Process::look_no_more).
+    AtMarks,
     /// When it is about to exit.
     AtExit,
     /// The same, and so are the programs that it starts.
@@ -72,7 +79,9 @@ pub(crate) struct Process {
     child: Child,
     ledger: Arc<LedgerFile>,
     pidfd: OwnedFd,
-    at_exit: Option<Watch>,
+    /// A process group, which has its number.
+    leads: bool,
+    stops: Option<Watch>,
     ended: Option<Exit>,
     follow: Option<Follow>,
 }
@@ -101,8 +110,14 @@ impl Process {
         command.env(LEDGER_VARIABLE, ledger.path());
         command.env(TUNABLES, tunables(std::env::var_os(TUNABLES)));
         end_with_this_process(&mut command);
-        let stop_at_exit = look != Look::WhenAsked;
+        let leads = look == Look::Driven;
+        if leads {
+            command.process_group(0);
+        }
+        let stop_at_exit = matches!(look, Look::AtExit | Look::Followed);
+        let stop_at_marks = look == Look::AtMarks;
         ledger.header().stop_at_exit.store(u32::from(stop_at_exit), Ordering::Release);
+        ledger.header().stop_at_marks.store(u32::from(stop_at_marks), Ordering::Release);
         let ledger = Arc::new(ledger);
         let follow = (look == Look::Followed).then(|| Follow::new(&ledger)).transpose()?;
         let child = command.spawn().map_err(|source| match source.kind() {
@@ -115,9 +130,10 @@ impl Process {
         };
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(&failed)?;
-        let watch = || Watch::new(&ledger, |header| &header.mark, |now| now == mark::AT_EXIT);
-        let at_exit = stop_at_exit.then(watch).transpose().map_err(failed)?;
-        Ok(Self { child, ledger, pidfd, at_exit, ended: None, follow })
+        let stands = |now| matches!(mark::kind(now), mark::AT_EXIT | mark::AT_MARK);
+        let watch = || Watch::new(&ledger, |header| &header.mark, stands);
+        let stops = (stop_at_exit || stop_at_marks).then(watch).transpose().map_err(failed)?;
+        Ok(Self { child, ledger, pidfd, leads, stops, ended: None, follow })
     }
 
     /// The child's process number.
@@ -155,7 +171,7 @@ impl Process {
                 tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
                 tv_nsec: left.subsec_nanos().into(),
             });
-            let told = self.at_exit.as_ref().map(Watch::as_fd);
+            let told = self.stops.as_ref().map(Watch::as_fd);
             let running = self.ended.is_none().then(|| self.pidfd.as_fd());
             let sources = [running, told, interrupt];
             let others = self.follow.iter().flat_map(Follow::sources);
@@ -185,20 +201,36 @@ impl Process {
             if interrupted {
                 return Ok(Event::Interrupted);
             }
-            if told && let Some(watch) = &self.at_exit {
+            if told && let Some(watch) = &self.stops {
                 watch.take();
-                if self.ledger.header().mark.load(Ordering::Acquire) == mark::AT_EXIT {
-                    let pid = self.pid();
-                    self.follow.iter_mut().for_each(|follow| follow.wait_for_children(pid));
-                    return Ok(Event::AtExit);
+                // A child that says this again and again has no more time for it.
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    return Ok(Event::TimedOut);
+                }
+                match mark::kind(self.ledger.header().mark.load(Ordering::Acquire)) {
+                    mark::AT_EXIT => {
+                        let pid = self.pid();
+                        self.follow.iter_mut().for_each(|follow| follow.wait_for_children(pid));
+                        return Ok(Event::AtExit);
+                    }
+                    mark::AT_MARK => return Ok(Event::AtMark),
+                    _ => {}
                 }
             }
         }
     }
 
-    /// Lets a child that stands at its exit go on.
+    /// Lets a child that stands at its exit or at a mark go on.
     pub(crate) fn release(&self) {
         release(&self.ledger);
+    }
+
+    /// The child stops nowhere any more.
+    pub(crate) fn look_no_more(&self) {
+        let header = self.ledger.header();
+        header.stop_at_exit.store(0, Ordering::Release);
+        header.stop_at_marks.store(0, Ordering::Release);
+        self.release();
     }
 
     /// Sends the child a signal.
@@ -240,7 +272,7 @@ impl Process {
         loop {
             match self.wait(Some(deadline), None)? {
                 Event::Ended(exit) => return Ok((exit, true)),
-                Event::AtExit => self.release(),
+                Event::AtExit | Event::AtMark => self.release(),
                 Event::Interrupted => {}
                 Event::TimedOut => return Ok((self.end()?, false)),
             }
@@ -248,14 +280,15 @@ impl Process {
     }
 
     fn reap(&mut self) -> io::Result<Exit> {
-        use std::os::unix::process::ExitStatusExt;
         if let Some(exit) = self.ended {
             return Ok(exit);
         }
-        let status = self.child.wait()?;
-        let exit = Exit { code: status.code(), signal: status.signal() };
+        if self.leads {
+            end_group(&self.child);
+        }
+        let exit = self.child.wait().map(exit_of)?;
         self.ended = Some(exit);
-        self.at_exit = None;
+        self.stops = None;
         Ok(exit)
     }
 }
@@ -267,10 +300,73 @@ impl Drop for Process {
     }
 }
 
-/// Lets the program of `ledger`, which stands at its exit, go on.
+/// A command that runs beside a child, without the preload heap, in a process group of its own. The
+/// drop kills the group of one that has not ended, and reaps it.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    child: Child,
+    pidfd: OwnedFd,
+    ended: bool,
+}
+
+impl Outside {
+    /// Starts `command`.
+    ///
+    /// # Errors
+    /// Where the kernel does not start it.
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+        end_with_this_process(&mut command);
+        let child = command.process_group(0).spawn()?;
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        Ok(Self { child, pidfd, ended: false })
+    }
+
+    /// The command as `std` has it, for its pipes.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// It can be read once the command has ended.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// How the command ended, which is waited for.
+    ///
+    /// # Errors
+    /// Where the kernel can't wait for it.
+    pub(crate) fn finish(&mut self) -> io::Result<Exit> {
+        let exit = self.child.wait().map(exit_of)?;
+        self.ended = true;
+        Ok(exit)
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if !self.ended {
+            end_group(&self.child);
+            // Nothing can be done about one that can't be reaped.
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Ends the process group of `child`, which leads it and was not reaped: its number is nobody else's.
+fn end_group(child: &Child) {
+    // There may be nobody left.
+    let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    Exit { code: status.code(), signal: status.signal() }
+}
+
+/// Lets the program of `ledger`, which stands at its exit or at a mark, go on.
 pub(super) fn release(ledger: &LedgerFile) {
     let word = &ledger.header().mark;
-    word.store(mark::RELEASED, Ordering::Release);
+    // Nobody else writes it while the child stands.
+    word.store(mark::released(word.load(Ordering::Acquire)), Ordering::Release);
     // Nobody may be waiting: then there is nobody to wake.
     let _ = futex::wake(word, futex::Flags::empty(), u32::MAX >> 1);
 }

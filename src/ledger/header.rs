@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 7;
+pub(crate) const VERSION: u32 = 8;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -44,7 +44,8 @@ pub(crate) mod trouble {
     pub(crate) const APART: u32 = 1 << 3;
 }
 
-/// Where the child stands, in [`Header::mark`].
+/// Where the child stands, in [`Header::mark`]; above the lowest byte, how many marks of its own it
+/// stood at: who watches the word would not see the same one twice.
 pub(crate) mod mark {
     /// It runs.
     pub(crate) const RUNNING: u32 = 0;
@@ -52,6 +53,25 @@ pub(crate) mod mark {
     pub(crate) const AT_EXIT: u32 = 1;
     /// The parent has looked; it may go on.
     pub(crate) const RELEASED: u32 = 2;
+    /// It says that an iteration ended, and waits for the parent to look.
+    pub(crate) const AT_MARK: u32 = 3;
+
+    const KIND: u32 = 0xff;
+
+    /// Which of these `word` is.
+    pub(crate) fn kind(word: u32) -> u32 {
+        word & KIND
+    }
+
+    /// The word of the next mark after `word`.
+    pub(crate) fn next(word: u32) -> u32 {
+        (word & !KIND).wrapping_add(KIND).wrapping_add(1) | AT_MARK
+    }
+
+    /// The word of a child that stands no longer where `word` says.
+    pub(crate) fn released(word: u32) -> u32 {
+        word & !KIND | RELEASED
+    }
 }
 
 /// Ledgers that a parent that follows has ready.
@@ -114,6 +134,8 @@ pub(crate) struct Header {
     pub(crate) mark: AtomicU32,
     /// Non-zero: the parent wants the child to stop at [`mark::AT_EXIT`].
     pub(crate) stop_at_exit: AtomicU32,
+    /// Non-zero: the same at [`mark::AT_MARK`].
+    pub(crate) stop_at_marks: AtomicU32,
     /// The thread that stands at [`mark::AT_EXIT`].
     pub(crate) exit_thread: AtomicU32,
     /// Where the live part of that thread's stack begins: the frame that called `exit`.

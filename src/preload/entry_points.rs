@@ -205,6 +205,11 @@ entry_points! {
         thread::resume();
     }
 
+    /// The program says that an iteration ends here.
+    fn leaksnap_mark() {
+        start::mark();
+    }
+
     /// Turns tracing off (0) or on again, for every thread.
     fn leaksnap_trace(on: c_int) {
         switch::turn(on != 0);

@@ -7,7 +7,7 @@
 //! While libc has no environment yet, COLD stays and libc serves. In a child of `fork` the heap
 //! goes on, private memory that it is, and the ledger, which is the parent's, is left alone.
 
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::book::Book;
 use super::system::Errno;
@@ -242,12 +242,52 @@ pub(crate) fn exit() {
         word.store(value as u64, Ordering::Relaxed);
     }
     header.mark.store(mark::AT_EXIT, Ordering::Release);
+    stand(header, mark::AT_EXIT);
+}
+
+/// The program says that an iteration ends here: the parent looks, where it asked for that. One
+/// thread stands there at a time.
+pub(crate) fn mark() {
+    let Some(header) = book().map(Book::header) else { return };
+    let mine = header.owner.load(Ordering::Relaxed) == system::process();
+    if !mine || header.stop_at_marks.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    Errno::current().keep(|| {
+        let stands = |now| matches!(mark::kind(now), mark::AT_EXIT | mark::AT_MARK);
+        let word = &header.mark;
+        let mut now = word.load(Ordering::Acquire);
+        loop {
+            if header.stop_at_marks.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            if stands(now) {
+                wait(word, now);
+                now = word.load(Ordering::Acquire);
+                continue;
+            }
+            let (next, order) = (mark::next(now), Ordering::Acquire);
+            match word.compare_exchange(now, next, Ordering::AcqRel, order) {
+                Ok(_) => break stand(header, next),
+                Err(other) => now = other,
+            }
+        }
+    });
+}
+
+/// Tells the parent where the process stands, and waits until it has looked.
+fn stand(header: &Header, at: u32) {
     system::futex_wake(&header.mark);
     follow::tell();
+    wait(&header.mark, at);
+}
+
+/// Waits until `word` is another one than `now`, or the parent is gone.
+fn wait(word: &AtomicU32, now: u32) {
     let parent = system::parent();
     let is_watched = || follow::is_watched().unwrap_or_else(|| system::parent() == parent);
     // The parent wakes this thread; the second is for a parent that is gone.
-    while header.mark.load(Ordering::Acquire) == mark::AT_EXIT && is_watched() {
-        system::futex_wait(&header.mark, mark::AT_EXIT, 1);
+    while word.load(Ordering::Acquire) == now && is_watched() {
+        system::futex_wait(word, now, 1);
     }
 }

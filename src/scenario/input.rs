@@ -18,7 +18,13 @@ pub(crate) fn read(bytes: &[u8]) -> Option<usize> {
                 Work::Host { plugins, steps } => {
                     plugins.iter().chain(steps).map(|part| part.value.as_str()).collect()
                 }
-                Work::Program(words) => words.value.iter().map(String::as_str).collect(),
+                Work::Program(words) | Work::Marked(words) => {
+                    words.value.iter().map(String::as_str).collect()
+                }
+                Work::Server(server) => {
+                    let words = server.program.value.iter().chain(&server.drive.value);
+                    words.chain([&server.ready.value]).map(String::as_str).collect()
+                }
                 Work::Closure(name) => unreachable!("{name} is in no file"),
             };
             assert!(parts.iter().all(|part| !part.contains('\0')), "a NUL ends a name");

@@ -1,6 +1,7 @@
 //! Reads a scenario file. Every error names the line of the key or of the list's element.
 
 mod ignore;
+mod stays;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,12 +14,13 @@ use super::{
 };
 
 /// The keys of a scenario, in the order of the documentation.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "plugins",
     "steps",
     "program",
     "ready",
     "drive",
+    "stop",
     "warmup",
     "repeat",
     "ignore",
@@ -28,9 +30,6 @@ const KEYS: [&str; 13] = [
     "strict",
     "follow",
 ];
-
-/// The keys that say how often steps run; a program runs once.
-const ITERATION_KEYS: [&str; 2] = ["warmup", "repeat"];
 
 pub(super) const DEFAULT_WARMUP: u32 = 2;
 pub(super) const DEFAULT_REPEAT: u32 = 8;
@@ -114,8 +113,15 @@ impl Entries<'_> {
         let work = self.work()?;
         let (warmup, repeat) = self.iterations(&work)?;
         let follow = self.flag("follow")?;
-        if follow.is_some() && !matches!(work, Work::Program(_)) {
-            return Err(self.wrong("follow", "is for a `program`; steps run in one process"));
+        let problem = match work {
+            Work::Program(_) => None,
+            Work::Marked(_) | Work::Server(_) => {
+                Some("is for a program whose whole run is checked; drop `drive` and `repeat`")
+            }
+            _ => Some("is for a `program`; steps run in one process"),
+        };
+        if let Some(problem) = problem.filter(|_| follow.is_some()) {
+            return Err(self.wrong("follow", problem));
         }
         let follow = follow.unwrap_or(false);
         Ok(Scenario {
@@ -135,13 +141,8 @@ impl Entries<'_> {
     fn work(&self) -> Result<Work, ScenarioError> {
         let plugins = self.names("plugins")?;
         let steps = self.names("steps")?;
-        let program = self.program()?;
-        self.string("ready")?;
-        self.words("drive")?;
-        if let Some(line) = ["ready", "drive"].iter().filter_map(|key| self.line(key)).min() {
-            let problem = "programs that stay up are not supported yet";
-            return Err(self.file.wrong(line, problem.to_owned()));
-        }
+        let program = self.command("program")?;
+        let drive = self.drive(program.is_some())?;
         match (program, steps) {
             (Some(program), steps) => {
                 let other = if plugins.is_some() { "plugins" } else { "steps" };
@@ -149,7 +150,12 @@ impl Entries<'_> {
                     let problem = format!("`program` and `{other}` exclude each other; drop one");
                     return Err(self.file.wrong(program.line, problem));
                 }
-                Ok(Work::Program(program))
+                if let Some(drive) = drive {
+                    return Ok(Work::Server(drive.of(program)));
+                }
+                // Who asks for iterations of a program makes them.
+                let is_marked = ["warmup", "repeat"].iter().any(|key| self.line(key).is_some());
+                Ok(if is_marked { Work::Marked(program) } else { Work::Program(program) })
             }
             (None, Some(steps)) if steps.is_empty() => {
                 Err(self.wrong("steps", "is empty; name at least one command"))
@@ -167,12 +173,14 @@ impl Entries<'_> {
         let warmup = self.count("warmup")?;
         let repeat = self.count("repeat")?;
         if let Work::Program(_) = work {
-            let given = ITERATION_KEYS.iter().find(|key| self.line(key).is_some());
-            return given.map_or(Ok((0, 1)), |key| {
-                Err(self.wrong(key, "is for steps; a program runs once, as a whole"))
-            });
+            return Ok((0, 1));
         }
         let (warmup, repeat) = (warmup.unwrap_or(DEFAULT_WARMUP), repeat.unwrap_or(DEFAULT_REPEAT));
+        if warmup == 0 && matches!(work, Work::Marked(_)) {
+            let problem =
+                "is 1 at least where the program marks its iterations: its start is in the first";
+            return Err(self.wrong("warmup", problem));
+        }
         if repeat == 0 {
             return Err(self.wrong("repeat", "has to be at least 1"));
         }
@@ -185,13 +193,14 @@ impl Entries<'_> {
         Ok((warmup, repeat))
     }
 
-    fn program(&self) -> Result<Option<Located<Vec<String>>>, ScenarioError> {
-        let Some(words) = self.words("program")? else { return Ok(None) };
-        let line = self.line("program").unwrap_or(1);
+    /// A list of strings that starts with a program.
+    fn command(&self, key: &str) -> Result<Option<Located<Vec<String>>>, ScenarioError> {
+        let Some(words) = self.words(key)? else { return Ok(None) };
+        let line = self.line(key).unwrap_or(1);
         match words.first() {
-            None => Err(self.wrong("program", "is empty; name the program and its arguments")),
+            None => Err(self.wrong(key, "is empty; name the program and its arguments")),
             Some(first) if first.value.trim().is_empty() => {
-                Err(self.file.wrong(first.line, "`program` starts with an empty name".to_owned()))
+                Err(self.file.wrong(first.line, format!("`{key}` starts with an empty name")))
             }
             Some(_) => {
                 let value = words.into_iter().map(|word| word.value).collect();

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use nix::sys::signal::Signal;
+
+use crate::scenario::server::{Server, Stop};
 use crate::suppression::Suppression;
 
 fn parse(text: &str) -> Result<Scenario, String> {
@@ -99,6 +102,37 @@ fn a_program_runs_once() {
 }
 
 #[test]
+fn a_program_that_stays_up() {
+    let text =
+        "program = ['a', '{port}']\nready = 'tcp:127.0.0.1:{port}'\ndrive = ['b']\nrepeat = 3";
+    let server = |stop| {
+        Work::Server(Server {
+            program: Located { value: vec!["a".to_owned(), "{port}".to_owned()], line: 1 },
+            ready: located("tcp:127.0.0.1:{port}", 2),
+            drive: Located { value: vec!["b".to_owned()], line: 3 },
+            stop,
+        })
+    };
+    let scenario = parse(text).expect("the text is right");
+    let terminates = Located { value: Stop::Signal(Signal::SIGTERM), line: 1 };
+    assert_eq!(scenario.work, server(terminates));
+    assert_eq!((scenario.warmup, scenario.repeat), (2, 3));
+    let quits = Located { value: Stop::Command(vec!["c".to_owned(), "d".to_owned()]), line: 5 };
+    let scenario = parse(&format!("{text}\nstop = ['c', 'd']")).expect("the text is right");
+    assert_eq!(scenario.work, server(quits));
+    let scenario = parse(&format!("{text}\nstop = 'INT'")).expect("the text is right");
+    let interrupts = Located { value: Stop::Signal(Signal::SIGINT), line: 5 };
+    assert_eq!(scenario.work, server(interrupts));
+}
+
+#[test]
+fn a_program_with_iterations_marks_them() {
+    let scenario = parse("program = ['a']\nwarmup = 1").expect("the text is right");
+    assert!(matches!(scenario.work, Work::Marked(_)), "{scenario:?}");
+    assert_eq!((scenario.warmup, scenario.repeat), (1, 8));
+}
+
+#[test]
 fn iterations_have_bounds() {
     let bounds = |text: &str| {
         let scenario = parse(&format!("steps = ['help']\n{text}")).expect("the text is right");
@@ -119,13 +153,13 @@ fn every_error_names_its_line() {
         ("steps = ['a']\n\nrepaet = 3", "3: unknown key `repaet`; did you mean `repeat`?"),
         (
             "zzz = 1\nyyyyyy = 1",
-            "1: unknown key `zzz`; the keys are plugins, steps, program, ready, drive, warmup, \
-             repeat, ignore, suppressions, timeout, heap, strict, follow",
+            "1: unknown key `zzz`; the keys are plugins, steps, program, ready, drive, stop, \
+             warmup, repeat, ignore, suppressions, timeout, heap, strict, follow",
         ),
         (
             "steps = ['a']\n\"repaet\\n\\u001b\" = 3",
             "2: unknown key `repaet\\n\\u{1b}`; the keys are plugins, steps, program, ready, drive, \
-             warmup, repeat, ignore, suppressions, timeout, heap, strict, follow",
+             stop, warmup, repeat, ignore, suppressions, timeout, heap, strict, follow",
         ),
         ("steps = ['a']\n[step]\nx = 1", "2: unknown key `step`; did you mean `steps`?"),
         // Types.
@@ -217,23 +251,66 @@ fn every_error_names_its_line() {
         ),
         ("program = []", "1: `program` is empty; name the program and its arguments"),
         ("program = [\n'', 'a']", "2: `program` starts with an empty name"),
+        ("program = ['a']\nrepeat = 0", "2: `repeat` has to be at least 1"),
         (
-            "program = ['a']\nrepeat = 3",
-            "2: `repeat` is for steps; a program runs once, as a whole",
+            "program = ['a']\nwarmup = 0",
+            "2: `warmup` is 1 at least where the program marks its iterations: its start is in the \
+             first",
         ),
         (
             "steps = ['a']\nfollow = true",
             "2: `follow` is for a `program`; steps run in one process",
         ),
         ("program = ['a']\nfollow = 1", "2: `follow` has to be true or false, not a whole number"),
-        // What is to come.
         (
-            "program = ['a']\nready = 'listening'\ndrive = ['b']",
-            "2: programs that stay up are not supported yet",
+            "program = ['a']\nrepeat = 3\nfollow = true",
+            "3: `follow` is for a program whose whole run is checked; drop `drive` and `repeat`",
         ),
-        ("program = ['a']\ndrive = ['b']", "2: programs that stay up are not supported yet"),
+        // A program that stays up.
+        (
+            "steps = ['a']\nready = 'x'\ndrive = ['b']",
+            "2: `ready` is for a `program` that stays up; add `program = [\"…\"]`",
+        ),
+        (
+            "steps = ['a']\nstop = 'INT'",
+            "2: `stop` is for a `program` that stays up; add `program = [\"…\"]`",
+        ),
+        (
+            "program = ['a']\nready = 'listening'",
+            "2: `ready` needs `drive`: the command that is an iteration",
+        ),
+        (
+            "program = ['a']\n\ndrive = ['b']",
+            "3: `drive` needs `ready`: a part of the line that the program prints, \"file:PATH\", \
+             \"tcp:127.0.0.1:{port}\" or \"unix:PATH\"",
+        ),
+        (
+            "program = ['a']\nstop = ['b']",
+            "2: `stop` is for a program that stays up; add `ready` and `drive`",
+        ),
         ("program = ['a']\nready = 1", "2: `ready` has to be a string, not a whole number"),
+        (
+            "program = ['a']\nready = ''",
+            "2: `ready` is empty; write a part of the line that the program prints once it is ready",
+        ),
+        ("program = ['a']\nready = \"a\\nb\"", "2: `ready` has more than one line"),
+        (
+            "program = ['a']\nready = 'tcp:{port}'",
+            "2: `ready` is \"tcp:{port}\"; write an address and a port, such as \
+             \"tcp:127.0.0.1:{port}\"",
+        ),
         ("program = ['a']\ndrive = 'b'", "2: `drive` has to be a list of strings, not a string"),
+        ("program = ['a']\ndrive = []", "2: `drive` is empty; name the program and its arguments"),
+        ("program = ['a']\ndrive = [\n'']", "3: `drive` starts with an empty name"),
+        (
+            "program = ['a']\nstop = 15",
+            "2: `stop` has to be a signal's name or a list of strings, not a whole number",
+        ),
+        (
+            "program = ['a']\nstop = 'quit'",
+            "2: `stop` is \"quit\"; write a signal, such as \"SIGTERM\", or a command as a list",
+        ),
+        ("program = ['a']\nstop = []", "2: `stop` is empty; name the program and its arguments"),
     ];
     for (text, expected) in cases {
         assert_eq!(error(text), expected, "of {text:?}");

@@ -1,0 +1,168 @@
+//! Checking a program that marks the end of its iterations itself, with `include/leaksnap.h`: it
+//! stands at each mark until its ledger was read.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::capture::Capture;
+use super::iterations::{self, Job, place};
+use super::window::{self, Iterate};
+use super::{
+    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing,
+};
+use crate::child::process::{Event, Look, Process};
+use crate::child::program_file::why_silent;
+use crate::report::Exit;
+use crate::scenario::Located;
+use crate::verdict::Window;
+
+/// A program that runs.
+#[derive(Debug)]
+struct Run {
+    child: Process,
+    capture: Capture,
+    deadline: Instant,
+    /// It stands at a mark.
+    stands: bool,
+    /// What it is called in what is said about it.
+    name: String,
+    /// The program that did not come to a mark.
+    path: std::path::PathBuf,
+    /// Iterations that the scenario asks for.
+    wanted: u32,
+    limit: std::time::Duration,
+}
+
+/// Runs the scenario of `job`, the program of `words`.
+pub(super) fn check(job: &Job<'_>, words: &Located<Vec<String>>) -> Outcome {
+    let mut outcome = iterations::unknown(job);
+    outcome.problem = run(job, words, &mut outcome).err();
+    outcome
+}
+
+fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Result<(), Problem> {
+    let scenario = job.scenario;
+    let at = |text: &str| format!("{}: {text}", place(&scenario.path, words.line));
+    let program = program::words(&words.value, job.file);
+    let [name, arguments @ ..] = program.as_slice() else {
+        return Err(Problem::Wrong(at("there is no program")));
+    };
+    let mut command = Command::new(name);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks)
+        .map_err(|error| program::not_started(&error, at))?;
+    let mut capture = Capture::default();
+    child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
+    child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+    let (limit, stands) = (scenario.timeout, false);
+    let (deadline, wanted) = (Instant::now() + limit, scenario.warmup + scenario.repeat);
+    let (name, path) = (at(&name.to_string_lossy()), name.into());
+    let mut run = Run { child, capture, deadline, stands, name, path, wanted, limit };
+    let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
+    let Job { memory, accepts, .. } = *job;
+    let asked = window::Asked { window, base: 0, host: None, memory, accepts };
+    let observed = window::observe(&mut run, asked, &mut outcome.report, &mut outcome.memory);
+    let ended = run.end(observed.is_ok());
+    let full = completeness(run.child.ledger().header(), scenario.heap);
+    outcome.report.tracing = tracing(run.child.ledger());
+    outcome.report.notes.extend(notes(run.child.ledger().header()));
+    outcome.modules = modules([run.child.ledger()]);
+    let (output, late) = run.capture.texts();
+    outcome.output = output + &late;
+    outcome.report.exit = ended.as_ref().copied().unwrap_or_default();
+    match (observed, full) {
+        (Err(Problem::Failed(problem)), Err(Problem::NotChecked(full))) => {
+            Err(Problem::NotChecked(format!("{full} ({problem})")))
+        }
+        (Err(problem), _) | (Ok(_), Err(problem)) => Err(problem),
+        (Ok(_), Ok(())) => match ended? {
+            Exit { code: Some(0), .. } => Ok(()),
+            Exit { signal: Some(signal), .. } => Err(Problem::Killed { what: run.name, signal }),
+            Exit { code, .. } => {
+                let code = code.unwrap_or_default();
+                Err(Problem::Failed(format!("{} ended with exit code {code}", run.name)))
+            }
+        },
+    }
+}
+
+impl Run {
+    /// How the program ended after its last mark that is looked at; what has failed is ended at once.
+    fn end(&mut self, goes_on: bool) -> Result<Exit, Problem> {
+        let unwaited = |error| Problem::Failed(format!("wait for {}: {error}", self.name));
+        if !goes_on {
+            return self.child.end().map_err(unwaited);
+        }
+        self.child.look_no_more();
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match self.child.finish(left).map_err(unwaited)? {
+            (exit, true) => Ok(exit),
+            (_, false) => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> Problem {
+        Problem::TimedOut { what: self.name.clone(), limit: self.limit }
+    }
+
+    /// That the program ended before its mark `number`.
+    fn ended(&self, exit: Exit, number: u32) -> Problem {
+        let Self { name, wanted, .. } = self;
+        let header = self.child.ledger().header();
+        if let Err(problem) = activity(header, self.child.pid(), &why_silent(&self.path)) {
+            return problem;
+        }
+        match exit {
+            Exit { signal: Some(signal), .. } => Problem::Killed { what: name.clone(), signal },
+            Exit { code: Some(0), .. } if number == 1 => Problem::NotChecked(format!(
+                "{name} never called `leaksnap_mark` (include/leaksnap.h), which ends an iteration; \
+                 without `warmup` and `repeat` its whole run is checked"
+            )),
+            Exit { code: Some(0), .. } => {
+                let had = number - 1;
+                let text = format!("{name} ended after {had} marks");
+                match had < *wanted {
+                    true => Problem::NotChecked(format!(
+                        "{text}; `warmup` and `repeat` are {wanted} together"
+                    )),
+                    // What the window says stands.
+                    false => Problem::Failed(text),
+                }
+            }
+            Exit { code, .. } => {
+                let code = code.unwrap_or_default();
+                Problem::Failed(format!("{name} ended with exit code {code}"))
+            }
+        }
+    }
+}
+
+impl Iterate for Run {
+    fn process(&self) -> &Process {
+        &self.child
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn iterate(&mut self, number: u32) -> Result<(), Problem> {
+        if std::mem::take(&mut self.stands) {
+            self.child.release();
+        }
+        let event = self.child.wait(Some(self.deadline), None);
+        match event.map_err(|error| Problem::Failed(format!("wait for {}: {error}", self.name)))? {
+            Event::AtMark => {
+                self.stands = true;
+                let header = self.child.ledger().header();
+                activity(header, self.child.pid(), &why_silent(&self.path))
+            }
+            Event::Ended(exit) => Err(self.ended(exit, number)),
+            _ => Err(self.timed_out()),
+        }
+    }
+
+    fn cut(&mut self) {
+        self.capture.cut();
+    }
+}

@@ -1,0 +1,303 @@
+//! Checking a program that stays up: it is started, driven from outside by one command for each
+//! iteration, and stopped. Its ledger is read after each drive, while it waits for the next one.
+//!
+//! ```text
+//!   start --ready--> drive, rest, mark | drive, rest, mark | … --stop--> end
+//! ```
+//! A drive's command is not preloaded. When it has ended, the program may still be about to take note
+//! of that: a mark is read when all its threads wait and none has allocated or freed meanwhile, or
+//! after a while. What a timer frees later is for `window` to wait for.
+
+mod drive;
+mod ready;
+mod stop;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::drive::Drive;
+use super::capture::Capture;
+use super::iterations::{self, Job, place};
+use super::window::{self, Iterate};
+use super::{
+    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing,
+};
+use crate::child::follow::children;
+use crate::child::process::{Event, Look, Process};
+use crate::child::program_file::why_silent;
+use crate::child::status;
+use crate::report::table::Memory;
+use crate::report::{Exit, Report};
+use crate::scenario::Scenario;
+use crate::scenario::server::{Places, Ready, Server, Stop};
+use crate::verdict::Window;
+
+/// Between two looks at whether the program rests. The rest is counted in looks: on a busy machine
+/// they take longer, as does the program.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// For how many looks in a row it has to rest: at the window's ends for more, since what comes late
+/// would be missing there.
+const REST: u32 = 10;
+const LONG_REST: u32 = 50;
+
+/// How many looks it has for that; one that never rests has fewer.
+const PATIENCE: u32 = 500;
+const LEAST_PATIENCE: u32 = 8;
+
+/// A program that runs.
+#[derive(Debug)]
+struct Run<'a> {
+    job: Job<'a>,
+    server: &'a Server,
+    /// The words of the program and of a drive.
+    program: Vec<OsString>,
+    drive: Vec<OsString>,
+    child: Process,
+    capture: Capture,
+    /// How many looks it has to come to rest.
+    patience: u32,
+    /// What the drive that failed wrote.
+    failed: String,
+    /// Allocations, and the faults of children, before the first drive.
+    before: (u64, u64),
+}
+
+/// Runs the scenario of `job`, which is `server`.
+pub(super) fn check(job: &Job<'_>, server: &Server) -> Outcome {
+    let mut outcome = iterations::unknown(job);
+    outcome.problem = run(job, server, &mut outcome).err();
+    outcome
+}
+
+fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Problem> {
+    let path = &job.scenario.path;
+    let failed = |error: std::io::Error| Problem::NotChecked(format!("start the program: {error}"));
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let temp = folder.path().to_string_lossy().into_owned();
+    let places = Places { port: free_port().map_err(failed)?, temp };
+    let fill = |words: &[String]| {
+        let words: Vec<_> = words.iter().map(|word| places.fill(word)).collect();
+        program::words(&words, job.file)
+    };
+    let at = |line: usize, text: &str| format!("{}: {text}", place(path, line));
+    let ready = Ready::read(&places.fill(&server.ready.value))
+        .map_err(|problem| Problem::Wrong(at(server.ready.line, &format!("`ready` {problem}"))))?;
+    ready::nobody_is(&ready)
+        .map_err(|problem| Problem::NotChecked(at(server.ready.line, &problem)))?;
+    let mut capture = match &ready {
+        Ready::Line(text) => Capture::wanting(text),
+        _ => Capture::default(),
+    };
+    let program = fill(&server.program.value);
+    let [name, arguments @ ..] = program.as_slice() else {
+        return Err(Problem::Wrong(at(server.program.line, "there is no program")));
+    };
+    let mut command = Command::new(name);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Process::start(command, new_ledger(job.scenario.heap)?, Look::Driven)
+        .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
+    child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
+    child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+    let (drive, patience, before) = (fill(&server.drive.value), PATIENCE, (0, 0));
+    let (job, failed) = (*job, String::new());
+    let mut run = Run { job, server, program, drive, child, capture, patience, failed, before };
+    let result = run.all(&ready, &mut outcome.report, &mut outcome.memory);
+    let stop = match &server.stop.value {
+        Stop::Signal(signal) => Stop::Signal(*signal),
+        Stop::Command(words) => Stop::Command(words.iter().map(|word| places.fill(word)).collect()),
+    };
+    let stopped = run.stop(&stop, result.is_ok(), &mut outcome.report.exit);
+    let Run { child, capture, failed, .. } = run;
+    let full = completeness(child.ledger().header(), job.scenario.heap);
+    outcome.report.tracing = tracing(child.ledger());
+    outcome.report.notes.extend(notes(child.ledger().header()));
+    outcome.modules = modules([child.ledger()]);
+    let (output, late) = capture.texts();
+    outcome.output = output;
+    if result.is_err() || stopped.is_err() {
+        outcome.output += &late;
+        outcome.output += &failed;
+    }
+    match (result, full) {
+        (Err(Problem::NotChecked(reason)), _) => Err(Problem::NotChecked(reason)),
+        (Err(problem), Err(Problem::NotChecked(full))) => {
+            Err(Problem::NotChecked(format!("{full} ({problem})")))
+        }
+        (Err(problem), _) => Err(problem),
+        (Ok(()), full) => full.and(stopped),
+    }
+}
+
+impl Run<'_> {
+    fn all(
+        &mut self,
+        ready: &Ready,
+        report: &mut Report,
+        table: &mut Memory,
+    ) -> Result<(), Problem> {
+        self.wait_until(ready)?;
+        let name = self.program.first().map(std::path::Path::new).unwrap_or("".as_ref());
+        let header = self.child.ledger().header();
+        activity(header, self.child.pid(), &why_silent(name))?;
+        self.rest(LONG_REST, "once it was ready")?;
+        self.before = self.work();
+        let Job { memory, accepts, scenario, .. } = self.job;
+        let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
+        let asked = window::Asked { window, base: 0, host: None, memory, accepts };
+        window::observe(self, asked, report, table)?;
+        let note = self.what_was_driven()?;
+        report.notes.extend(note);
+        Ok(())
+    }
+
+    /// The program's allocations, and those of children that can be known by other signs.
+    fn work(&self) -> (u64, u64) {
+        let faults = status::faults_of_children(self.child.pid());
+        (self.child.ledger().counts().allocations, faults)
+    }
+
+    /// Proves that it was this process that the drives were for, as far as that shows: what a child
+    /// that it forked allocates is in no ledger.
+    fn what_was_driven(&self) -> Result<Option<String>, Problem> {
+        let running = children(self.child.pid()).len();
+        let (allocations, faults) = self.work();
+        let had_children = running > 0 || faults != self.before.1;
+        match (allocations == self.before.0, had_children) {
+            (true, true) => Err(Problem::NotChecked(format!(
+                "{} allocated nothing while it was driven, and has processes of its own that may \
+                 have answered; have it serve in the process that is started",
+                self.name()
+            ))),
+            (true, false) => Ok(Some("it allocated nothing while it was driven".into())),
+            (false, true) => {
+                Ok(Some("what the processes allocated that it forked was not checked".into()))
+            }
+            (false, false) => Ok(None),
+        }
+    }
+
+    /// Waits until the program rests for this many looks.
+    fn rest(&mut self, rest: u32, when: &str) -> Result<(), Problem> {
+        let (mut before, mut rested) = (None, 0);
+        for _ in 0..self.patience {
+            let counts = self.child.ledger().counts();
+            let now = Some((counts.allocations, counts.frees));
+            let now = now.filter(|_| status::is_waiting(self.child.pid()));
+            rested = if now.is_some() && now == before { rested + 1 } else { 0 };
+            if rested == rest {
+                self.patience = PATIENCE;
+                return Ok(());
+            }
+            before = now;
+            self.pass(Instant::now() + LOOK, when)?;
+        }
+        // One thread of it may be at work all the time.
+        self.patience = (self.patience / 2).max(LEAST_PATIENCE);
+        Ok(())
+    }
+
+    /// Waits until `deadline`.
+    fn pass(&mut self, deadline: Instant, when: &str) -> Result<(), Problem> {
+        loop {
+            match self.child.wait(Some(deadline), None).map_err(|error| self.unwaited(&error))? {
+                Event::Ended(exit) => return Err(self.ended(exit, when)),
+                Event::TimedOut => return Ok(()),
+                Event::AtExit | Event::AtMark | Event::Interrupted => self.child.release(),
+            }
+        }
+    }
+
+    fn unwaited(&self, error: &std::io::Error) -> Problem {
+        Problem::Failed(format!("wait for {}: {error}", self.name()))
+    }
+
+    fn name(&self) -> String {
+        let line = self.server.program.line;
+        let name = self.program.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+        format!("{}: {name}", place(&self.job.scenario.path, line))
+    }
+
+    /// That the program ended before it was to.
+    fn ended(&self, exit: Exit, when: &str) -> Problem {
+        match exit {
+            Exit { signal: Some(signal), .. } => {
+                Problem::Killed { what: format!("{}, {when},", self.name()), signal }
+            }
+            Exit { code, .. } => Problem::Failed(format!(
+                "{} ended with exit code {} {when}; it has to stay up, in the foreground",
+                self.name(),
+                code.unwrap_or_default()
+            )),
+        }
+    }
+
+    /// Runs the command of a drive; `when` says which.
+    fn drive(&mut self, when: &str) -> Result<(), Problem> {
+        let line = self.server.drive.line;
+        let place = place(&self.job.scenario.path, line);
+        let what = format!("{place}: drive, {when},");
+        let limit = self.job.scenario.timeout;
+        let deadline = Instant::now() + limit;
+        let mut drive = Drive::start(&self.drive, &place)?;
+        let result = loop {
+            let event = self.child.wait(Some(deadline), Some(drive.as_fd()));
+            match event.map_err(|error| self.unwaited(&error))? {
+                Event::Ended(exit) => break Err(self.ended(exit, when)),
+                Event::TimedOut => break Err(Problem::TimedOut { what, limit }),
+                Event::AtExit | Event::AtMark => self.child.release(),
+                Event::Interrupted => match drive.finish(&what) {
+                    Ok(()) => return Ok(()),
+                    // A program that crashed is why its client fails.
+                    Err(problem) => {
+                        let soon = Instant::now() + Duration::from_millis(50);
+                        break self.pass(soon, when).and(Err(problem));
+                    }
+                },
+            }
+        };
+        self.failed = drive.text();
+        result
+    }
+}
+
+impl Iterate for Run<'_> {
+    fn process(&self) -> &Process {
+        &self.child
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.job.scenario.timeout
+    }
+
+    fn iterate(&mut self, number: u32) -> Result<(), Problem> {
+        let when = format!("in iteration {number}");
+        self.drive(&when)?;
+        let Scenario { warmup, repeat, .. } = *self.job.scenario;
+        let is_end = number == warmup || number == warmup + repeat;
+        self.rest(if is_end { LONG_REST } else { REST }, &when)
+    }
+
+    fn cut(&mut self) {
+        self.capture.cut();
+    }
+}
+
+/// A TCP port that nobody has, and that no other scenario of this process got.
+fn free_port() -> std::io::Result<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        if given.len() > 10_000 {
+            given.clear();
+        }
+        if given.insert(port) {
+            return Ok(port);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! How long an iterated scenario is looked at: its window, and longer while something is undecided.
+//!
+//! ```text
+//!   warm-up | window: `repeat` iterations | as many again | twice as many | …
+//!           ^ mark  ^ mark ^ mark …       ^ verdict       ^ verdict
+//! ```
+//! At a verdict, blocks that would fail while something holds them may be about to be freed by
+//! another thread: the parent waits, in pauses that double, before it runs more iterations, and
+//! longer before its last word. What is lost is not waited for, nor is what was accepted.
+//!
+//! Invariant: what a verdict says was read at one mark; iterations that fail after the window add
+//! nothing to it.
+
+use std::time::{Duration, Instant};
+
+use super::driver::damaged;
+use super::tally::{Judged, Marks, Tally};
+use super::{Problem, modules};
+use crate::child::ledger_file::{LedgerError, LedgerFile};
+use crate::child::process::Process;
+use crate::child::view;
+use crate::report::table::Memory;
+use crate::report::{Group, Report};
+use crate::scenario::MAX_ITERATIONS;
+use crate::suppression::module::Modules;
+use crate::symbols::DebugFiles;
+use crate::verdict::Window;
+
+/// The longest pause before more iterations are run, and before the last word; all that come
+/// before it take as long again.
+const PAUSE: Duration = Duration::from_millis(32);
+const LAST_PAUSE: Duration = Duration::from_millis(512);
+
+/// What runs iterations: between two of them its ledger can be read.
+pub(super) trait Iterate {
+    /// The child.
+    fn process(&self) -> &Process;
+
+    /// When its time is over.
+    fn deadline(&self) -> Instant;
+
+    /// Runs the iteration `number`, counted from 1, the warm-up included, whose epoch has begun.
+    ///
+    /// # Errors
+    /// [`Problem::Failed`] where the iteration did, anything else where there can be no more of them.
+    fn iterate(&mut self, number: u32) -> Result<(), Problem>;
+
+    /// What the child writes from now on is of no iteration that was asked for.
+    fn cut(&mut self);
+}
+
+/// What is asked of the iterations.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// The iterations that a verdict is about.
+    pub(super) window: Window,
+    /// The epoch before the first of them.
+    pub(super) base: u32,
+    /// The base name of the executable whose frames end a traceback.
+    pub(super) host: Option<&'a str>,
+    /// The memory table is wanted.
+    pub(super) memory: bool,
+    /// Whether all of these groups that fail were accepted: then nothing more is done about them.
+    pub(super) accepts: &'a dyn Fn(&[Group], &Modules) -> bool,
+}
+
+impl std::fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asked").field("window", &self.window).finish_non_exhaustive()
+    }
+}
+
+/// What came of a scenario's iterations.
+#[derive(Debug)]
+struct Observed {
+    judged: Judged,
+    /// The table of what the window left, where it was wanted.
+    memory: Memory,
+    /// Iterations that were run after the window.
+    added: u32,
+    /// Why there were no more of them.
+    stopped_by: Option<Problem>,
+}
+
+/// Runs the iterations of `subject` that are `asked` for, and makes a report and a table of them;
+/// whether `subject` goes on: an iteration after the window may have failed.
+///
+/// # Errors
+/// Where an iteration up to the window's end fails, or the ledger can't be read.
+pub(super) fn observe(
+    subject: &mut impl Iterate,
+    asked: Asked<'_>,
+    report: &mut Report,
+    table: &mut Memory,
+) -> Result<bool, Problem> {
+    let repeat = asked.window.repeat;
+    report.iterations = repeat;
+    let observed = View { subject, asked }.observe()?;
+    report.groups = observed.judged.groups;
+    if let Some(error) = observed.judged.unread {
+        report.notes.push(format!("what holds the blocks is not known: {error}"));
+    }
+    *table = observed.memory;
+    if observed.added > 0 {
+        let were = if observed.added == 1 { "iteration was" } else { "iterations were" };
+        report.notes.push(format!(
+            "{} more {were} run to decide; the numbers are those of the first {repeat}",
+            observed.added
+        ));
+    }
+    if let Some(problem) = &observed.stopped_by {
+        report.notes.push(format!("an iteration after the window failed: {problem}"));
+    }
+    Ok(observed.stopped_by.is_none())
+}
+
+/// Iterations that are looked at.
+#[derive(Debug)]
+struct View<'a, S> {
+    subject: &'a mut S,
+    asked: Asked<'a>,
+}
+
+impl<S: Iterate> View<'_, S> {
+    /// Runs the warm-up, the window, and on while something is undecided.
+    fn observe(&mut self) -> Result<Observed, Problem> {
+        let Asked { window, base, .. } = self.asked;
+        for number in 1..=window.warmup {
+            self.iterate(number)?;
+        }
+        let mut marks = Marks::new(self.ledger(), base);
+        marks.read(self.ledger()).map_err(damaged)?;
+        self.measure(&mut marks, 1..=window.repeat, None)?;
+        // What decides must not cost the scenario its time.
+        let now = Instant::now();
+        let give_up = now + self.subject.deadline().saturating_duration_since(now) / 2;
+        let mut judged = self.judge(&mut marks)?;
+        let mut measured = window.repeat;
+        let mut memory = None;
+        let mut stopped_by = None;
+        while self.is_open(&judged) {
+            self.settle(&mut marks, &mut judged, PAUSE, give_up)?;
+            let Some(next) = window.next(measured, MAX_ITERATIONS - base) else { break };
+            if !self.is_open(&judged) || Instant::now() >= give_up {
+                break;
+            }
+            if measured == window.repeat {
+                // What is shown of the window is without what comes now.
+                memory = Some(self.table(&marks)?);
+                self.subject.cut();
+            }
+            match self.measure(&mut marks, measured + 1..=next, Some(give_up)) {
+                Ok(last) => measured = last,
+                Err(problem @ Problem::Failed(_)) => {
+                    stopped_by = Some(problem);
+                    break;
+                }
+                Err(problem) => return Err(problem),
+            }
+            judged = self.judge(&mut marks)?;
+        }
+        if stopped_by.is_none() {
+            self.settle(&mut marks, &mut judged, LAST_PAUSE, give_up)?;
+        }
+        let memory = match memory {
+            Some(memory) => memory,
+            None => self.table(&marks)?,
+        };
+        Ok(Observed { judged, memory, added: measured - window.repeat, stopped_by })
+    }
+
+    fn ledger(&self) -> &LedgerFile {
+        self.subject.process().ledger()
+    }
+
+    fn iterate(&mut self, number: u32) -> Result<(), Problem> {
+        self.ledger().set_epoch(self.asked.base + number);
+        self.subject.iterate(number)
+    }
+
+    /// Runs the iterations `which` after the warm-up and reads a mark after each, the last of them
+    /// whole: the last of `which`, or the first that ends after `give_up`.
+    fn measure(
+        &mut self,
+        marks: &mut Marks,
+        which: std::ops::RangeInclusive<u32>,
+        give_up: Option<Instant>,
+    ) -> Result<u32, Problem> {
+        let last = *which.end();
+        for number in which {
+            self.iterate(self.asked.window.warmup + number)?;
+            let ledger = self.ledger();
+            if number == last || give_up.is_some_and(|give_up| Instant::now() >= give_up) {
+                marks.read_whole(ledger).map_err(damaged)?;
+                return Ok(number);
+            }
+            marks.read(ledger).map_err(damaged)?;
+        }
+        Ok(last)
+    }
+
+    /// Whether more iterations could change what is to be said.
+    fn is_open(&self, judged: &Judged) -> bool {
+        judged.rising || self.is_held(judged)
+    }
+
+    /// Whether something fails that nobody has accepted, and that may yet be freed.
+    fn is_held(&self, judged: &Judged) -> bool {
+        judged.held && !(self.asked.accepts)(&judged.groups, &modules([self.ledger()]))
+    }
+
+    /// Waits for late frees, in pauses up to `longest`.
+    fn settle(
+        &mut self,
+        marks: &mut Marks,
+        judged: &mut Judged,
+        longest: Duration,
+        give_up: Instant,
+    ) -> Result<(), Problem> {
+        let mut pause = Duration::from_millis(1);
+        while pause <= longest && self.is_held(judged) && Instant::now() + pause < give_up {
+            std::thread::sleep(pause);
+            pause *= 2;
+            if marks.read_again(self.ledger()).map_err(damaged)? {
+                *judged = self.judge(marks)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The verdicts at the last mark. Where the child's memory can't be read, what holds the
+    /// blocks stays unknown.
+    fn judge(&self, marks: &mut Marks) -> Result<Judged, Problem> {
+        let Asked { window, host, .. } = self.asked;
+        let mut tally = Tally::new(self.ledger(), host, DebugFiles::Ignored).map_err(damaged)?;
+        let judged = tally.by_age(marks, window, None).map_err(damaged)?;
+        // What rose once may be lost: then it is looked at for longer.
+        if !judged.rising && !judged.groups.iter().any(|group| group.verdict.fails()) {
+            return Ok(judged);
+        }
+        // Threads go on until they are stopped: what was freed since the mark would look lost.
+        match view::look(self.subject.process().pid(), self.ledger()) {
+            Ok((live, reached)) => {
+                marks.replace(live);
+                tally.by_age(marks, window, Some(&reached)).map_err(damaged)
+            }
+            Err(LedgerError::Memory(error)) => {
+                Ok(Judged { unread: Some(error.to_string()), ..judged })
+            }
+            Err(error) => Err(damaged(error)),
+        }
+    }
+
+    fn table(&self, marks: &Marks) -> Result<Memory, Problem> {
+        let Asked { window, host, memory, .. } = self.asked;
+        if !memory {
+            return Ok(Memory::default());
+        }
+        Tally::new(self.ledger(), host, DebugFiles::Ignored)
+            .and_then(|mut tally| tally.memory(marks.last(), window.warmup + 1))
+            .map_err(damaged)
+    }
+}

@@ -1,0 +1,50 @@
+//! What the kernel says of a child's threads while they run.
+
+use std::fs;
+
+/// Whether every thread of `pid` waits for something: none runs, or is about to.
+pub(crate) fn is_waiting(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        // A thread that is gone does nothing any more.
+        fs::read_to_string(thread.path().join("stat")).map_or(true, |stat| waits(&stat))
+    })
+}
+
+/// How often children of `pid` that it has waited for made the kernel find them a page: more than
+/// before, and it had another one (proc_pid_stat(5): `cminflt`).
+pub(crate) fn faults_of_children(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    fields(&stat).nth(8).and_then(|field| field.parse().ok()).unwrap_or_default()
+}
+
+/// Sleeping, stopped, or at its end; what waits for a disk has yet to go on.
+fn waits(stat: &str) -> bool {
+    fields(stat).next().is_some_and(|state| ["S", "T", "t", "Z", "X"].contains(&state))
+}
+
+/// The fields from the state on: in front of it stands a name that may hold anything.
+fn fields(stat: &str) -> impl Iterator<Item = &str> {
+    stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        assert!(waits("7 (a) R 1) S 1 2 3"));
+        assert!(!waits("7 (S) R 1 2 3"));
+        assert!(!waits("7 (x) D 1 2 3"));
+        assert!(!waits(""));
+        let stat = "7 (x y) S 1 2 3 4 5 6 7 4711 9";
+        assert_eq!(fields(stat).nth(8), Some("4711"));
+    }
+
+    #[test]
+    fn who_looks_does_not_wait() {
+        assert!(!is_waiting(std::process::id()));
+        assert!(!is_waiting(0), "there is no such process");
+    }
+}
