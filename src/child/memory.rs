@@ -174,9 +174,11 @@ impl Stopped {
             let (start, end) = (ranges[0].0, ranges[ranges.len() - 1].1);
             for (start, end) in self.present(start, end)? {
                 self.words(start, end, &mut buffer, |at, word| {
+                    if word < heap.0 || word >= heap.1 {
+                        return;
+                    }
                     while rest.next_if(|range| range.1 <= at).is_some() {}
-                    let is_in = rest.peek().is_some_and(|range| range.0 <= at);
-                    if is_in && word >= heap.0 && word < heap.1 {
+                    if rest.peek().is_some_and(|range| range.0 <= at) {
                         roots.push(Root { word, origin: Origin::Memory(at) });
                     }
                 });
