@@ -227,6 +227,8 @@ impl Descendant {
         }
         if has_ended(process) {
             self.process = None;
+            // What was live is known; of many children of a large parent the tables are large.
+            self.ledger.close_table();
         }
     }
 

@@ -158,11 +158,12 @@ impl Stopped {
         Ok(roots)
     }
 
-    /// Every word in `ranges`, which are sorted, that is an address in `[heap.0, heap.1)`.
+    /// Every word in the inherited blocks at `ranges`, which are sorted, that is an address in
+    /// `[heap.0, heap.1)`.
     ///
     /// # Errors
     /// Where the memory can't be read.
-    pub(crate) fn roots_in(
+    pub(crate) fn inherited_roots(
         &self,
         ranges: &[(u64, u64)],
         heap: (u64, u64),
@@ -179,7 +180,7 @@ impl Stopped {
                     }
                     while rest.next_if(|range| range.1 <= at).is_some() {}
                     if rest.peek().is_some_and(|range| range.0 <= at) {
-                        roots.push(Root { word, origin: Origin::Memory(at) });
+                        roots.push(Root { word, origin: Origin::Inherited });
                     }
                 });
             }

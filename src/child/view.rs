@@ -128,9 +128,27 @@ fn reached(
     let others = &mut roots[Kind::Other as usize];
     others.extend(kernel::roots(pid));
     // What of them is held, and by what, is the parent's account: all of it may hold something.
-    others.extend(stopped.roots_in(inherited, (base, end))?);
+    others.extend(stopped.inherited_roots(inherited, (base, end))?);
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let blocks: Vec<_> = live.iter().map(block).collect();
     let marked = reach::mark(&blocks, &roots, |address, buffer| stopped.read(address, buffer));
     Ok(Reached { marked, places })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::entry::Entry;
+    use crate::ledger::site::INHERITED;
+
+    #[test]
+    fn what_was_inherited_is_apart_and_ends_at_the_next_block() {
+        let block = |address, site, size| Live { address, entry: Entry { site, epoch: 0, size } };
+        let (a, b) = (block(0x1000, INHERITED, 64), block(0x1040, INHERITED, 64));
+        let (own, c) = (block(0x1060, 3, 16), block(0x2000, INHERITED, 16));
+        let mut live = vec![a, b, own, c];
+        let inherited = take_inherited(&mut live);
+        assert_eq!(inherited, [(0x1000, 0x1040), (0x1040, 0x1060), (0x2000, 0x2010)]);
+        assert_eq!(live, [own]);
+    }
 }
