@@ -108,6 +108,18 @@ fn a_child_that_is_killed_is_not_checked() {
 }
 
 #[test]
+fn children_that_are_killed_while_they_are_looked_at_end_for_their_parent() {
+    let checked = workers("are_killed");
+    checked.expect_groups(&[("leak/lost", 1, 77, "lose")]);
+    assert_eq!(checked.report["exit"]["code"], 0, "{}", checked.json);
+    for (index, part) in parts(&checked).into_iter().enumerate() {
+        let is_whole = checked.report["descendants"][index]["tracing"]["complete"] == true;
+        // What was seen of one that was not checked is nothing.
+        assert_eq!(part.2, if is_whole { 55 } else { 0 }, "{}", checked.json);
+    }
+}
+
+#[test]
 fn past_libc_and_by_vfork_nobody_touches_a_ledger() {
     for how in ["clones", "vforks"] {
         assert_eq!(checked_parts(how), [], "{how}");
