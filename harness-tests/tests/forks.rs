@@ -142,6 +142,15 @@ fn a_fork_is_left_alone_where_nobody_follows() {
 }
 
 #[test]
+fn forks_in_a_signal_handler_harm_nobody() {
+    let program = Program::compile("forks_in_a_signal_handler.c").with([]);
+    let checked = Exec::of(program).option(&["--follow"]).check();
+    checked.expect(0, Some(0)).expect_groups(&[]);
+    let expected = ("forks_in_a_signal_handler".to_owned(), 0, 0, String::new());
+    assert_eq!(parts(&checked), vec![expected; 60]);
+}
+
+#[test]
 #[ignore = "takes a minute: nine threads and who looks at them share the processors"]
 fn among_allocating_threads_200_children_have_true_parts() {
     let program = Program::compile("forks.c").with(["threads"]);

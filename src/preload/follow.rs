@@ -15,7 +15,7 @@ use super::system;
 use crate::ledger::header::{Header, follow};
 
 /// Seconds that a process waits for the parent to have a spare.
-const PATIENCE: u32 = 10;
+const PATIENCE: i64 = 10;
 
 /// The first program's header, where the parent follows.
 static FIRST: AtomicPtr<Header> = AtomicPtr::new(core::ptr::null_mut());
@@ -34,7 +34,9 @@ pub(crate) fn begin(header: &'static Header) {
 /// follows, or there is none.
 pub(crate) fn spare(first: &'static Header) -> Option<system::File> {
     let watcher = first.watcher.load(Ordering::Relaxed);
-    for _ in 0..PATIENCE {
+    // Others' news wakes whoever waits here: time counts, not turns.
+    let end = system::seconds().saturating_add(PATIENCE);
+    while system::seconds() < end {
         match first.follow.load(Ordering::Acquire) {
             follow::WANTED => {}
             follow::OVER => break,

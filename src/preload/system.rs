@@ -82,6 +82,7 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
     #[cfg(leaksnap_preload)]
     fn __cxa_at_quick_exit(call: extern "C" fn(*mut c_void), object: *mut c_void) -> c_int;
+    fn clock_gettime(clock: c_int, time: *mut [i64; 2]) -> c_int;
     fn fwrite(from: *const c_void, size: usize, count: usize, stream: *mut c_void) -> usize;
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
     fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
@@ -433,6 +434,16 @@ pub(crate) fn program_free(block: *mut c_void) {
         unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
     // SAFETY: the block is the program's own malloc's, and nobody else has it.
     unsafe { free(block) }
+}
+
+/// Seconds since some moment of the past.
+pub(crate) fn seconds() -> i64 {
+    const CLOCK_MONOTONIC: c_int = 1;
+    let mut time = [0; 2];
+    // SAFETY: `struct timespec` is two words on 64-bit targets.
+    unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
+    let [seconds, _] = time;
+    seconds
 }
 
 /// Sleeps while `*word == value`, at most `seconds`; may return early.
