@@ -218,7 +218,7 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
         // Heaps are checked where they are read.
         LedgerError::Size { .. } => Problem::Wrong(format!(
             "{NODES_VARIABLE} has to be from 2 to {}, not {nodes}",
-            crate::ledger::site::UNTRACED
+            crate::ledger::site::INHERITED
         )),
         other => Problem::NotChecked(other.to_string()),
     })

@@ -9,7 +9,8 @@
 //!                              -> book (the ledger, written)
 //!                              -> next (other allocators, by address)
 //!                -> mallinfo (what the heap says of itself to the program)
-//!   loader: objects that are opened apart; follow: ledgers of programs that the program starts
+//!   loader: objects that are opened apart
+//!   follow: ledgers of what the program starts; fork: how its children get theirs
 //!   start: the state machine, the handshake; thread: a few words, a place; system: the kernel
 //!   switch: tracing on and off for all threads; statistics: what mimalloc holds
 //!   operators: whose C++'s `new` is
@@ -33,6 +34,7 @@ pub(crate) mod book;
 pub(crate) mod entry_points;
 pub(crate) mod extent;
 pub(crate) mod follow;
+pub(crate) mod fork;
 pub(crate) mod heap;
 pub(crate) mod index;
 pub(crate) mod libgcc;

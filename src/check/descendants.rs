@@ -1,19 +1,23 @@
-//! Programs that a checked program started: a report each.
+//! Processes that a checked program started: a report each.
 
 use std::cmp::Reverse;
 
 use super::tally::Tally;
 use super::{Problem, activity, completeness, notes, tracing};
-use crate::child::follow::{Descendant, MOST};
+use crate::child::follow::{Descendant, MOST, Unfollowed};
 use crate::child::ledger_file::LedgerError;
 use crate::report::{Exit, Group, Report};
 use crate::symbols::DebugFiles;
 
-/// Why a program that was started has no part of its own in a report.
-pub(super) fn missed(count: u32) -> Option<Problem> {
-    let text =
-        || format!("it started {count} programs more than can be followed, which are {MOST}");
-    (count > 0).then(|| Problem::NotChecked(text()))
+/// Why a process that was started has no part of its own in a report.
+pub(super) fn unfollowed(count: Unfollowed) -> Option<Problem> {
+    let Unfollowed { missed, lost } = count;
+    let text = match (missed, lost) {
+        (0, 0) => return None,
+        (0, _) => format!("{lost} of the processes that it started ended before they had a ledger"),
+        _ => format!("it started {missed} programs more than can be followed, which are {MOST}"),
+    };
+    Some(Problem::NotChecked(text))
 }
 
 /// The reports of `descendants`, sorted, and the first reason why one of them was not checked. How

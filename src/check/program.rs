@@ -39,7 +39,7 @@ pub(crate) struct Program<'a> {
     pub(crate) place: Option<String>,
     /// The scenario that names it.
     pub(crate) scenario: Option<&'a str>,
-    /// The programs that it starts are checked, too.
+    /// The processes that it starts are checked, too.
     pub(crate) follow: bool,
     /// One-time blocks fail.
     pub(crate) strict: bool,
@@ -147,11 +147,11 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let debug_files =
         if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
     let judged = judge(program, &child, &seen, debug_files, outcome);
-    let Some((descendants, missed)) = followed else { return judged };
+    let Some((descendants, unfollowed)) = followed else { return judged };
     let (reports, problem) =
         descendants::reports(&descendants, debug_files, program.all, program.heap);
     outcome.report.descendants = Some(reports);
-    judged.and(problem.or_else(|| descendants::missed(missed)).map_or(Ok(()), Err))
+    judged.and(problem.or_else(|| descendants::unfollowed(unfollowed)).map_or(Ok(()), Err))
 }
 
 fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::io::Result<Seen> {

@@ -1,13 +1,14 @@
-//! Programs that a child starts, each with a ledger of its own.
+//! Processes that a child starts, each with a ledger of its own: programs, and what is only forked.
 //!
 //! The parent keeps a few ledgers ready, whose descriptors stand in the first program's; the preload
-//! heap of each further program takes one (`preload/follow.rs`). What such a program says of itself is
+//! heap of each further process takes one (`preload/follow.rs`, `fork.rs`). What such a program says of itself is
 //! proved before it is believed: its ledger is mapped into the process that it names.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -18,8 +19,12 @@ use super::view::{self, Reached};
 use super::watch::Watch;
 use crate::ledger::header::{SPARES, follow, mark};
 
-/// The most programs that are followed in one run; descriptors are not endless.
+/// The most processes that are followed in one run; descriptors are not endless.
 pub(crate) const MOST: usize = 400;
+
+/// How long processes that are on their way to a ledger are waited for once all others have ended;
+/// they themselves wait as long for one.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What follows the programs that a child starts.
 #[derive(Debug)]
@@ -34,13 +39,27 @@ pub(super) struct Follow {
     descendants: Vec<Descendant>,
     /// Processes that were left behind and are waited for.
     children: Vec<OwnedFd>,
+    /// Processes that were forked, and had no ledger yet when this was seen.
+    expected: u32,
+    /// Until when they are waited for.
+    late: Option<Instant>,
+    /// How many ledgers there are.
     made: usize,
 }
 
-/// A program that the child started, or one that such a program started.
+/// Processes that could not be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Unfollowed {
+    /// There was no ledger for them.
+    pub(crate) missed: u32,
+    /// They ended on their way to one.
+    pub(crate) lost: u32,
+}
+
+/// A process that the child started, or one that such a process started.
 #[derive(Debug)]
 pub(crate) struct Descendant {
-    /// What it was called by: the name of the file that was executed.
+    /// What its program was called by: the name of the file that was executed.
     pub(crate) command: String,
     /// Its process.
     pub(crate) pid: u32,
@@ -65,13 +84,14 @@ impl Follow {
             taken: Vec::new(),
             descendants: Vec::new(),
             children: Vec::new(),
+            expected: 0,
+            late: None,
             made: 0,
         };
         let first = Arc::clone(&new.first);
         let header = first.header();
         header.watcher.store(std::process::id(), Ordering::Relaxed);
         new.provide()?;
-        header.follow.store(follow::WANTED, Ordering::Release);
         Ok(new)
     }
 
@@ -87,9 +107,9 @@ impl Follow {
                 self.made += 1;
             }
         }
-        if self.spares.iter().all(Option::is_none) {
-            header.follow.store(follow::OVER, Ordering::Release);
-        }
+        let is_over = self.spares.iter().all(Option::is_none);
+        let state = if is_over { follow::OVER } else { follow::WANTED };
+        header.follow.store(state, Ordering::Release);
         Ok(())
     }
 
@@ -101,8 +121,27 @@ impl Follow {
     }
 
     /// Whether one of them still runs, or may yet become one.
-    pub(super) fn is_running(&self) -> bool {
-        self.descendants.iter().any(Descendant::is_running) || !self.children.is_empty()
+    ///
+    /// # Errors
+    /// Where no further ledger can be made.
+    pub(super) fn is_running(&mut self) -> Result<bool, LedgerError> {
+        self.see()?;
+        if self.descendants.iter().any(Descendant::is_running) || !self.children.is_empty() {
+            self.late = None;
+            return Ok(true);
+        }
+        let until = *self.late.get_or_insert_with(|| Instant::now() + PATIENCE);
+        Ok(self.lost() > 0 && Instant::now() < until)
+    }
+
+    /// Until when [`is_running`](Self::is_running) counts on processes that may have ended.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.late
+    }
+
+    /// Processes that are on their way to a ledger, or ended there.
+    fn lost(&self) -> u32 {
+        self.expected.max(u32::try_from(self.taken.len()).unwrap_or(u32::MAX))
     }
 
     /// Waits for the children that `process`, which is about to exit, leaves behind, too: they may be
@@ -121,6 +160,10 @@ impl Follow {
     /// Where no further ledger can be made.
     pub(super) fn see(&mut self) -> Result<(), LedgerError> {
         self.watch.take();
+        // First: whoever is expected no longer is found below.
+        let expected = self.first.header().expected.load(Ordering::Acquire);
+        // A count that was taken back twice is none.
+        self.expected = u32::try_from(expected.cast_signed()).unwrap_or_default();
         let places = &self.first.header().spares;
         for (place, spare) in places.iter().zip(&mut self.spares) {
             self.taken.extend(spare.take_if(|_| place.load(Ordering::Acquire) == 0));
@@ -131,7 +174,9 @@ impl Follow {
         for ledger in claimed {
             let descendant = Descendant::new(ledger);
             // A process that executes another program: the last one counts, as with the first.
+            let before = self.descendants.len();
             self.descendants.retain(|it| it.at_exit.is_some() || it.pid != descendant.pid);
+            self.made -= before - self.descendants.len();
             self.descendants.push(descendant);
         }
         self.provide()?;
@@ -152,12 +197,13 @@ impl Follow {
         }
     }
 
-    /// All of them, and how many more got no ledger.
-    pub(super) fn finish(mut self) -> (Vec<Descendant>, u32) {
+    /// All of them, and how many more there were.
+    pub(super) fn finish(mut self) -> (Vec<Descendant>, Unfollowed) {
         // One that was killed on its way may have claimed and not told.
         let _ = self.see();
         let missed = self.first.header().missed.load(Ordering::Relaxed);
-        (self.descendants, missed)
+        let unfollowed = Unfollowed { missed, lost: self.lost() };
+        (self.descendants, unfollowed)
     }
 }
 
@@ -181,6 +227,8 @@ impl Descendant {
         }
         if has_ended(process) {
             self.process = None;
+            // What was live is known; of many children of a large parent the tables are large.
+            self.ledger.close_table();
         }
     }
 

@@ -16,7 +16,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 pub(crate) use self::entries::Live;
@@ -198,6 +198,14 @@ impl LedgerFile {
             }));
         }
         Ok(modules)
+    }
+
+    /// Gives the memory of the side table back: nobody asks any more what is live.
+    pub(crate) fn close_table(&self) {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let (at, len) = (self.layout.table_at, self.layout.len - self.layout.table_at);
+        // Where the kernel refuses, the table stays.
+        let _ = rustix::fs::fallocate(&self.file, flags, at, len);
     }
 
     /// How many nodes fit: a site is less than this.

@@ -158,6 +158,36 @@ impl Stopped {
         Ok(roots)
     }
 
+    /// Every word in the inherited blocks at `ranges`, which are sorted, that is an address in
+    /// `[heap.0, heap.1)`.
+    ///
+    /// # Errors
+    /// Where the memory can't be read.
+    pub(crate) fn inherited_roots(
+        &self,
+        ranges: &[(u64, u64)],
+        heap: (u64, u64),
+    ) -> io::Result<Vec<Root>> {
+        let (mut roots, mut buffer) = (Vec::new(), vec![0; CHUNK]);
+        // What is near is read together.
+        for ranges in ranges.chunk_by(|range, next| next.0 - range.1.min(next.0) < PAGE) {
+            let mut rest = ranges.iter().peekable();
+            let (start, end) = (ranges[0].0, ranges[ranges.len() - 1].1);
+            for (start, end) in self.present(start, end)? {
+                self.words(start, end, &mut buffer, |at, word| {
+                    if word < heap.0 || word >= heap.1 {
+                        return;
+                    }
+                    while rest.next_if(|range| range.1 <= at).is_some() {}
+                    if rest.peek().is_some_and(|range| range.0 <= at) {
+                        roots.push(Root { word, origin: Origin::Inherited });
+                    }
+                });
+            }
+        }
+        Ok(roots)
+    }
+
     /// Fills `buffer` from `address` on, as far as the memory can be read.
     pub(crate) fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
         self.memory.read(address, buffer)

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::futex;
 
-use super::follow::{Descendant, Follow};
+use super::follow::{Descendant, Follow, Unfollowed};
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::preload_file::{self, PreloadError};
 use super::program_file::{Loader, on_search_path};
@@ -161,12 +161,15 @@ impl Process {
         interrupt: Option<BorrowedFd<'_>>,
     ) -> io::Result<Event> {
         loop {
-            if let Some(exit) = self.ended
-                && !self.follow.as_ref().is_some_and(Follow::is_running)
-            {
-                return Ok(Event::Ended(exit));
+            let mut until = deadline;
+            if let Some(exit) = self.ended {
+                let Some(follow) = &mut self.follow else { return Ok(Event::Ended(exit)) };
+                if !follow.is_running().map_err(io::Error::other)? {
+                    return Ok(Event::Ended(exit));
+                }
+                until = deadline.into_iter().chain(follow.deadline()).min();
             }
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             let timeout = left.map(|left| Timespec {
                 tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
                 tv_nsec: left.subsec_nanos().into(),
@@ -182,7 +185,7 @@ impl Process {
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .collect();
             match poll(&mut fds, timeout.as_ref()) {
-                Ok(0) => return Ok(Event::TimedOut),
+                Ok(0) if until == deadline => return Ok(Event::TimedOut),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -243,9 +246,9 @@ impl Process {
         }
     }
 
-    /// The programs that the child started, and how many more could not be followed; none where
+    /// The processes that the child started, and how many more could not be followed; none where
     /// nobody follows.
-    pub(crate) fn descendants(&mut self) -> Option<(Vec<Descendant>, u32)> {
+    pub(crate) fn descendants(&mut self) -> Option<(Vec<Descendant>, Unfollowed)> {
         self.follow.take().map(Follow::finish)
     }
 

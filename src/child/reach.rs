@@ -63,6 +63,8 @@ pub(crate) enum Origin {
     Epoll,
     /// In the kernel, with a timer.
     Timer,
+    /// In a block that the process was forked with.
+    Inherited,
 }
 
 /// Marks what `roots` lead to in `blocks`, which have to be sorted by address. Roots come in

@@ -65,7 +65,7 @@ impl From<reach::Reached> for Reached {
 }
 
 /// The live blocks of the process `pid` that has `ledger` and stands at its exit or waits for a request, and what each of
-/// them is. Its threads run until they are stopped: the ledger that counts is the one after that.
+/// them is; not those that it inherited. Its threads run until they are stopped: the ledger that counts is the one after that.
 ///
 /// # Errors
 /// Where the ledger or the child's memory can't be read.
@@ -74,16 +74,28 @@ pub(crate) fn look(pid: u32, ledger: &LedgerFile) -> Result<(Vec<Live>, Reached)
         return Ok(Default::default());
     }
     let stopped = stop(pid, ledger).map_err(LedgerError::Memory)?;
-    let live = ledger.live()?;
+    let mut live = ledger.live()?;
+    let inherited = take_inherited(&mut live);
     // Their bytes are read: blocks that overlap may be more than the heap is.
     if let Some(pair) = live.windows(2).find(|pair| pair[0].end() > pair[1].address) {
         let what = format!("the block at {:#x} reaches into the next", pair[0].address);
         return Err(LedgerError::Damaged(what));
     }
-    let reached = reached(pid, ledger, &stopped, &live).map_err(LedgerError::Memory)?;
+    let reached = reached(pid, ledger, &stopped, &live, &inherited).map_err(LedgerError::Memory)?;
     // What could not be read because the program was killed would look like no pointers at all.
     stopped.still_stands().map_err(LedgerError::Memory)?;
     Ok((live, reached))
+}
+
+/// Takes what was inherited out of `live`: where these blocks begin and end, at the next one at last.
+fn take_inherited(live: &mut Vec<Live>) -> Vec<(u64, u64)> {
+    let mut inherited = Vec::new();
+    for (at, block) in live.iter().enumerate().filter(|(_, block)| block.is_inherited()) {
+        let next = live.get(at + 1).map_or(u64::MAX, |next| next.address);
+        inherited.push((block.address, block.end().min(next)));
+    }
+    live.retain(|block| !block.is_inherited());
+    inherited
 }
 
 fn stop(pid: u32, ledger: &LedgerFile) -> io::Result<Stopped> {
@@ -101,15 +113,42 @@ fn stop(pid: u32, ledger: &LedgerFile) -> io::Result<Stopped> {
     Ok(stopped)
 }
 
-fn reached(pid: u32, ledger: &LedgerFile, stopped: &Stopped, live: &[Live]) -> io::Result<Reached> {
+fn reached(
+    pid: u32,
+    ledger: &LedgerFile,
+    stopped: &Stopped,
+    live: &[Live],
+    inherited: &[(u64, u64)],
+) -> io::Result<Reached> {
     let header = ledger.header();
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
     let places = stopped.places();
     let mut roots = stopped.roots((base, end), &ledger.caches(), &places)?;
-    roots[Kind::Other as usize].extend(kernel::roots(pid));
+    let others = &mut roots[Kind::Other as usize];
+    others.extend(kernel::roots(pid));
+    // What of them is held, and by what, is the parent's account: all of it may hold something.
+    others.extend(stopped.inherited_roots(inherited, (base, end))?);
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let blocks: Vec<_> = live.iter().map(block).collect();
     let marked = reach::mark(&blocks, &roots, |address, buffer| stopped.read(address, buffer));
     Ok(Reached { marked, places })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::entry::Entry;
+    use crate::ledger::site::INHERITED;
+
+    #[test]
+    fn what_was_inherited_is_apart_and_ends_at_the_next_block() {
+        let block = |address, site, size| Live { address, entry: Entry { site, epoch: 0, size } };
+        let (a, b) = (block(0x1000, INHERITED, 64), block(0x1040, INHERITED, 64));
+        let (own, c) = (block(0x1060, 3, 16), block(0x2000, INHERITED, 16));
+        let mut live = vec![a, b, own, c];
+        let inherited = take_inherited(&mut live);
+        assert_eq!(inherited, [(0x1000, 0x1040), (0x1040, 0x1060), (0x2000, 0x2010)]);
+        assert_eq!(live, [own]);
+    }
 }

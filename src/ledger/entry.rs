@@ -67,7 +67,7 @@ impl Entry {
     pub(crate) fn plain_size(word: u64) -> Option<u64> {
         const SITE: u64 = (1 << SITE_BITS) - 1;
         let size = word >> (SITE_BITS + EPOCH_BITS);
-        (word != 0 && size != LARGE && word & SITE < site::UNTRACED as u64).then_some(size)
+        (word != 0 && size != LARGE && word & SITE < site::INHERITED as u64).then_some(size)
     }
 
     /// Whether `word` is the entry of a block whose size is in the next word.
@@ -105,8 +105,9 @@ mod tests {
     fn what_has_no_backtrace_or_a_large_size_is_not_plain() {
         for (site, size, plain) in [
             (1, 0, Some(0)),
-            (site::UNTRACED - 1, LARGE - 1, Some(LARGE - 1)),
+            (site::INHERITED - 1, LARGE - 1, Some(LARGE - 1)),
             (1, LARGE, None),
+            (site::INHERITED, 8, None),
             (site::UNTRACED, 8, None),
             (site::PAUSED, 8, None),
         ] {

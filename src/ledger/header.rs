@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 8;
+pub(crate) const VERSION: u32 = 9;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -80,7 +80,7 @@ pub(crate) const SPARES: usize = 8;
 /// Bytes of [`Header::name`].
 pub(crate) const NAME: usize = 64;
 
-/// Whether programs that the first one starts have ledgers of their own, in [`Header::follow`].
+/// Whether processes that the first one starts have ledgers of their own, in [`Header::follow`].
 pub(crate) mod follow {
     /// They have one, of [`Header::spares`](super::Header::spares).
     pub(crate) const WANTED: u32 = 1;
@@ -159,6 +159,8 @@ pub(crate) struct Header {
     pub(crate) missed: AtomicU32,
     /// Programs that took one.
     pub(crate) taken: AtomicU32,
+    /// Children of `fork` that have not come yet to say what ledger they have.
+    pub(crate) expected: AtomicU32,
     /// Of a program that was followed: the how many-th to take a ledger it is.
     pub(crate) order: AtomicU32,
     /// The name that it was called by, as far as it fits, and zeros.

@@ -49,7 +49,7 @@ impl Layout {
     /// The layout for a heap of `heap_size` bytes and `nodes` nodes; `None` where no ledger can
     /// have these sizes.
     pub(crate) fn new(heap_size: u64, nodes: u32) -> Option<Self> {
-        if !(2..=site::UNTRACED).contains(&nodes) || !(GRANULE..=1 << 46).contains(&heap_size) {
+        if !(2..=site::INHERITED).contains(&nodes) || !(GRANULE..=1 << 46).contains(&heap_size) {
             return None;
         }
         let shards_at = page_up(size_of::<header::Header>() as u64)?;

@@ -28,10 +28,14 @@ pub(crate) const PAUSED: u32 = MAX_NODES - 1;
 /// what for. Like [`PAUSED`], which is higher, it is in no verdict.
 pub(crate) const UNTRACED: u32 = PAUSED - 1;
 
+/// The site of a block that a child of `fork` inherited: its parent answers for it. What it points
+/// to is reachable, and like [`UNTRACED`], which is higher, it is in no verdict.
+pub(crate) const INHERITED: u32 = UNTRACED - 1;
+
 /// Whether a block of `site` has a backtrace, and counts.
 #[inline(always)]
 pub(crate) const fn is_traced(site: u32) -> bool {
-    site < UNTRACED
+    site < INHERITED
 }
 
 /// Node flags.

@@ -7,14 +7,14 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use super::book::Book;
+use super::book::{Book, Place};
 use super::system::Errno;
 use super::thread::Words;
 use super::unwind::frame::Fast;
 use super::unwind::stack::Live;
 use super::{backtrace, heap, modules, next, start, switch, system, thread};
 use crate::ledger::header::trouble;
-use crate::ledger::site::{PAUSED, UNTRACED};
+use crate::ledger::site::{INHERITED, PAUSED, UNTRACED};
 
 // `caller` is the frame that called the entry point: where the allocation's backtrace starts.
 
@@ -116,6 +116,16 @@ fn is_start(block: *mut c_void) -> bool {
     (block as usize).is_multiple_of(heap::MIN_BLOCK)
 }
 
+/// The place of the entry of `block`; `None` where it has none. What a child of `fork` inherited
+/// is entered where the heap's own block starts.
+fn entered(book: &Book, block: *mut c_void) -> Option<Place<'_>> {
+    let place = book.place(block as usize).filter(|_| is_start(block))?;
+    if place.site().is_some() {
+        return Some(place);
+    }
+    book.place(heap::start(block as usize)).filter(|place| place.site() == Some(INHERITED))
+}
+
 /// Ends the program as glibc does, where it frees what is not allocated: every block that is has
 /// an entry, and the heap would go on with a damaged free list.
 #[cold]
@@ -204,7 +214,7 @@ pub(crate) unsafe fn free(block: *mut c_void) {
 #[cold]
 #[inline(never)]
 unsafe fn free_entered(block: *mut c_void) {
-    let place = start::page().place(block as usize).filter(|_| is_start(block));
+    let place = entered(start::page(), block);
     if place.and_then(|place| place.remove(thread::words())).is_none() {
         stop(b"free(): invalid pointer\n");
     }
@@ -249,19 +259,22 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
     if size > MAX_REQUEST {
         return refuse(book, size, || next::allocate(size));
     }
-    let Some((book, old)) = book.and_then(|book| Some((book, book.place(block as usize)?))) else {
+    let Some(book) = book else {
         // SAFETY: the block is in our region, so it is this heap's.
         let moved = unsafe { heap::resize(block, size) };
         let from_libc = || next::allocate(size);
         return if moved.is_null() { refuse(None, size, from_libc) } else { moved };
     };
-    let Some(old_site) = old.site().filter(|_| is_start(block)) else {
+    let old = entered(book, block);
+    let Some((old, old_site)) = old.and_then(|old| Some((old, old.site()?))) else {
         stop(b"realloc(): invalid pointer\n");
     };
     let words = thread::words();
     // The backtrace first: the time in which the block has no entry stays short.
     let site = match old_site {
         PAUSED => PAUSED,
+        // A child of fork answers for what it has made larger.
+        INHERITED => site(book, words, caller),
         old if !thread::is_traced() || switch::is_off() => old,
         _ => site(book, words, caller),
     };

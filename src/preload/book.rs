@@ -51,6 +51,11 @@ impl Book {
         Some(Self { base: AtomicPtr::new(base), table, heap_base, layout, index })
     }
 
+    /// Where it is mapped, where its heap lies, and where what is in it.
+    pub(crate) fn place_in_memory(&self) -> (usize, usize, Layout) {
+        (self.base.load(Ordering::Relaxed) as usize, self.heap_base, self.layout)
+    }
+
     /// Whether the ledger is this process's.
     #[inline(always)]
     pub(crate) fn is_open(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A ledger for a program that the traced program starts: where the parent follows, it keeps a few
+//! A ledger for each process that the traced program starts: where the parent follows, it keeps a few
 //! spare ones ready, and the first program's ledger says by which descriptors.
 //!
 //! ```text
@@ -9,22 +9,34 @@
 //! parent by `news`, which makes another.
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::system;
 use crate::ledger::header::{Header, follow};
 
 /// Seconds that a process waits for the parent to have a spare.
-const PATIENCE: u32 = 10;
+const PATIENCE: i64 = 10;
 
-/// The first program's header, in a program that has a spare ledger.
+/// The first program's header, where the parent follows.
 static FIRST: AtomicPtr<Header> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Whether this process has taken a spare ledger.
+static HAS_SPARE: AtomicBool = AtomicBool::new(false);
+
+/// This process is the first one, with `header`.
+pub(crate) fn begin(header: &'static Header) {
+    if header.follow.load(Ordering::Acquire) != 0 {
+        FIRST.store(core::ptr::from_ref(header).cast_mut(), Ordering::Release);
+    }
+}
 
 /// A spare of `first`, the header of a ledger that another process has; `None` where nobody
 /// follows, or there is none.
 pub(crate) fn spare(first: &'static Header) -> Option<system::File> {
     let watcher = first.watcher.load(Ordering::Relaxed);
-    for _ in 0..PATIENCE {
+    // Others' news wakes whoever waits here: time counts, not turns.
+    let end = system::seconds().saturating_add(PATIENCE);
+    while system::seconds() < end {
         match first.follow.load(Ordering::Acquire) {
             follow::WANTED => {}
             follow::OVER => break,
@@ -34,6 +46,7 @@ pub(crate) fn spare(first: &'static Header) -> Option<system::File> {
         let mut taken = first.spares.iter().map(|spare| spare.swap(0, Ordering::AcqRel));
         if let Some(descriptor) = taken.find(|descriptor| *descriptor != 0) {
             FIRST.store(core::ptr::from_ref(first).cast_mut(), Ordering::Release);
+            HAS_SPARE.store(true, Ordering::Release);
             let mut path = Path::default();
             return path.of(watcher, descriptor).and_then(system::File::open);
         }
@@ -70,10 +83,12 @@ pub(crate) fn tell() {
 
 /// Whether the parent is still there to look at this process; `None` where it is not followed.
 pub(crate) fn is_watched() -> Option<bool> {
-    first().map(|first| system::exists(first.watcher.load(Ordering::Relaxed)))
+    let first = first().filter(|_| HAS_SPARE.load(Ordering::Acquire))?;
+    Some(system::exists(first.watcher.load(Ordering::Relaxed)))
 }
 
-fn first() -> Option<&'static Header> {
+/// The first program's header; `None` where nobody follows.
+pub(crate) fn first() -> Option<&'static Header> {
     // SAFETY: null, or the first page of a ledger, which is mapped for good and made of atomics.
     unsafe { FIRST.load(Ordering::Acquire).as_ref() }
 }

@@ -50,6 +50,8 @@ unsafe extern "C" {
     fn leaksnap_cover(start: *const c_void, size: usize) -> bool;
     fn leaksnap_count(counts: *mut Counts);
     fn leaksnap_trim() -> bool;
+    fn leaksnap_each_block(each: Each, argument: *const c_void);
+    fn leaksnap_block_start(address: usize) -> usize;
 }
 
 /// What the heap's pages hold; `struct leaksnap_counts` of mimalloc.c.
@@ -74,6 +76,8 @@ pub(crate) struct Counts {
 
 /// `MI_ARENA_SLICE_SIZE`.
 pub(crate) const SLICE: usize = 64 << 10;
+
+type Each = unsafe extern "C" fn(usize, usize, *const c_void);
 
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static SIZE: AtomicUsize = AtomicUsize::new(0);
@@ -167,6 +171,25 @@ pub(crate) unsafe fn usable_size(block: *const c_void) -> usize {
 pub(crate) fn trim() -> bool {
     // SAFETY: the function has no preconditions.
     unsafe { leaksnap_trim() }
+}
+
+/// Calls `each` with the address and size of every block that is in use. For a child of `fork`
+/// before anything else runs in it: what its parent's other threads had begun may be half done.
+pub(crate) fn each_block<F: Fn(usize, usize)>(each: &F) {
+    unsafe extern "C" fn call<F: Fn(usize, usize)>(block: usize, size: usize, each: *const c_void) {
+        // SAFETY: `each_block` gives the argument, and lends it for the call.
+        let each = unsafe { &*each.cast::<F>() };
+        each(block, size);
+    }
+    // SAFETY: `call` takes what is given as the argument.
+    unsafe { leaksnap_each_block(call::<F>, core::ptr::from_ref(each).cast()) }
+}
+
+/// Where the block starts that `block`, an address in the region, is in: one that was asked for
+/// at an alignment may be further in.
+pub(crate) fn start(block: usize) -> usize {
+    // SAFETY: the page map knows all of the region.
+    unsafe { leaksnap_block_start(block) }
 }
 
 /// Counts what is in the pages. Of small blocks, those that another thread has freed are in use

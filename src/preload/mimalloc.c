@@ -52,7 +52,8 @@ _Static_assert(mi_option_show_errors == 0, "OPTION_SHOW_ERRORS in heap.rs");
 _Static_assert(mi_option_disallow_os_alloc == 17, "OPTION_DISALLOW_OS_ALLOC in heap.rs");
 _Static_assert(mi_option_arena_max_object_size == 45, "OPTION_ARENA_MAX_OBJECT_SIZE in heap.rs");
 _Static_assert(MI_ARENA_SLICE_SIZE == 64 * 1024, "SLICE in heap.rs");
-_Static_assert(sizeof(mi_heap_area_t) == 7 * sizeof(void *), "Area in statistics.rs");
+_Static_assert(MI_MEDIUM_PAGE_SIZE / MI_SMALL_MAX_OBJ_SIZE < MI_SMALL_PAGE_SIZE / sizeof(void *),
+               "a small page has the most blocks");
 
 #if MI_PAGE_MAP_FLAT
 #error "the page map has two levels on the targets of the preload heap"
@@ -162,6 +163,72 @@ void leaksnap_count(struct leaksnap_counts *counts)
             _mi_bitmap_forall_set(pages->pages, &leaksnap_count_page, arena, counts);
     }
     mi_forall_arenas_end();
+}
+
+#define LEAKSNAP_MOST_BLOCKS (MI_SMALL_PAGE_SIZE / sizeof(void *))
+
+struct leaksnap_visit {
+    void (*each)(uintptr_t block, size_t size, const void *argument);
+    const void *argument;
+};
+
+/* Sets the bits of the blocks that `list` leads to. */
+static void leaksnap_mark_free(const mi_page_t *page, const mi_block_t *list, uintptr_t *bits)
+{
+    size_t size = page->block_size;
+    for (size_t left = page->capacity; list != NULL && left > 0; left--) {
+        size_t offset = (uintptr_t)list - (uintptr_t)page->page_start;
+        if (offset % size != 0 || offset / size >= page->capacity)
+            return;
+        size_t at = offset / size;
+        bits[at / MI_INTPTR_BITS] |= (uintptr_t)1 << (at % MI_INTPTR_BITS);
+        list = mi_block_next(page, list);
+    }
+}
+
+static bool leaksnap_visit_page(size_t slice, size_t count, mi_arena_t *arena, void *to)
+{
+    MI_UNUSED(count);
+    const struct leaksnap_visit *visit = to;
+    const mi_page_t *page = mi_arena_page_at_slice(arena, slice);
+    uintptr_t bits[LEAKSNAP_MOST_BLOCKS / MI_INTPTR_BITS] = {0};
+    /* What another thread was about to make is no page yet. */
+    if (page->block_size == 0 || page->page_start == NULL || page->capacity > LEAKSNAP_MOST_BLOCKS)
+        return true;
+    leaksnap_mark_free(page, page->free, bits);
+    leaksnap_mark_free(page, page->local_free, bits);
+    leaksnap_mark_free(page, mi_page_thread_free(page), bits);
+    for (size_t at = 0; at < page->capacity; at++)
+        if ((bits[at / MI_INTPTR_BITS] >> (at % MI_INTPTR_BITS) & 1) == 0)
+            visit->each((uintptr_t)page->page_start + at * page->block_size, page->block_size,
+                        visit->argument);
+    return true;
+}
+
+/*
+ * Calls `each` with every block that is in use, for a process where nobody else runs and other
+ * threads may have been stopped anywhere (a child of fork): nothing is written, no list is
+ * believed further than its page. A block that was on its way into or out of a list is in use.
+ */
+void leaksnap_each_block(void (*each)(uintptr_t, size_t, const void *), const void *argument)
+{
+    struct leaksnap_visit visit = {each, argument};
+    mi_heap_t *heap = mi_heap_main();
+    mi_forall_arenas(heap, NULL, 0, arena) {
+        mi_arena_pages_t *pages = mi_heap_arena_pages(heap, arena);
+        if (pages != NULL)
+            _mi_bitmap_forall_set(pages->pages, &leaksnap_visit_page, arena, &visit);
+    }
+    mi_forall_arenas_end();
+}
+
+/* Where the block starts that `address` is in, which may be further in than its start. */
+uintptr_t leaksnap_block_start(uintptr_t address)
+{
+    const mi_page_t *page = _mi_ptr_page((const void *)address);
+    if (page == NULL || page->block_size == 0 || !mi_page_has_interior_pointers(page))
+        return address;
+    return (uintptr_t)_mi_page_ptr_unalign(page, (const void *)address);
 }
 
 /* Gives free memory back to the kernel: whether there was any. */

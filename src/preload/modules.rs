@@ -249,6 +249,15 @@ pub(crate) fn closed() {
     rule_cache::closed();
 }
 
+/// The numbers are those of another ledger, though nothing was closed: backtraces and numbers are
+/// found again, rules stay.
+pub(crate) fn renumber() {
+    GENERATION.fetch_add(1, Ordering::AcqRel);
+    for number in &NUMBERS {
+        number.store(0, Ordering::Relaxed);
+    }
+}
+
 /// The number of what is loaded now: what was found out under another one may be wrong.
 #[inline]
 pub(crate) fn generation() -> u32 {

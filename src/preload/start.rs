@@ -5,13 +5,14 @@
 //!                                 \-> ASIDE   the allocator behind serves: no ledger, or not ours
 //! ```
 //! While libc has no environment yet, COLD stays and libc serves. In a child of `fork` the heap
-//! goes on, private memory that it is, and the ledger, which is the parent's, is left alone.
+//! goes on, private memory that it is, and the ledger, which is the parent's, is left alone; where
+//! the parent follows, the child gets another one ([`fork`]).
 
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::book::Book;
 use super::system::Errno;
-use super::{extent, follow, heap, libgcc, next, operators, system, thread};
+use super::{extent, follow, fork, heap, libgcc, next, operators, system, thread};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, TRACE_VARIABLE, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -31,6 +32,8 @@ pub(crate) enum State {
 
 static STATE: AtomicU8 = AtomicU8::new(State::Cold as u8);
 static BEFORE_READY: AtomicU64 = AtomicU64::new(0);
+/// Whether the process has come to its exit.
+static IS_AT_EXIT: AtomicBool = AtomicBool::new(false);
 static CLOSED: Book = Book::closed();
 static BOOK: AtomicPtr<Book> = AtomicPtr::new(core::ptr::from_ref(&CLOSED).cast_mut());
 
@@ -117,6 +120,7 @@ fn claim(file: &system::File) -> Option<()> {
         Err(owner) if owner == own => true,
         Err(_) => return claim_spare(header),
     };
+    follow::begin(header);
     header.child_version.store(VERSION, Ordering::Relaxed);
     if header.parent_version.load(Ordering::Relaxed) != VERSION {
         header.state.store(state::OTHER_VERSION, Ordering::Release);
@@ -174,6 +178,20 @@ pub(crate) fn open(book: Book) -> Option<&'static Book> {
     self::book()
 }
 
+/// Makes `book` the book of a child of `fork`, on the page that its parent's was on; `None` where
+/// that had none. No signal handler may come in between.
+pub(crate) fn open_again(book: Book) -> Option<&'static Book> {
+    let place = BOOK.load(Ordering::Acquire);
+    if core::ptr::eq(place, &CLOSED) {
+        return None;
+    }
+    // SAFETY: it is the page that `open` made, which `fork` wiped, and nobody has a reference to
+    // what was on it.
+    unsafe { place.write(book) };
+    IS_AT_EXIT.store(false, Ordering::Release);
+    self::book()
+}
+
 /// Forgets what the image before an `exec` left.
 fn clear(file: &system::File, header: &Header, layout: &Layout) {
     let state = &header.state;
@@ -209,6 +227,8 @@ pub(crate) fn construct() {
         header.state.store(state::OPERATORS, Ordering::Release);
         STATE.store(State::Aside as u8, Ordering::Release);
         BOOK.store(core::ptr::from_ref(&CLOSED).cast_mut(), Ordering::Release);
+    } else {
+        fork::watch(book);
     }
 }
 
@@ -225,11 +245,10 @@ fn is_in_front() -> bool {
 
 /// The process is about to exit: tells the parent, and waits where the parent asked for it.
 pub(crate) fn exit() {
-    static ONCE: AtomicBool = AtomicBool::new(false);
     let Some(book) = book() else { return };
     let header = book.header();
     let mine = header.owner.load(Ordering::Relaxed) == system::process();
-    if !mine || ONCE.swap(true, Ordering::AcqRel) {
+    if !mine || IS_AT_EXIT.swap(true, Ordering::AcqRel) {
         return;
     }
     if header.stop_at_exit.load(Ordering::Acquire) == 0 {

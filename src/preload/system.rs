@@ -27,6 +27,9 @@ const O_CLOEXEC: c_long = 0o2_000_000;
 const FALLOC_FL_KEEP_SIZE: c_long = 1;
 const FALLOC_FL_PUNCH_HOLE: c_long = 2;
 const SEEK_END: c_long = 2;
+const SIG_SETMASK: c_long = 2;
+/// Bytes of the kernel's set of signals.
+const SET: c_long = 8;
 
 #[cfg(target_arch = "x86_64")]
 mod number {
@@ -79,6 +82,7 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
     #[cfg(leaksnap_preload)]
     fn __cxa_at_quick_exit(call: extern "C" fn(*mut c_void), object: *mut c_void) -> c_int;
+    fn clock_gettime(clock: c_int, time: *mut [i64; 2]) -> c_int;
     fn fwrite(from: *const c_void, size: usize, count: usize, stream: *mut c_void) -> usize;
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
     fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
@@ -112,14 +116,14 @@ impl Errno {
 
     /// Its value.
     #[inline(always)]
-    fn get(self) -> c_int {
+    pub(crate) fn get(self) -> c_int {
         // SAFETY: it is the calling thread's own, and does not move.
         unsafe { self.0.read() }
     }
 
     /// Sets it.
     #[inline(always)]
-    fn set(self, value: c_int) {
+    pub(crate) fn set(self, value: c_int) {
         // SAFETY: as above.
         unsafe { self.0.write(value) }
     }
@@ -201,6 +205,22 @@ pub(crate) fn is_readable(address: usize) -> bool {
         unsafe { syscall(number::RT_SIGPROCMASK, NO_SUCH_CHANGE, address, none, MASK) };
         errno.get() != EFAULT
     })
+}
+
+/// Blocks every signal of the calling thread; those that were blocked before, for
+/// [`unblock_signals`].
+pub(crate) fn block_signals() -> u64 {
+    let (all, mut before) = (u64::MAX, 0);
+    // SAFETY: both sets are as long as is said, and `before` is writable.
+    unsafe { syscall(number::RT_SIGPROCMASK, SIG_SETMASK, &raw const all, &raw mut before, SET) };
+    before
+}
+
+/// Blocks what [`block_signals`] found blocked, and no more.
+pub(crate) fn unblock_signals(before: u64) {
+    let none = ptr::null_mut::<u64>();
+    // SAFETY: the set is as long as is said.
+    unsafe { syscall(number::RT_SIGPROCMASK, SIG_SETMASK, &raw const before, none, SET) };
 }
 
 /// The key of [`at_thread_end`] and one; 0 while there is none.
@@ -308,6 +328,19 @@ impl File {
         mapped(at)
     }
 
+    /// Maps its first `len` bytes as [`map`](Self::map) does, in place of what is mapped at `at`.
+    ///
+    /// # Safety
+    /// What is mapped there, `len` bytes, is a mapping of [`map`](Self::map)'s that may become
+    /// another: nobody believes what was in it.
+    pub(crate) unsafe fn map_over(&self, at: *mut u8, len: u64) -> Option<*mut u8> {
+        const MAP_FIXED: c_int = 0x10;
+        let (len, fd) = (usize::try_from(len).ok()?, c_int::try_from(self.0).ok()?);
+        let flags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
+        // SAFETY: the caller's promise.
+        mapped(unsafe { mmap(at.cast(), len, PROT_READ | PROT_WRITE, flags, fd, 0) })
+    }
+
     /// Makes `len` bytes at `offset` zero and gives their memory back.
     pub(crate) fn punch(&self, offset: u64, len: u64) -> bool {
         let mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
@@ -401,6 +434,16 @@ pub(crate) fn program_free(block: *mut c_void) {
         unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
     // SAFETY: the block is the program's own malloc's, and nobody else has it.
     unsafe { free(block) }
+}
+
+/// Seconds since some moment of the past.
+pub(crate) fn seconds() -> i64 {
+    const CLOCK_MONOTONIC: c_int = 1;
+    let mut time = [0; 2];
+    // SAFETY: `struct timespec` is two words on 64-bit targets.
+    unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
+    let [seconds, _] = time;
+    seconds
 }
 
 /// Sleeps while `*word == value`, at most `seconds`; may return early.

@@ -9,9 +9,11 @@
 //! are more threads than places, or a thread is about to end, it does without.
 
 use core::cell::Cell;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+use super::book::Book;
+use super::system::Errno;
 use super::trace_cache::Traces;
 use super::{libgcc, start, system};
 use crate::ledger::shard::{SHARDS, Shard};
@@ -32,6 +34,8 @@ pub(crate) struct Words {
     stack: Cell<usize>,
     /// How often the thread said pause and not yet resume.
     paused: Cell<u32>,
+    /// The `errno` that the thread had when it began to fork.
+    errno: Cell<c_int>,
     /// Whether the thread has asked for a place.
     asked: Cell<bool>,
 }
@@ -138,6 +142,21 @@ impl Words {
         self.known.set(if asked { self.traces.get() } else { core::ptr::null() });
     }
 
+    /// The thread is about to fork, which tells its handlers by `errno` alone that it failed.
+    pub(crate) fn begin_fork(&self, errno: Errno) {
+        self.errno.set(errno.get());
+        errno.set(0);
+    }
+
+    /// Whether the fork failed; `errno` is as before, where it did not.
+    pub(crate) fn end_fork(&self, errno: Errno) -> bool {
+        let failed = errno.get() != 0;
+        if !failed {
+            errno.set(self.errno.get());
+        }
+        failed
+    }
+
     /// The thread's counters, where it has its own.
     #[inline(always)]
     pub(crate) fn shard(&self) -> Option<&Shard> {
@@ -197,6 +216,26 @@ fn claim(words: &Words) {
     }
     words.shard.set(shard.map_or(core::ptr::null(), core::ptr::from_ref));
     words.traces.set(traces);
+    words.decide();
+}
+
+/// In a child of `fork`, whose only thread calls: the places of its parent's other threads are
+/// free, and all counters are those of `book`.
+pub(crate) fn stay_alone(book: &'static Book) {
+    let words = words();
+    let own = words.traces.get();
+    for (number, place) in PLACES.iter().enumerate() {
+        let traces = place.traces.load(Ordering::Relaxed).cast_const();
+        let shard = book.shard(number);
+        if let Some(shard) = shard.filter(|_| !traces.is_null()) {
+            shard.set_cache(traces as u64, traces.wrapping_add(1) as u64);
+        }
+        let is_own = !own.is_null() && traces == own;
+        if is_own {
+            words.shard.set(shard.map_or(core::ptr::null(), core::ptr::from_ref));
+        }
+        place.owned.store(is_own, Ordering::Release);
+    }
     words.decide();
 }
 

@@ -89,6 +89,19 @@ pub const HAZARDS: &[Hazard] = &[
     program("posix_spawn", "forks.c", "PROGRAM spawn").leaks(1),
     program("a daemon lives on", "forks.c", "PROGRAM daemon").leaks(1),
     program("200 forks among allocating threads", "forks.c", "PROGRAM threads").leaks(1),
+    program("followed past a fork", "forks_workers.c", "PROGRAM loses").options(FOLLOWED).leaks(1),
+    program("a followed child ends its parent's blocks", "forks_workers.c", "PROGRAM frees")
+        .options(FOLLOWED)
+        .leaks(1),
+    program("a followed daemon without descriptors", "forks_workers.c", "PROGRAM daemon")
+        .options(FOLLOWED)
+        .leaks(1),
+    program("followed, and not by libc's fork", "forks_workers.c", "PROGRAM clones")
+        .options(FOLLOWED)
+        .leaks(1),
+    program("followed, and no processes left", "forks_workers.c", "PROGRAM fails")
+        .options(FOLLOWED)
+        .leaks(1),
     program("dlclose with live blocks", "opens_apart.c", "PROGRAM unload LIBRARY lose_there")
         .leaks(1),
     program("RTLD_DEEPBIND", "opens_apart.c", "PROGRAM deepbind LIBRARY lose_there")
@@ -151,4 +164,5 @@ pub const HAZARDS: &[Hazard] = &[
     step("a step writes 1 GiB", "fills_stdout", "fill").with("warmup = 0\nrepeat = 1").is_clean(),
 ];
 
+const FOLLOWED: &[&str] = &["--follow"];
 const LIMITED: &str = "echo $$ > CGROUP/cgroup.procs; exec PROGRAM";

@@ -167,6 +167,7 @@ fn place_text(place: &Place, data: &mut DataNames) -> String {
         Place::Register(owner) => format!("a register of {}", owner_text(owner)),
         Place::Epoll => "what an epoll instance watches, in the kernel".into(),
         Place::Timer => "a timer, in the kernel".into(),
+        Place::Inherited => "a block that was there at the fork".into(),
         Place::Mapping(name) if name.is_empty() => "an anonymous mapping".into(),
         Place::Mapping(name) => format!("the mapping {name}"),
     }
@@ -235,6 +236,7 @@ mod tests {
             (Place::Register(worker), "a register of thread 7 (worker)"),
             (Place::Epoll, "what an epoll instance watches, in the kernel"),
             (Place::Timer, "a timer, in the kernel"),
+            (Place::Inherited, "a block that was there at the fork"),
             (Place::Mapping(String::new()), "an anonymous mapping"),
             (Place::Mapping("/dev/shm/pool".into()), "the mapping /dev/shm/pool"),
         ];

@@ -10,7 +10,7 @@ use rustix::fs::SeekFrom;
 use super::{LedgerError, LedgerFile, WORD, word_at};
 use crate::ledger::entry::Entry;
 use crate::ledger::layout::{ENTRY, GRANULE};
-use crate::ledger::site::{PAUSED, ROOT, UNTRACED, is_traced};
+use crate::ledger::site::{INHERITED, PAUSED, ROOT, UNTRACED, is_traced};
 
 /// One live allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,11 @@ impl Live {
     /// Whether it was allocated while tracing was paused or off: no verdict counts it.
     pub(crate) fn is_paused(&self) -> bool {
         !is_traced(self.entry.site)
+    }
+
+    /// Whether the process inherited it when it was forked: its parent answers for it.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.entry.site == INHERITED
     }
 
     /// Whether it was allocated while tracing was off in the whole process.
@@ -55,15 +60,15 @@ impl LedgerFile {
         Ok(live)
     }
 
-    /// Whether anything is live.
+    /// Whether anything is live that was not inherited.
     ///
     /// # Errors
-    /// Where the file can't be read, or its first entry makes no sense.
+    /// Where the file can't be read, or an entry makes no sense.
     pub(crate) fn has_live(&self) -> Result<bool, LedgerError> {
         let mut found = false;
-        self.each_live(|_| {
-            found = true;
-            ControlFlow::Break(())
+        self.each_live(|block| {
+            found = !block.is_inherited();
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         Ok(found)
     }

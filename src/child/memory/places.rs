@@ -47,6 +47,8 @@ pub(crate) enum Place {
     Epoll,
     /// The kernel, with a timer.
     Timer,
+    /// A block of the heap that the process was forked with.
+    Inherited,
     /// A mapping, by what the kernel calls it; empty where it has no name.
     Mapping(String),
 }
@@ -146,6 +148,7 @@ impl Places {
             }
             Origin::Epoll => return Place::Epoll,
             Origin::Timer => return Place::Timer,
+            Origin::Inherited => return Place::Inherited,
         };
         if let Some(module) = self.module_of(address) {
             return Place::Data(module.image.clone(), address.wrapping_sub(module.bias));

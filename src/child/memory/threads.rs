@@ -65,15 +65,35 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.0.iter().for_each(|thread| let_go(self.1, thread.id, thread.pending));
+        let Self(threads, process) = self;
+        let (first, others): (Vec<_>, Vec<_>) =
+            threads.iter().partition(|thread| thread.id == *process);
+        others.into_iter().for_each(|thread| let_go(thread.id, thread.pending));
+        // Last: it ends after the others. One that was killed before it could be listed was seized, too.
+        let is_let_go = |thread: &Thread| ptrace::detach(pid(thread.id), thread.pending).is_ok();
+        if !first.first().is_some_and(|thread| is_let_go(thread)) {
+            hand_over(*process);
+        }
     }
 }
 
-/// Lets thread `id` of `process` go, which was seized. One that was killed meanwhile is this process's
-/// to reap, or the program never ends; the first one is for whoever started it.
-fn let_go(process: u32, id: u32, pending: Option<Signal>) {
-    if ptrace::detach(pid(id), pending).is_err() && id != process {
+/// Lets thread `id`, which is not its process's first, go; it was seized. One that was killed
+/// meanwhile is this process's to reap, or the program never ends.
+fn let_go(id: u32, pending: Option<Signal>) {
+    if ptrace::detach(pid(id), pending).is_err() {
         let _ = waitpid(pid(id), Some(WaitPidFlag::__WALL));
+    }
+}
+
+/// Has the end of `process`, which may have been killed while it was held, go to whoever started it:
+/// the kernel tells a parent only after who held its child has been told. Where that is the same,
+/// nothing is to be done, nor where it was never seized.
+fn hand_over(process: u32) {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    let own = std::process::id();
+    if parent.is_some_and(|parent| parent.trim().parse() != Ok(own)) {
+        let _ = waitpid(pid(process), Some(WaitPidFlag::__WALL));
     }
 }
 
@@ -94,7 +114,11 @@ fn stop(pid: u32, id: u32) -> io::Result<Option<Thread>> {
 
 fn seize(process: u32, id: u32) -> io::Result<Thread> {
     ptrace::seize(pid(id), ptrace::Options::empty())?;
-    interrupt(id).inspect_err(|_| let_go(process, id, None))
+    let seized = interrupt(id);
+    if seized.is_err() && id != process {
+        let_go(id, None);
+    }
+    seized
 }
 
 /// Stops a thread that was seized.

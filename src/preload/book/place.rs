@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::Book;
 use crate::ledger::entry::{Entry, LARGE};
 use crate::ledger::shard::Shard;
-use crate::ledger::site::is_traced;
+use crate::ledger::site::{INHERITED, is_traced};
 use crate::preload::thread::Words;
 
 /// Where the entry of a block is.
@@ -65,6 +65,11 @@ impl<'a> Place<'a> {
     #[inline(always)]
     fn store(self, site: u32, size: usize) {
         self.put(Entry { site, epoch: self.book.epoch(), size: size as u64 });
+    }
+
+    /// Enters a block of `size` bytes that a child of `fork` inherited.
+    pub(crate) fn inherit(self, size: usize) {
+        self.store(INHERITED, size);
     }
 
     /// Removes the entry and counts the free; `None` where there is none.
