@@ -58,7 +58,7 @@ pub(crate) fn scenario(
         accepts(&suppress(&suppressions, modules, groups.to_vec()).kept)
     };
     let outcome = match &scenario.work {
-        Work::Host { .. } | Work::Closure(_) => {
+        Work::Host { .. } | Work::Closure { .. } => {
             iterations::check(&iterations::Job { scenario, file, name, memory, accepts })
         }
         Work::Program(words) => program::check(&program::Program {

@@ -3,9 +3,13 @@
 //! ```text
 //!   harness  lists the trials and runs them
 //!   trial    one scenario: checked, brought to the gate
+//!   registered  functions that are scenarios
+//!   unit     one of these as an ordinary test
 //! ```
 
+mod registered;
 mod trial;
+mod unit;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,8 +19,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
-use crate::scenario;
+use crate::scenario::{self, Entry};
+pub use crate::host::closure::{IntoResult, Run};
+pub use registered::Registered;
 use trial::{Case, Source};
+pub use unit::{Unit, test};
 
 /// What [`main!`](crate::main!) hands over.
 #[doc(hidden)]
@@ -38,12 +45,14 @@ pub struct Setup {
 #[doc(hidden)]
 #[must_use]
 pub fn run(setup: Setup) -> ExitCode {
-    if let Some(code) = crate::host::run_if_asked(&(setup.closures)()) {
+    let mut closures = (setup.closures)();
+    closures.extend(registered::all());
+    if let Some(code) = crate::host::run_if_asked(&closures) {
         return code;
     }
     gate::quiet(&[]);
     let arguments = Arguments::from_args();
-    match trials(&setup, &arguments) {
+    match trials(&setup, &arguments, &closures) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
             eprintln!("leaksnap: {error}");
@@ -52,7 +61,11 @@ pub fn run(setup: Setup) -> ExitCode {
     }
 }
 
-fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
+fn trials(
+    setup: &Setup,
+    arguments: &Arguments,
+    closures: &[ClosureScenario],
+) -> Result<Vec<Trial>, String> {
     // An archive of tests is run in another place than it was built in.
     let manifest =
         std::env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(setup.manifest), PathBuf::from);
@@ -60,7 +73,6 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
-    let closures = (setup.closures)();
     let files = match (&arguments.filter, arguments.exact && !arguments.list) {
         // One test by its name: there is no need to look at the others.
         (Some(name), true) => {
@@ -84,7 +96,10 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
         let shown = shown(&manifest, &file);
         sources.push((scenario::name_of(&root, &file), Source::File { file, shown }));
     }
-    sources.extend(closures.iter().map(|closure| (closure.name().to_owned(), Source::Closure)));
+    sources.extend(closures.iter().map(|closure| {
+        let name = closure.name().to_owned();
+        (name.clone(), Source::Closure { path: name, entry: Entry::Main })
+    }));
     let mut names = BTreeSet::new();
     let mut trials = Vec::new();
     for (name, source) in sources {
@@ -147,4 +162,45 @@ macro_rules! main {
             })
         }
     };
+}
+
+/// Registers a function as a scenario; what `#[leaksnap::scenario]` leaves.
+///
+/// With Rust's own harness it is a test of its own, in a module of the function's name: without
+/// that harness the compiler drops what is a `#[test]`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! register {
+    ($function:ident) => {
+        $crate::inventory::submit! {
+            $crate::harness::Registered::new(
+                ::core::module_path!(),
+                ::core::stringify!($function),
+                |run| $crate::harness::IntoResult::into_result($function(run)),
+            )
+        }
+
+        #[cfg(test)]
+        mod $function {
+            #[test]
+            fn no_leaks() {
+                $crate::harness::test(&$crate::harness::Unit {
+                    scenario: $crate::harness::Registered::new(
+                        $crate::harness::parent(::core::module_path!()),
+                        ::core::stringify!($function),
+                        |run| $crate::harness::IntoResult::into_result(super::$function(run)),
+                    ),
+                    manifest: ::core::env!("CARGO_MANIFEST_DIR"),
+                    assert: |name, body| $crate::insta::assert_snapshot!(name, body),
+                });
+            }
+        }
+    };
+}
+
+/// The module that `module` is in.
+#[doc(hidden)]
+#[must_use]
+pub fn parent(module: &'static str) -> &'static str {
+    module.rsplit_once("::").map_or(module, |(parent, _)| parent)
 }

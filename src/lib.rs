@@ -33,6 +33,7 @@ mod child;
 mod command;
 #[cfg(test)]
 mod damage;
+mod error;
 mod gate;
 #[doc(hidden)]
 pub mod harness;
@@ -46,6 +47,7 @@ mod ledger;
 #[allow(dead_code, reason = "without exports nobody calls the entry points")]
 mod preload;
 mod protocol;
+mod rerun;
 mod scenario;
 mod snapshot;
 mod suppression;
@@ -55,9 +57,14 @@ mod traceback;
 mod verdict;
 
 pub use command::run as command;
+pub use error::{Error, ErrorKind};
 pub use host::closure::{ClosureScenario, IntoResult, Run, RunError, scenario};
 #[doc(hidden)]
 pub use insta;
+#[doc(hidden)]
+pub use inventory;
+pub use leaksnap_attribute::scenario;
+pub use rerun::check;
 // Its sources are in the preload heap; only its unit tests and benches link it.
 #[cfg(any(test, feature = "internals"))]
 use libmimalloc_sys as _;

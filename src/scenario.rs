@@ -12,6 +12,7 @@ pub(crate) mod input;
 mod quantity;
 mod reader;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -46,7 +47,16 @@ pub(crate) enum Work {
     /// A program and its arguments; its whole run is the one iteration.
     Program(Located<Vec<String>>),
     /// The closure of this name in the test executable, which says itself how often it runs.
-    Closure(String),
+    Closure { name: String, entry: Entry },
+}
+
+/// How the test executable, started again, becomes a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Its `main` asks whether it is one.
+    Main,
+    /// With these arguments it comes to a call that asks, and that reads the record.
+    Call { arguments: Vec<OsString>, record: PathBuf },
 }
 
 /// A scenario.
@@ -80,11 +90,11 @@ impl Scenario {
         reader::read(path, text)
     }
 
-    /// The scenario of the closure `name`; errors call it by that.
-    pub(crate) fn of_closure(name: &str) -> Self {
+    /// The scenario of the closure `name`; errors call it `path`.
+    pub(crate) fn of_closure(path: &str, name: &str, entry: Entry) -> Self {
         Self {
-            path: name.into(),
-            work: Work::Closure(name.to_owned()),
+            path: path.into(),
+            work: Work::Closure { name: name.to_owned(), entry },
             warmup: 0,
             repeat: 1,
             ignore: Vec::new(),
@@ -101,7 +111,7 @@ impl Scenario {
         let steps = vec![Located { value: command.to_owned(), line: 0 }];
         let work = Work::Host { plugins: Vec::new(), steps };
         let (warmup, repeat) = (reader::DEFAULT_WARMUP, reader::DEFAULT_REPEAT);
-        Self { work, warmup, repeat, timeout, heap, ..Self::of_closure(path) }
+        Self { work, warmup, repeat, timeout, heap, ..Self::of_closure(path, path, Entry::Main) }
     }
 
     /// Reads the scenario file at `path`.

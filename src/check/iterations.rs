@@ -12,7 +12,7 @@ use super::{Outcome, Problem, completeness, modules, notes, tracing};
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Group, Report};
-use crate::scenario::{Located, MAX_ITERATIONS, Scenario, Work};
+use crate::scenario::{Entry, Located, MAX_ITERATIONS, Scenario, Work};
 use crate::suppression::module::Modules;
 use crate::verdict::Window;
 
@@ -54,6 +54,15 @@ struct Run<'a> {
 /// What the host is asked for, and the scenario's line that says so; 0 where no line does.
 type Asked = (Request, usize);
 
+/// What is run of a scenario.
+struct Plan {
+    window: Window,
+    /// What each iteration asks for.
+    iteration: Vec<Asked>,
+    /// What each iteration makes and drops, where it has a name.
+    object: Option<String>,
+}
+
 /// Runs the scenario of `job`.
 pub(crate) fn check(job: &Job<'_>) -> Outcome {
     let mut outcome = unknown(job);
@@ -82,7 +91,7 @@ fn unknown(job: &Job<'_>) -> Outcome {
         Work::Host { plugins, steps } => {
             plugins.iter().chain(steps).map(|word| word.value.clone()).collect()
         }
-        Work::Closure(name) => vec![name.clone()],
+        Work::Closure { name, .. } => vec![name.clone()],
         Work::Program(words) => words.value.clone(),
     };
     Outcome {
@@ -107,7 +116,11 @@ fn unknown(job: &Job<'_>) -> Outcome {
 fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let scenario = job.scenario;
     let plugins = plugins(job)?;
-    let mut driver = Driver::start(scenario.heap, scenario.timeout, Output::Captured)?;
+    let entry = match &scenario.work {
+        Work::Closure { entry, .. } => entry,
+        _ => &Entry::Main,
+    };
+    let mut driver = Driver::start(entry, scenario.heap, scenario.timeout, Output::Captured)?;
     let mut capture = Capture::default();
     let child = driver.child().child();
     child.stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
@@ -172,9 +185,14 @@ impl Run<'_> {
 
     /// Runs the iterations and makes a report of them.
     fn iterations(&mut self, report: &mut Report, table: &mut Memory) -> Result<(), Problem> {
-        let (window, iteration) = self.iteration()?;
+        let Plan { window, iteration, object } = self.plan()?;
         report.iterations = window.repeat;
+        let before = self.driver.ledger().counts().allocations;
         let observed = self.observe(window, &iteration)?;
+        if let Some(object) = object {
+            self.is_made(&object, before)?;
+            report.notes.push(object_note(&object));
+        }
         report.groups = observed.judged.groups;
         if let Some(error) = observed.judged.unread {
             report.notes.push(format!("what holds the blocks is not known: {error}"));
@@ -191,38 +209,54 @@ impl Run<'_> {
             report.notes.push(format!("an iteration after the window failed: {problem}"));
             return Ok(());
         }
-        if let Work::Closure(_) = self.job.scenario.work {
+        if let Work::Closure { .. } = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }
         Ok(())
     }
 
-    /// The window, and what each iteration asks for.
-    fn iteration(&mut self) -> Result<(Window, Vec<Asked>), Problem> {
+    /// What is to be run.
+    fn plan(&mut self) -> Result<Plan, Problem> {
         let Scenario { warmup, repeat, .. } = *self.job.scenario;
         let window = Window { warmup, repeat };
         let name = match &self.job.scenario.work {
-            Work::Closure(name) => name.clone(),
+            Work::Closure { name, .. } => name.clone(),
             Work::Host { steps, .. } => {
                 let asked = |step: &Located<String>| (Request::Step(step.value.clone()), step.line);
-                return Ok((window, steps.iter().map(asked).collect()));
+                let iteration = steps.iter().map(asked).collect();
+                return Ok(Plan { window, iteration, object: None });
             }
-            Work::Program(_) => return Ok((window, Vec::new())),
+            Work::Program(_) => {
+                return Ok(Plan { window, iteration: Vec::new(), object: None });
+            }
         };
         let asked = (Request::Closure(name.clone()), 0);
-        match self.driver.hear(&asked.0, &name)? {
-            Reply::Repeat { warmup, repeat }
+        let what = self.what(&asked);
+        match self.driver.hear(&asked.0, &what)? {
+            Reply::Repeat { warmup, repeat, .. }
                 if u64::from(warmup) + u64::from(repeat) > u64::from(MAX_ITERATIONS) =>
             {
                 let text =
-                    format!("{name}: more than {MAX_ITERATIONS} iterations, warm-up included");
+                    format!("{what}: more than {MAX_ITERATIONS} iterations, warm-up included");
                 Err(Problem::Wrong(text))
             }
-            Reply::Repeat { warmup, repeat } => {
-                Ok((Window { warmup, repeat }, vec![(Request::Iterate, 0)]))
+            Reply::Repeat { warmup, repeat, object } => {
+                let (window, iteration) = (Window { warmup, repeat }, vec![(Request::Iterate, 0)]);
+                Ok(Plan { window, iteration, object })
             }
             other => Err(self.refused(&asked, other)),
         }
+    }
+
+    /// Whether the heap saw that `object` was made: some allocation since there were `before`.
+    fn is_made(&self, object: &str, before: u64) -> Result<(), Problem> {
+        if self.driver.ledger().counts().allocations != before {
+            return Ok(());
+        }
+        Err(Problem::NotChecked(format!(
+            "`{object}` was made and dropped without one allocation on the traced heap; does it \
+             have a heap of its own?"
+        )))
     }
 
     /// Asks for what the scenario says.
@@ -263,6 +297,10 @@ fn plugins(job: &Job<'_>) -> Result<Vec<Asked>, Problem> {
         Ok((Request::Open(path.to_string_lossy().into_owned()), plugin.line))
     };
     plugins.iter().map(find).collect()
+}
+
+fn object_note(object: &str) -> String {
+    format!("what is left was made between the making of `{object}` and its drop, and that did not free it")
 }
 
 fn place(path: &Path, line: usize) -> String {

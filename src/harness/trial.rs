@@ -2,21 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::{self, Outcome, Problem, STRICT_TEXT};
+use crate::check::{self, Outcome, STRICT_TEXT};
+use crate::error::Error;
 use crate::gate::{Assert, Gate, Passed, Sizes};
 use crate::report::{Group, text};
-use crate::scenario::Scenario;
-
-/// Lines of a child's output that a failure shows.
-const OUTPUT_LINES: usize = 40;
+use crate::scenario::{Entry, Scenario};
 
 /// Where a scenario comes from.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A file, and the path by which messages call it.
     File { file: PathBuf, shown: PathBuf },
-    /// A closure of the executable.
-    Closure,
+    /// A closure of the executable, which messages call `path`.
+    Closure { path: String, entry: Entry },
 }
 
 /// A scenario as a trial.
@@ -36,7 +34,9 @@ impl Case {
     /// Runs the trial; why it failed.
     pub(super) fn run(&self) -> Result<(), String> {
         let scenario = match &self.source {
-            Source::Closure => Scenario::of_closure(&self.name),
+            Source::Closure { path, entry } => {
+                Scenario::of_closure(path, &self.name, entry.clone())
+            }
             Source::File { file, shown } => {
                 let text = std::fs::read_to_string(file)
                     .map_err(|error| format!("{}: {error}", shown.display()))?;
@@ -47,7 +47,7 @@ impl Case {
         let accepts = |groups: &[Group]| gate.accepts(groups);
         let outcome = check::scenario(&scenario, self.file(), &self.name, false, &accepts);
         if let Some(problem) = &outcome.problem {
-            return Err(failed(problem, &outcome));
+            return Err(Error::new(problem, &outcome).to_string());
         }
         self.compare(&outcome, &gate)
     }
@@ -55,7 +55,7 @@ impl Case {
     fn file(&self) -> &Path {
         match &self.source {
             Source::File { file, .. } => file,
-            Source::Closure => Path::new(""),
+            Source::Closure { .. } => Path::new(""),
         }
     }
 
@@ -68,19 +68,4 @@ impl Case {
         }
         Ok(())
     }
-}
-
-/// What a trial says that was not checked, or whose child failed.
-fn failed(problem: &Problem, outcome: &Outcome) -> String {
-    let mut text = problem.to_string();
-    if matches!(problem, Problem::NotChecked(_)) {
-        text += "\nwhat is not checked is not clean; no snapshot was touched";
-    }
-    let lines: Vec<_> = outcome.output.lines().collect();
-    if !lines.is_empty() {
-        let last = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
-        text += "\n\nthe end of its output:\n";
-        text += &last.join("\n");
-    }
-    text
 }

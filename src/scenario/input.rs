@@ -19,7 +19,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<usize> {
                     plugins.iter().chain(steps).map(|part| part.value.as_str()).collect()
                 }
                 Work::Program(words) => words.value.iter().map(String::as_str).collect(),
-                Work::Closure(name) => unreachable!("{name} is in no file"),
+                Work::Closure { name, .. } => unreachable!("{name} is in no file"),
             };
             assert!(parts.iter().all(|part| !part.contains('\0')), "a NUL ends a name");
             Some(parts.len())

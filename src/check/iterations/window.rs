@@ -194,7 +194,7 @@ impl Run<'_> {
 
     /// The executable whose frames end a traceback. A closure's own code is in it.
     fn host(&self) -> Option<String> {
-        let is_closure = matches!(self.job.scenario.work, Work::Closure(_));
+        let is_closure = matches!(self.job.scenario.work, Work::Closure { .. });
         let host = std::env::current_exe().ok().filter(|_| !is_closure)?;
         host.file_name().map(|name| name.to_string_lossy().into_owned())
     }

@@ -1,0 +1,81 @@
+//! A registered scenario as an ordinary test, where the executable has Rust's own harness.
+
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use super::registered::Registered;
+use super::trial::{Case, Source};
+use crate::gate::{self, Assert};
+use crate::rerun::{self, Turn};
+
+/// What [`register!`](crate::register!) hands over.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Unit {
+    /// The scenario.
+    pub scenario: Registered,
+    /// The folder of the user's `Cargo.toml`, when the test was compiled.
+    pub manifest: &'static str,
+    /// insta's assertion, expanded in the user's crate.
+    pub assert: Assert,
+}
+
+/// Checks the scenario, as the body of a test.
+///
+/// # Panics
+/// Where it fails, with the reason.
+#[doc(hidden)]
+#[track_caller]
+pub fn test(unit: &Unit) {
+    static QUIET: Once = Once::new();
+    let place = Location::caller();
+    let name = unit.scenario.full_name();
+    let body = unit.scenario.body();
+    let call = match rerun::enter(place, &name, Box::new(move |run| body(run))) {
+        Ok(Turn::First(call)) => call,
+        // A test of its own has no earlier call.
+        Ok(Turn::Known(Ok(_))) => return,
+        Ok(Turn::Known(Err(error))) | Err(error) => panic!("{error}"),
+    };
+    QUIET.call_once(|| gate::quiet(&[]));
+    let case = Case {
+        snapshots: snapshots(unit.manifest, place.file()),
+        source: Source::Closure { path: call.place.clone(), entry: call.entry() },
+        name,
+        assert: unit.assert,
+    };
+    if let Err(reason) = case.run() {
+        panic!("{reason}");
+    }
+}
+
+/// The folder of the snapshots: beside the source file, whose path the compiler has from a folder
+/// above that of `manifest`, or from there.
+fn snapshots(manifest: &str, file: &str) -> PathBuf {
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(manifest), PathBuf::from);
+    let file = Path::new(file);
+    let found = manifest.ancestors().map(|folder| folder.join(file)).find(|path| path.is_file());
+    let file = found.unwrap_or_else(|| manifest.join(file));
+    file.with_file_name("snapshots")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_lie_beside_the_source() {
+        // Of a workspace the compiler has paths from its root; that of this test is its package's.
+        let root = env!("CARGO_MANIFEST_DIR");
+        let folder = |manifest: &str, file| {
+            let manifest = Path::new(manifest);
+            let found = manifest.ancestors().find(|folder| folder.join(file).is_file());
+            found.map(|folder| folder.join(file).with_file_name("snapshots"))
+        };
+        let expected = Path::new(root).join("src/snapshots");
+        assert_eq!(folder(root, "src/lib.rs"), Some(expected.clone()));
+        assert_eq!(snapshots(root, "src/lib.rs"), expected);
+    }
+}
