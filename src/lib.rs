@@ -58,7 +58,7 @@ mod verdict;
 
 pub use command::run as command;
 pub use error::{Error, ErrorKind};
-pub use host::closure::{ClosureScenario, IntoResult, Run, RunError, scenario};
+pub use host::closure::{ClosureScenario, IntoResult, Result, Run, RunError, scenario};
 #[doc(hidden)]
 pub use insta;
 #[doc(hidden)]

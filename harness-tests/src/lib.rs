@@ -7,6 +7,7 @@
 //!   hazards   the table of hazards: rows, and what runs them
 //!   model     the model of expected verdicts: rows, and what checks them
 //!   outcome   what a tool or the harness said, and how it ended
+//!   package   the packages as users get them
 //!   program   fixtures/programs, compiled; programs of the system
 //!   run       a bounded run of a program: status and output
 //!   source    the repository's files in Rust, for the rules of the house
@@ -20,6 +21,7 @@ pub mod console;
 pub mod hazards;
 pub mod model;
 pub mod outcome;
+pub mod package;
 pub mod program;
 pub mod run;
 pub mod source;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use harness_tests::cargo;
 use harness_tests::outcome::Outcome;
+use harness_tests::package;
 use harness_tests::trials::{body, read};
 use tempfile::TempDir;
 
@@ -38,13 +39,12 @@ impl Downstream {
             fs::copy(fixture.join(file), to).expect("copied");
         }
         let manifest = read(&fixture.join("Cargo.toml"));
-        let path = "path = \"../..\"";
+        // As users have it, who know of no path.
+        let path = "{ path = \"../..\" }";
         assert!(manifest.contains(path), "{manifest}");
-        let manifest = manifest.replace(path, &format!("path = {:?}", packaged()));
-        fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
-        // The versions that are downloaded already.
-        let lock = cargo::repository().join("Cargo.lock");
-        fs::copy(lock, folder.path().join("Cargo.lock")).expect("copied");
+        fs::write(folder.path().join("Cargo.toml"), manifest.replace(path, "\"0.1\""))
+            .expect("written");
+        package::give_to(folder.path());
         Self { folder, _turn: turn }
     }
 
@@ -88,28 +88,6 @@ impl Downstream {
 /// A folder of this test's own below the target folder.
 fn target(name: &str) -> PathBuf {
     cargo::target().join("downstream").join(name)
-}
-
-/// The folder of the packaged leaksnap's sources.
-fn packaged() -> PathBuf {
-    let mut package = cargo::cargo(cargo::repository(), &target("package"));
-    package.args(["package", "-p", "leaksnap", "--allow-dirty", "--no-verify"]);
-    let _ = Outcome::of(&mut package).ends_with(0);
-    let name = concat!("leaksnap-", env!("CARGO_PKG_VERSION"));
-    let new = fs::read(target(&format!("package/package/{name}.crate"))).expect("packaged");
-    let (folder, of) = (target("unpacked"), target("unpacked.crate"));
-    if !fs::read(&of).is_ok_and(|old| old == new) {
-        // Nothing of an older package may stay.
-        let _ = fs::remove_file(&of);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a folder");
-        // `-m`: files of a package are all of one time, by which cargo would build nothing again.
-        let mut tar = Command::new("tar");
-        tar.arg("-xzmf").arg(target(&format!("package/package/{name}.crate")));
-        let _ = Outcome::of(tar.arg("-C").arg(&folder)).ends_with(0);
-        fs::write(of, new).expect("written");
-    }
-    folder.join(name)
 }
 
 #[test]

@@ -48,6 +48,11 @@ impl fmt::Debug for ClosureScenario {
 /// assert_eq!("17".parse::<u32>().into_result(), Ok(()));
 /// assert_eq!("x".parse::<u32>().into_result(), Err("invalid digit found in string".into()));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a scenario and an iteration return nothing, or a `Result`, not `{Self}`",
+    label = "returns `{Self}`",
+    note = "`drop(…)` what is made, or end it with `;`"
+)]
 pub trait IntoResult {
     /// The result, with the error as text: with its sources, where its alternate form has them.
     ///
@@ -67,6 +72,16 @@ impl<T, E: fmt::Display> IntoResult for Result<T, E> {
         self.map(drop).map_err(|error| format!("{error:#}"))
     }
 }
+
+/// What a scenario returns that goes on with the error of its iterations.
+///
+/// ```no_run
+/// fn number(run: &leaksnap::Run) -> leaksnap::Result {
+///     run.repeat(8, || "17".parse::<u32>())
+/// }
+/// let report = leaksnap::check(number);
+/// ```
+pub type Result<T = (), E = RunError> = std::result::Result<T, E>;
 
 /// An iteration that failed, or could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +176,7 @@ impl<'a> Run<'a> {
         &self,
         times: u32,
         mut iteration: impl FnMut() -> R,
-    ) -> Result<(), RunError> {
+    ) -> Result {
         self.iterations(times, None, &mut || iteration().into_result())
     }
 
@@ -170,7 +185,7 @@ impl<'a> Run<'a> {
         times: u32,
         object: Option<&str>,
         iteration: &mut dyn FnMut() -> Result<(), String>,
-    ) -> Result<(), RunError> {
+    ) -> Result {
         assert!(!self.repeated.get(), "a scenario has its iterations once");
         assert!(times > 0, "`repeat` needs at least one iteration");
         self.repeated.set(true);
@@ -185,7 +200,7 @@ impl<'a> Run<'a> {
         times: u32,
         object: Option<&str>,
         iteration: &mut dyn FnMut() -> Result<(), String>,
-    ) -> io::Result<Result<(), RunError>> {
+    ) -> io::Result<Result> {
         let mut channel = self.channel.borrow_mut();
         let object = object.map(str::to_owned);
         channel.send(&Reply::Repeat { warmup: self.warmup.get(), repeat: times, object })?;

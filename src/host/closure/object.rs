@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{IntoResult, Run, RunError};
+use super::{IntoResult, Result, Run};
 
 /// Objects that are made, used and dropped in the window.
 const OBJECTS: u32 = 8;
@@ -48,7 +48,7 @@ impl Run<'_> {
         object: &str,
         mut make: impl FnMut() -> Result<T, E>,
         mut using: impl FnMut(&mut T) -> R,
-    ) -> Result<(), RunError> {
+    ) -> Result {
         self.iterations(OBJECTS, Some(object), &mut || {
             self.step("make");
             let mut made = make().map_err(|error| format!("{error:#}"))?;
