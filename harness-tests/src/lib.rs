@@ -7,11 +7,11 @@
 //!   hazards   the table of hazards: rows, and what runs them
 //!   model     the model of expected verdicts: rows, and what checks them
 //!   outcome   what a tool or the harness said, and how it ended
-//!   package   the packages as users get them
 //!   program   fixtures/programs, compiled; programs of the system
 //!   run       a bounded run of a program: status and output
 //!   source    the repository's files in Rust, for the rules of the house
 //!   trials    the harness on scenarios of a test's own, and their snapshots
+//!   user      a crate outside the workspace, on the packages as users get them
 //!   workplace a temporary folder with scenarios, and runs in it
 //! ```
 
@@ -21,11 +21,11 @@ pub mod console;
 pub mod hazards;
 pub mod model;
 pub mod outcome;
-pub mod package;
 pub mod program;
 pub mod run;
 pub mod source;
 pub mod trials;
+pub mod user;
 mod workplace;
 
 pub use workplace::{Ended, Workplace};
