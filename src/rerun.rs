@@ -100,6 +100,8 @@ pub(crate) struct Call {
     /// The call's place in the source.
     pub(crate) place: String,
     arguments: Vec<OsString>,
+    /// What libtest writes first.
+    heading: String,
     record: RecordFile,
 }
 
@@ -138,11 +140,12 @@ pub(crate) fn enter(
         MAIN => std::env::args_os().skip(1).collect(),
         test => arguments(test),
     };
+    let heading = format!("\nrunning 1 test\ntest {thread} ... ");
     let earlier = MADE.with_borrow(Clone::clone);
     let record = Record { thread, place: here, earlier };
     let record = RecordFile::write(&record)
         .map_err(|error| Error::not_checked(format!("{shown}: write the record: {error}")))?;
-    Ok(Turn::First(Call { place: shown, arguments, record }))
+    Ok(Turn::First(Call { place: shown, arguments, heading, record }))
 }
 
 /// What libtest runs one test by, whose output the parent reads.
@@ -177,7 +180,11 @@ fn shown(place: &Location<'_>) -> String {
 impl Call {
     /// How the child comes to the call.
     pub(crate) fn entry(&self) -> Entry {
-        Entry::Call { arguments: self.arguments.clone(), record: self.record.path() }
+        Entry::Call {
+            arguments: self.arguments.clone(),
+            record: self.record.path(),
+            heading: self.heading.clone(),
+        }
     }
 
     /// `result` is what the call came to; later children are told.

@@ -55,8 +55,21 @@ pub(crate) enum Work {
 pub(crate) enum Entry {
     /// Its `main` asks whether it is one.
     Main,
-    /// With these arguments it comes to a call that asks, and that reads the record.
-    Call { arguments: Vec<OsString>, record: PathBuf },
+    /// With these arguments it comes to a call that asks, and that reads the record. Its own
+    /// harness writes the heading first.
+    Call { arguments: Vec<OsString>, record: PathBuf, heading: String },
+}
+
+impl Entry {
+    /// What the child wrote of `output`, which starts with what its own harness did.
+    pub(crate) fn without_heading(&self, output: String) -> String {
+        match self {
+            Self::Call { heading, .. } => {
+                output.strip_prefix(heading).map(str::to_owned).unwrap_or(output)
+            }
+            Self::Main => output,
+        }
+    }
 }
 
 /// A scenario.

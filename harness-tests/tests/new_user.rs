@@ -122,7 +122,7 @@ fn scenarios_and_checks_are_tests_with_every_runner() {
     user.write("tests/leaks.rs", &(SCENARIOS.to_owned() + MORE));
     let own = [
         "1 traceback in leaks/in/deep/loop is not accepted (1 new)",
-        "tests/leaks.rs:26 failed: in step `parse`: invalid digit found in string",
+        "tests/leaks.rs:24 failed: in step `parse`: invalid digit found in string",
         "1 leak in checks: 1 block, 32 bytes per iteration",
         "leaks::leak  leaks  ",
         "tests/leaks.rs:43 failed: no way",

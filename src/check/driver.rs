@@ -62,7 +62,7 @@ impl Driver {
                 command.env(HOST_VARIABLE, "1");
                 "the host's start"
             }
-            Entry::Call { arguments, record } => {
+            Entry::Call { arguments, record, .. } => {
                 command.args(arguments).env(RECORD_VARIABLE, record);
                 "the test, run again up to this call,"
             }

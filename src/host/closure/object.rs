@@ -21,9 +21,9 @@ impl Run<'_> {
     /// names none of its own.
     ///
     /// # Errors
-    /// Where `make` or `using` returned an error, as with [`repeat`](Self::repeat). Where not one
-    /// allocation was seen in all its iterations, the trial is "not checked": the library has a
-    /// heap of its own, or nothing was made.
+    /// Where `make` or `using` returned an error, as with [`repeat`](Self::repeat). Where no thread
+    /// allocated as often as there were objects, the trial is "not checked": the library has a heap
+    /// of its own, or nothing was made.
     ///
     /// # Panics
     /// As [`repeat`](Self::repeat).
