@@ -19,8 +19,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
-use crate::scenario::{self, Entry};
 pub use crate::host::closure::{IntoResult, Run};
+use crate::scenario::{self, Entry};
 pub use registered::Registered;
 use trial::{Case, Source};
 pub use unit::{Unit, test};

@@ -21,6 +21,25 @@
 //! steps   = ["test crypto"]
 //! ```
 //!
+//! A scenario in Rust is a function, and an ordinary test where the target has no `main!`:
+//!
+//! ```
+//! #[leaksnap::scenario]
+//! fn pushes(run: &leaksnap::Run) -> leaksnap::Result {
+//!     run.repeat(8, || vec![1, 2, 3].push(4))
+//! }
+//! ```
+//!
+//! Inside of any test, [`check`](check()) has the report as a value:
+//!
+//! ```no_run
+//! #[test]
+//! fn pushing_leaks_nothing() -> Result<(), leaksnap::Error> {
+//!     leaksnap::check(|run| run.repeat(8, || vec![1, 2, 3].push(4)))?.assert_clean();
+//!     Ok(())
+//! }
+//! ```
+//!
 //! Plugins are written in C with `include/leaksnap_plugin.h`, or in Rust with [`plugin!`].
 
 pub mod plugin;
@@ -63,6 +82,29 @@ pub use host::closure::{ClosureScenario, IntoResult, Result, Run, RunError, scen
 pub use insta;
 #[doc(hidden)]
 pub use inventory;
+/// Registers a function as a scenario, with a child process of its own.
+///
+/// The function takes a `&`[`Run`] and returns nothing or a [`Result`](IntoResult). In a target with
+/// Rust's own harness (the library's tests, a file below `tests/`) it is an ordinary test, called
+/// `no_leaks` in a module of the function's name:
+///
+/// ```
+/// // `cargo test` runs the test `parses::no_leaks`
+/// # fn parse(_: &str) -> Result<u32, std::num::ParseIntError> { Ok(17) }
+/// #[leaksnap::scenario]
+/// fn parses(run: &leaksnap::Run) -> leaksnap::Result {
+///     run.repeat(8, || parse("17"))
+/// }
+/// ```
+///
+/// In a target with `harness = false` it is a trial of [`main!`], beside the scenario files.
+///
+/// Its name is the way to it inside of the crate, with `/`: `x509/parses` for `parses` in the module
+/// `x509`. Two scenarios of one name are an error. What it leaks may be accepted: the snapshot lies
+/// where [`main!`] has its own, and with Rust's harness in `snapshots/` beside the source file, in a
+/// folder of the crate's name, so that no two tests share one.
+///
+/// A crate that is not tested doesn't need it: in a library it stands below `#[cfg(test)]`.
 pub use leaksnap_attribute::scenario;
 pub use rerun::check;
 // Its sources are in the preload heap; only its unit tests and benches link it.

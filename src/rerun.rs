@@ -24,8 +24,8 @@ use std::path::Path;
 
 use crate::check::{self, Outcome};
 use crate::error::Error;
-use crate::host::closure::{Body, IntoResult, Run};
 use crate::host;
+use crate::host::closure::{Body, IntoResult, Run};
 use crate::report::Report;
 use crate::scenario::{Entry, Scenario};
 use record::{Made, Record, RecordFile};
@@ -110,11 +110,7 @@ pub(crate) struct Call {
 ///
 /// # Errors
 /// Where it can't be made here, or was not to be.
-pub(crate) fn enter(
-    place: &Location<'_>,
-    name: &str,
-    body: Body<'_>,
-) -> Result<Turn, Error> {
+pub(crate) fn enter(place: &Location<'_>, name: &str, body: Body<'_>) -> Result<Turn, Error> {
     let shown = shown(place);
     if host::is_running() {
         return Err(Error::wrong(format!("{shown}: there is no check inside of another one")));
@@ -142,7 +138,7 @@ pub(crate) fn enter(
     };
     let heading = format!("\nrunning 1 test\ntest {thread} ... ");
     let earlier = MADE.with_borrow(Clone::clone);
-    let record = Record { thread, place: here, earlier };
+    let record = Record { parent: std::process::id(), thread, place: here, earlier };
     let record = RecordFile::write(&record)
         .map_err(|error| Error::not_checked(format!("{shown}: write the record: {error}")))?;
     Ok(Turn::First(Call { place: shown, arguments, heading, record }))

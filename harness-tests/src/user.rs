@@ -100,7 +100,8 @@ fn full_name(package: &str) -> String {
 fn package() {
     // cargo-insta asks for what other targets need, too, which no build here has downloaded.
     let mut fetch = cargo(repository(), &work("package"));
-    let _ = Outcome::of(fetch.env_remove("CARGO_NET_OFFLINE").args(["fetch", "--locked"])).ends_with(0);
+    let _ =
+        Outcome::of(fetch.env_remove("CARGO_NET_OFFLINE").args(["fetch", "--locked"])).ends_with(0);
     let mut package = cargo(repository(), &work("package"));
     package.args(["package", "--allow-dirty", "--no-verify"]);
     let _ = Outcome::of(package.args(PACKAGES.map(|name| format!("-p{name}")))).ends_with(0);

@@ -66,7 +66,11 @@ fn a_leak_is_found_named_and_gone_once_it_is_freed() {
 fn what_a_test_made_before_is_made_again() {
     let text = "a text of the test's own".to_owned();
     let report = check(|run| run.warmup(0).repeat(3, || forget_a_text(&text))).expect("checked");
-    assert_eq!((failing(&report)[0].blocks, failing(&report)[0].bytes), (3, 3 * 3 * 24), "{report}");
+    assert_eq!(
+        (failing(&report)[0].blocks, failing(&report)[0].bytes),
+        (3, 3 * 3 * 24),
+        "{report}"
+    );
 }
 
 #[test]
@@ -105,7 +109,10 @@ fn an_error_and_a_panic_name_their_step_and_their_place() {
     }));
     assert_eq!(kind, ErrorKind::Failed);
     let expected = "failed: in step `parse`: invalid digit found in string";
-    assert!(text.starts_with("harness-tests/tests/checks.rs:") && text.ends_with(expected), "{text}");
+    assert!(
+        text.starts_with("harness-tests/tests/checks.rs:") && text.ends_with(expected),
+        "{text}"
+    );
 
     let (kind, text) = error(check(|run| {
         run.repeat(8, || {
@@ -115,7 +122,10 @@ fn an_error_and_a_panic_name_their_step_and_their_place() {
     }));
     assert_eq!(kind, ErrorKind::Failed);
     let expected = "failed: in step `compare`: it panicked at harness-tests/tests/checks.rs:";
-    assert!(text.contains(expected) && text.contains("left == right` failed: they differ"), "{text}");
+    assert!(
+        text.contains(expected) && text.contains("left == right` failed: they differ"),
+        "{text}"
+    );
 
     // A step ends with its iteration.
     let (_, text) = error(check(|run| {
@@ -167,9 +177,8 @@ fn a_thread_that_is_no_test_is_refused() {
 
 #[test]
 fn there_is_no_check_inside_of_a_check() {
-    let (kind, text) = error(check(|run| {
-        run.repeat(2, || check(|inner| inner.repeat(2, || ())).map(drop))
-    }));
+    let (kind, text) =
+        error(check(|run| run.repeat(2, || check(|inner| inner.repeat(2, || ())).map(drop))));
     assert_eq!(kind, ErrorKind::Failed);
     assert!(text.contains("there is no check inside of another one"), "{text}");
 }
@@ -193,4 +202,20 @@ fn an_ignored_test_is_checked_however_libtest_runs_it() {
             "checks.rs:",
         ]);
     }
+}
+
+#[test]
+fn main_can_check_with_its_own_arguments() {
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_checks_in_main"));
+        Outcome::of(command.args(words)).ends_with(0).out
+    };
+    assert_eq!(run(&[]), "main: true\nno leaks in main\n");
+    assert!(run(&["24"]).starts_with("main: false\n1 leak in main: 1 block, 24 bytes per"));
+    // What a process of the child's checks is none of the child's.
+    let deeper = run(&["deeper", "36"]);
+    let (inner, outer) =
+        deeper.split_once("main: false\n1 leak in main: 1 block, 36").expect("both");
+    assert!(inner.starts_with("main: false\n1 leak in main: 1 block, 12 bytes"), "{deeper}");
+    assert!(outer.starts_with(" bytes per iteration"), "{deeper}");
 }

@@ -59,10 +59,13 @@ fn ten_lines_and_two_commands_fail_a_leak_until_it_is_mended_or_accepted() {
     let _ = user.cargo(&["test"]).ends_with(0).says(&["test greets::no_leaks ... ok"]);
 
     std::fs::remove_file(accepted).expect("it was accepted");
-    user.write("src/lib.rs", &LIBRARY.replace("&'static str", "String").replace(
-        "Box::leak(format!(\"hello, {name}\").into_boxed_str())",
-        "format!(\"hello, {name}\")",
-    ));
+    user.write(
+        "src/lib.rs",
+        &LIBRARY.replace("&'static str", "String").replace(
+            "Box::leak(format!(\"hello, {name}\").into_boxed_str())",
+            "format!(\"hello, {name}\")",
+        ),
+    );
     let _ = user.cargo(&["test"]).ends_with(0).says(&["test greets::no_leaks ... ok"]);
 }
 

@@ -66,8 +66,11 @@ fn register(name: Ident) -> TokenStream {
 fn error(span: Span, reason: &str) -> TokenStream {
     let text = format!("::core::compile_error!({reason:?});");
     let tokens: TokenStream = text.parse().unwrap_or_default();
-    tokens.into_iter().map(|mut token| {
-        token.set_span(span);
-        token
-    }).collect()
+    tokens
+        .into_iter()
+        .map(|mut token| {
+            token.set_span(span);
+            token
+        })
+        .collect()
 }

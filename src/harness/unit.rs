@@ -32,7 +32,7 @@ pub fn test(unit: &Unit) {
     let place = Location::caller();
     let name = unit.scenario.full_name();
     let body = unit.scenario.body();
-    let call = match rerun::enter(place, &name, Box::new(move |run| body(run))) {
+    let call = match rerun::enter(place, &name, Box::new(body)) {
         Ok(Turn::First(call)) => call,
         // A test of its own has no earlier call.
         Ok(Turn::Known(Ok(_))) => return,
@@ -67,15 +67,13 @@ mod tests {
 
     #[test]
     fn snapshots_lie_beside_the_source() {
-        // Of a workspace the compiler has paths from its root; that of this test is its package's.
-        let root = env!("CARGO_MANIFEST_DIR");
-        let folder = |manifest: &str, file| {
-            let manifest = Path::new(manifest);
-            let found = manifest.ancestors().find(|folder| folder.join(file).is_file());
-            found.map(|folder| folder.join(file).with_file_name("snapshots"))
-        };
-        let expected = Path::new(root).join("src/snapshots");
-        assert_eq!(folder(root, "src/lib.rs"), Some(expected.clone()));
-        assert_eq!(snapshots(root, "src/lib.rs"), expected);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = |file: &str| snapshots(&root.to_string_lossy(), file);
+        let expected = root.join("src/snapshots");
+        assert_eq!(folder("src/lib.rs"), expected);
+        // In a workspace the compiler has paths from the folder of that.
+        let name = root.file_name().expect("the folder has a name").to_string_lossy();
+        assert_eq!(folder(&format!("{name}/src/lib.rs")), expected);
+        assert_eq!(folder("no/such.rs"), root.join("no/snapshots"));
     }
 }

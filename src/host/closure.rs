@@ -27,8 +27,11 @@ const DEFAULT_WARMUP: u32 = 2;
 /// [`#[scenario]`](macro@crate::scenario).
 pub struct ClosureScenario {
     name: Cow<'static, str>,
-    body: Box<dyn Fn(&Run<'_>) -> Result<(), String> + Send + Sync>,
+    body: Box<Function>,
 }
+
+/// What can be run by any thread.
+type Function = dyn Fn(&Run<'_>) -> Result<(), String> + Send + Sync;
 
 /// What is run once, its result as text.
 pub(crate) type Body<'a> = Box<dyn FnOnce(&Run<'_>) -> Result<(), String> + 'a>;
@@ -172,11 +175,7 @@ impl<'a> Run<'a> {
     /// ```no_run
     /// let report = leaksnap::check(|run| run.repeat(8, || "17".parse::<u32>()));
     /// ```
-    pub fn repeat<R: IntoResult>(
-        &self,
-        times: u32,
-        mut iteration: impl FnMut() -> R,
-    ) -> Result {
+    pub fn repeat<R: IntoResult>(&self, times: u32, mut iteration: impl FnMut() -> R) -> Result {
         self.iterations(times, None, &mut || iteration().into_result())
     }
 

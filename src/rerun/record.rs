@@ -24,6 +24,8 @@ pub(super) struct Made {
 /// Which call the child is for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
+    /// The process that waits for the child.
+    pub(super) parent: u32,
     /// The thread's name, which is the test's.
     pub(super) thread: String,
     /// The call's file, line and column.
@@ -40,17 +42,28 @@ pub(super) struct RecordFile {
 }
 
 impl Record {
-    /// The record that this process was started with; `None` where it was started without.
+    /// The record that this process was started with; `None` where it was started without. What
+    /// a child starts itself has the variable, too, and is not meant.
     pub(super) fn of_this_process() -> Option<Result<&'static Self, String>> {
         static RECORD: OnceLock<Option<Result<Record, String>>> = OnceLock::new();
         let read = || {
             let path = PathBuf::from(std::env::var_os(RECORD_VARIABLE)?);
             let file = File::open(&path).map(BufReader::new);
             let read = file.and_then(|file| serde_json::from_reader(file).map_err(io::Error::from));
-            Some(read.map_err(|error| format!("read the record at {}: {error}", path.display())))
+            let read: io::Result<Record> = read;
+            match read {
+                Ok(record) if record.parent != parent() => None,
+                Ok(record) => Some(Ok(record)),
+                Err(error) => Some(Err(format!("read the record at {}: {error}", path.display()))),
+            }
         };
         RECORD.get_or_init(read).as_ref().map(|record| record.as_ref().map_err(Clone::clone))
     }
+}
+
+/// The process that started this one.
+fn parent() -> u32 {
+    std::os::unix::process::parent_id()
 }
 
 impl RecordFile {
