@@ -34,7 +34,9 @@ const _: () = assert!(6 * LONGEST_REASON + 4096 < LONGEST, "a whole reply fits")
 pub(crate) enum Request {
     /// Allocate the control block, traced.
     Allocate,
-    /// Free the control block.
+    /// Allocate another one by Rust's own allocator, traced.
+    AllocateInRust,
+    /// Free the control blocks.
     Free,
     /// Open the plugin at this path.
     Open(String),

@@ -81,7 +81,10 @@ fn checks_of_one_test_know_of_each_other() {
         let checked = check(|run| {
             run.repeat(8, || match bytes {
                 0 => Err("there is nothing to do"),
-                _ => Ok(std::mem::forget(black_box(vec![1_u8; bytes]))),
+                _ => {
+                    std::mem::forget(black_box(vec![1_u8; bytes]));
+                    Ok(())
+                }
             })
         });
         // The way to the next call goes by this one's result.
@@ -218,4 +221,17 @@ fn main_can_check_with_its_own_arguments() {
         deeper.split_once("main: false\n1 leak in main: 1 block, 36").expect("both");
     assert!(inner.starts_with("main: false\n1 leak in main: 1 block, 12 bytes"), "{deeper}");
     assert!(outer.starts_with(" bytes per iteration"), "{deeper}");
+}
+
+#[test]
+fn an_allocator_with_memory_of_its_own_is_not_checked() {
+    // It may put something around the system's blocks, but not serve others.
+    for (kind, code) in [("around", 0), ("own", 1)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_other_allocators"));
+        let run = Outcome::of(command.env("ALLOCATOR", kind)).ends_with(code);
+        let _ = match code {
+            0 => run.says(&["1 leak in main: 1 block, 40 bytes per iteration"]),
+            _ => run.says(&["not checked: the `#[global_allocator]` has memory of its own"]),
+        };
+    }
 }

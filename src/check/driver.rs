@@ -146,6 +146,33 @@ impl Driver {
         Ok(())
     }
 
+    /// Proves that what code in Rust allocates in this host is traced, too: the executable's
+    /// allocator may be another one, or put something of its own around a block.
+    ///
+    /// # Errors
+    /// Where it is not, or the host does not answer.
+    pub(crate) fn control_in_rust(&mut self) -> Result<(), Problem> {
+        let reply = self.prove(&Request::AllocateInRust)?;
+        let holds = |live: &Live| match reply {
+            Reply::Allocated(address) => {
+                let size = live.entry.size;
+                let is_control = (CONTROL_BYTES..=2 * CONTROL_BYTES).contains(&size);
+                let within = address.checked_sub(live.address).is_some_and(|offset| offset < size);
+                is_control && within && !live.is_paused()
+            }
+            _ => false,
+        };
+        let is_traced = self.live()?.iter().any(holds);
+        if self.prove(&Request::Free)? != Reply::Done || !is_traced {
+            return Err(Problem::NotChecked(
+                "the `#[global_allocator]` has memory of its own, which is not traced; give the \
+                 test the system's allocator"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Asks for a part of the proof: where the host fails at it no step has, but nothing can be
     /// checked.
     fn prove(&mut self, request: &Request) -> Result<Reply, Problem> {

@@ -177,6 +177,9 @@ impl Run<'_> {
         table: &mut Memory,
     ) -> Result<(), Problem> {
         self.driver.control()?;
+        if let Work::Closure { .. } = self.job.scenario.work {
+            self.driver.control_in_rust()?;
+        }
         for plugin in plugins {
             self.ask(plugin)?;
         }
