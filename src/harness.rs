@@ -100,6 +100,8 @@ fn trials(
         let name = closure.name().to_owned();
         (name.clone(), Source::Closure { path: name, entry: Entry::Main })
     }));
+    let ignored: BTreeSet<_> =
+        closures.iter().filter(|it| it.is_ignored()).map(ClosureScenario::name).collect();
     let mut names = BTreeSet::new();
     let mut trials = Vec::new();
     for (name, source) in sources {
@@ -114,7 +116,9 @@ fn trials(
         }
         let case =
             Case { snapshots: snapshots.clone(), source, name: name.clone(), assert: setup.assert };
-        trials.push(Trial::test(name, move || case.run().map_err(Failed::from)));
+        let is_ignored = ignored.contains(name.as_str());
+        let trial = Trial::test(name, move || case.run().map_err(Failed::from));
+        trials.push(trial.with_ignored_flag(is_ignored));
     }
     Ok(trials)
 }
@@ -139,7 +143,7 @@ fn shown(manifest: &Path, file: &Path) -> PathBuf {
 /// ```
 ///
 /// Scenarios can be closures too, each in a child process of its own; see
-/// [`scenario`](crate::scenario):
+/// [`scenario`](crate::scenario()):
 ///
 /// ```no_run
 /// leaksnap::main!("tests/leaks", scenarios: [
@@ -171,18 +175,20 @@ macro_rules! main {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! register {
-    ($function:ident) => {
+    ($(#[$ignore:meta])? $function:ident) => {
         $crate::inventory::submit! {
             $crate::harness::Registered::new(
                 ::core::module_path!(),
                 ::core::stringify!($function),
                 |run| $crate::harness::IntoResult::into_result($function(run)),
             )
+            $(.ignored(::core::stringify!($ignore)))?
         }
 
         #[cfg(test)]
         mod $function {
             #[test]
+            $(#[$ignore])?
             fn no_leaks() {
                 $crate::harness::test(&$crate::harness::Unit {
                     scenario: $crate::harness::Registered::new(

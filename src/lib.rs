@@ -104,7 +104,8 @@ pub use inventory;
 /// where [`main!`] has its own, and with Rust's harness in `snapshots/` beside the source file, in a
 /// folder of the crate's name, so that no two tests share one.
 ///
-/// A crate that is not tested doesn't need it: in a library it stands below `#[cfg(test)]`.
+/// With `#[ignore]` it is run where somebody asks for it. A crate that is not tested doesn't need it:
+/// in a library it stands below `#[cfg(test)]`.
 pub use leaksnap_attribute::scenario;
 pub use rerun::check;
 // Its sources are in the preload heap; only its unit tests and benches link it.

@@ -83,6 +83,19 @@ fn frees_all(run: &leaksnap::Run) -> leaksnap::Result {
     run.repeat(8, || drop(std::hint::black_box(vec![1_u8; 100])))
 }
 
+#[ignore = "it takes its time"]
+#[leaksnap::scenario]
+#[cfg(test)]
+fn is_slow(run: &leaksnap::Run) -> leaksnap::Result {
+    run.repeat(2, || leak(48))
+}
+
+#[leaksnap::scenario]
+#[cfg(not(unix))]
+fn is_elsewhere(run: &leaksnap::Run) -> leaksnap::Result {
+    run.repeat(2, || leak(48))
+}
+
 /// One in a module of its own.
 mod r#in {
     pub(super) mod deep {
@@ -125,17 +138,20 @@ fn scenarios_and_checks_are_tests_with_every_runner() {
     user.write("tests/leaks.rs", &(SCENARIOS.to_owned() + MORE));
     let own = [
         "1 traceback in leaks/in/deep/loop is not accepted (1 new)",
-        "tests/leaks.rs:24 failed: in step `parse`: invalid digit found in string",
+        "tests/leaks.rs:37 failed: in step `parse`: invalid digit found in string",
         "1 leak in checks: 1 block, 32 bytes per iteration",
         "leaks::leak  leaks  ",
-        "tests/leaks.rs:43 failed: no way",
+        "tests/leaks.rs:56 failed: no way",
     ];
     let failed = types(&user).ends_with(101).says(&own);
     let _ = failed.says(&[
         "test frees_all::no_leaks ... ok",
         "test r#in::deep::r#loop::no_leaks ... FAILED",
-        "test result: FAILED. 1 passed; 4 failed",
+        "test is_slow::no_leaks ... ignored, it takes its time",
+        "test result: FAILED. 1 passed; 4 failed; 1 ignored",
     ]);
+    let slow = user.cargo(&["test", "--test", "leaks", "--", "--ignored"]).ends_with(101);
+    let _ = slow.says(&["1 traceback in leaks/is_slow is not accepted (1 new)"]);
     let pending = user.folder().join("tests/snapshots/leaks/in/deep/loop.snap.new");
     assert!(pending.is_file());
     let run = ["run", "--no-fail-fast", "--test", "leaks"];
@@ -149,7 +165,8 @@ fn scenarios_and_checks_are_tests_with_every_runner() {
     user.write("tests/leaks.rs", &(SCENARIOS.to_owned() + main));
     let failed = user.cargo(&["test", "--test", "leaks", "--", "--test-threads=1"]).ends_with(101);
     let _ = failed.says(&[
-        "running 3 tests\ntest frees_all    ... ok\n",
+        "running 4 tests\ntest frees_all    ... ok\n",
+        "test is_slow      ... ignored\n",
         "test in/deep/loop ... FAILED\ntest in/fails     ... FAILED",
         "1 traceback in in/deep/loop is not accepted (1 new)",
         "in/fails failed: in step `parse`: invalid digit found in string",

@@ -12,6 +12,7 @@ pub struct Registered {
     module: &'static str,
     function: &'static str,
     body: fn(&Run<'_>) -> Result<(), String>,
+    is_ignored: bool,
 }
 
 inventory::collect!(Registered);
@@ -24,7 +25,13 @@ impl Registered {
         function: &'static str,
         body: fn(&Run<'_>) -> Result<(), String>,
     ) -> Self {
-        Self { module, function, body }
+        Self { module, function, body, is_ignored: false }
+    }
+
+    /// The same, which is run only where somebody asks for it; `attribute` says so.
+    #[must_use]
+    pub const fn ignored(self, _attribute: &str) -> Self {
+        Self { is_ignored: true, ..self }
     }
 
     /// Its name among all scenarios of the executable: the way to it inside of its crate, with `/`.
@@ -50,7 +57,7 @@ impl Registered {
 pub(super) fn all() -> Vec<ClosureScenario> {
     let mut all: Vec<_> = inventory::iter::<Registered>
         .into_iter()
-        .map(|it| ClosureScenario::new(it.name().into(), it.body))
+        .map(|it| ClosureScenario::new(it.name().into(), it.is_ignored, it.body))
         .collect();
     // The linker's order is no order.
     all.sort_by(|one, other| one.name().cmp(other.name()));

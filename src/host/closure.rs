@@ -27,6 +27,7 @@ const DEFAULT_WARMUP: u32 = 2;
 /// [`#[scenario]`](macro@crate::scenario).
 pub struct ClosureScenario {
     name: Cow<'static, str>,
+    is_ignored: bool,
     body: Box<Function>,
 }
 
@@ -103,7 +104,7 @@ pub fn scenario<R: IntoResult>(
     name: &'static str,
     body: impl Fn(&Run<'_>) -> R + Send + Sync + 'static,
 ) -> ClosureScenario {
-    ClosureScenario::new(name.into(), move |run| body(run).into_result())
+    ClosureScenario::new(name.into(), false, move |run| body(run).into_result())
 }
 
 /// A running scenario, as its closure sees it.
@@ -261,13 +262,19 @@ fn call(iteration: &mut dyn FnMut() -> Result<(), String>) -> Result<(), String>
 impl ClosureScenario {
     pub(crate) fn new(
         name: Cow<'static, str>,
+        is_ignored: bool,
         body: impl Fn(&Run<'_>) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, body: Box::new(body) }
+        Self { name, is_ignored, body: Box::new(body) }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is run only where somebody asks for it.
+    pub(crate) fn is_ignored(&self) -> bool {
+        self.is_ignored
     }
 
     pub(crate) fn body(&self) -> Body<'_> {
