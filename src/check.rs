@@ -65,7 +65,7 @@ pub(crate) fn scenario(
     };
     let job = iterations::Job { scenario, file, name, memory, accepts };
     let outcome = match &scenario.work {
-        Work::Host { .. } | Work::Closure(_) => iterations::check(&job),
+        Work::Host { .. } | Work::Closure { .. } => iterations::check(&job),
         Work::Marked(words) => marked::check(&job, words),
         Work::Server(server) => server::check(&job, server),
         Work::Program(words) => program::check(&program::Program {

@@ -3,9 +3,13 @@
 //! ```text
 //!   harness  lists the trials and runs them
 //!   trial    one scenario: checked, brought to the gate
+//!   registered  functions that are scenarios
+//!   unit     one of these as an ordinary test
 //! ```
 
+mod registered;
 mod trial;
+mod unit;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,9 +20,12 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
+pub use crate::host::closure::{IntoResult, Run};
 use crate::review::Review;
-use crate::scenario;
+use crate::scenario::{self, Entry};
+pub use registered::Registered;
 use trial::{Case, Source};
+pub use unit::{Unit, test};
 
 /// The variable that names a checkout of the base, in which the tests have run.
 const BASE_VARIABLE: &str = "LEAKSNAP_BASE";
@@ -43,7 +50,9 @@ pub struct Setup {
 #[doc(hidden)]
 #[must_use]
 pub fn run(setup: Setup) -> ExitCode {
-    if let Some(code) = crate::host::run_if_asked(&(setup.closures)()) {
+    let mut closures = (setup.closures)();
+    closures.extend(registered::all());
+    if let Some(code) = crate::host::run_if_asked(&closures) {
         return code;
     }
     gate::quiet(&[]);
@@ -52,7 +61,7 @@ pub fn run(setup: Setup) -> ExitCode {
     let manifest =
         std::env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(setup.manifest), PathBuf::from);
     let review = Arc::new(Review::from_environment(&manifest));
-    let trials = match trials(&setup, &arguments, &manifest, &review) {
+    let trials = match trials(&setup, &arguments, &closures, &manifest, &review) {
         Ok(trials) => trials,
         Err(error) => {
             eprintln!("leaksnap: {error}");
@@ -72,6 +81,7 @@ pub fn run(setup: Setup) -> ExitCode {
 fn trials(
     setup: &Setup,
     arguments: &Arguments,
+    closures: &[ClosureScenario],
     manifest: &Path,
     review: &Arc<Review>,
 ) -> Result<Vec<Trial>, String> {
@@ -80,7 +90,6 @@ fn trials(
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
     let base = base_of(&snapshots, review)?;
-    let closures = (setup.closures)();
     let files = match (&arguments.filter, arguments.exact && !arguments.list) {
         // One test by its name: there is no need to look at the others.
         (Some(name), true) => {
@@ -104,7 +113,13 @@ fn trials(
         let shown = shown(manifest, &file);
         sources.push((scenario::name_of(&root, &file), Source::File { file, shown }));
     }
-    sources.extend(closures.iter().map(|closure| (closure.name().to_owned(), Source::Closure)));
+    sources.extend(closures.iter().map(|closure| {
+        let name = closure.name().to_owned();
+        let at = (PathBuf::new(), 0);
+        (name.clone(), Source::Closure { path: name, entry: Entry::Main, at })
+    }));
+    let ignored: BTreeSet<_> =
+        closures.iter().filter(|it| it.is_ignored()).map(ClosureScenario::name).collect();
     let mut names = BTreeSet::new();
     let mut trials = Vec::new();
     for (name, source) in sources {
@@ -119,8 +134,9 @@ fn trials(
         }
         let (snapshots, base) = (snapshots.clone(), base.clone());
         let case = Case { snapshots, base, source, name: name.clone(), assert: setup.assert };
-        let review = Arc::clone(review);
-        trials.push(Trial::test(name, move || case.run(&review).map_err(Failed::from)));
+        let (review, is_ignored) = (Arc::clone(review), ignored.contains(name.as_str()));
+        let trial = Trial::test(name, move || case.run(&review).map_err(Failed::from));
+        trials.push(trial.with_ignored_flag(is_ignored));
     }
     Ok(trials)
 }
@@ -157,7 +173,7 @@ fn shown(manifest: &Path, file: &Path) -> PathBuf {
 /// ```
 ///
 /// Scenarios can be closures too, each in a child process of its own; see
-/// [`scenario`](crate::scenario):
+/// [`scenario`](crate::scenario()):
 ///
 /// ```no_run
 /// leaksnap::main!("tests/leaks", scenarios: [
@@ -180,4 +196,47 @@ macro_rules! main {
             })
         }
     };
+}
+
+/// Registers a function as a scenario; what `#[leaksnap::scenario]` leaves.
+///
+/// With Rust's own harness it is a test of its own, in a module of the function's name: without
+/// that harness the compiler drops what is a `#[test]`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! register {
+    ($(#[$ignore:meta])? $function:ident) => {
+        $crate::inventory::submit! {
+            $crate::harness::Registered::new(
+                ::core::module_path!(),
+                ::core::stringify!($function),
+                |run| $crate::harness::IntoResult::into_result($function(run)),
+            )
+            $(.ignored(::core::stringify!($ignore)))?
+        }
+
+        #[cfg(test)]
+        mod $function {
+            #[test]
+            $(#[$ignore])?
+            fn no_leaks() {
+                $crate::harness::test(&$crate::harness::Unit {
+                    scenario: $crate::harness::Registered::new(
+                        $crate::harness::parent(::core::module_path!()),
+                        ::core::stringify!($function),
+                        |run| $crate::harness::IntoResult::into_result(super::$function(run)),
+                    ),
+                    manifest: ::core::env!("CARGO_MANIFEST_DIR"),
+                    assert: |name, body| $crate::insta::assert_snapshot!(name, body),
+                });
+            }
+        }
+    };
+}
+
+/// The module that `module` is in.
+#[doc(hidden)]
+#[must_use]
+pub fn parent(module: &'static str) -> &'static str {
+    module.rsplit_once("::").map_or(module, |(parent, _)| parent)
 }

@@ -19,9 +19,10 @@ mod tracing;
 
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::protocol::{Channel, HOST_VARIABLE, Reply, Request};
-use closure::ClosureScenario;
+use closure::{Body, ClosureScenario, Run};
 use commands::Commands;
 use plugins::Plugins;
 use tracing::Tracing;
@@ -33,20 +34,38 @@ use tracing::Tracing;
 #[must_use]
 pub(crate) fn run_if_asked(closures: &[ClosureScenario]) -> Option<ExitCode> {
     std::env::var_os(HOST_VARIABLE)?;
-    Some(match serve(closures) {
+    let find = |name: &str| closures.iter().find(|closure| closure.name() == name);
+    Some(run(&mut |name| find(name).map(ClosureScenario::body)))
+}
+
+/// Whether this process is a host at work.
+pub(crate) fn is_running() -> bool {
+    RUNNING.load(Ordering::Relaxed)
+}
+
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// The closure of a name.
+pub(crate) type Find<'f, 'a> = &'f mut dyn FnMut(&str) -> Option<Body<'a>>;
+
+/// Runs the host to its end, with the closures that `find` knows.
+pub(crate) fn run(find: Find<'_, '_>) -> ExitCode {
+    match serve(find) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("leaksnap: the host can't talk to its parent: {error}");
             ExitCode::FAILURE
         }
-    })
+    }
 }
 
-fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
+fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
     let tracing = Tracing::find();
     if let Ok(tracing) = &tracing {
         tracing.pause();
     }
+    RUNNING.store(true, Ordering::Relaxed);
+    closure::panic::keep_places();
     // Standard input is the parent's socket: take it out of the plugins' way.
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 10)?;
     let nothing = std::fs::File::open("/dev/null")?;
@@ -60,6 +79,9 @@ fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
             (_, Request::Quit) => break,
             (Err(reason), _) => Reply::NoHeap(reason.clone()),
             (Ok(tracing), Request::Allocate) => Reply::Allocated(tracing.allocate_control()),
+            (Ok(tracing), Request::AllocateInRust) => {
+                Reply::Allocated(tracing.allocate_control_in_rust())
+            }
             (Ok(tracing), Request::Free) => {
                 tracing.free_control();
                 Reply::Done
@@ -81,15 +103,13 @@ fn serve(closures: &[ClosureScenario]) -> std::io::Result<()> {
                 Reply::Done
             }
             (Ok(_), Request::Commands) => Reply::Commands(commands.all()),
-            (Ok(tracing), Request::Closure(name)) => {
-                match closures.iter().find(|closure| closure.name() == name) {
-                    Some(closure) => match closure.run(&mut channel, tracing) {
-                        Some(reply) => reply,
-                        None => break,
-                    },
-                    None => Reply::Refused(format!("no scenario `{name}`")),
-                }
-            }
+            (Ok(tracing), Request::Closure(name)) => match find(&name) {
+                Some(body) => match Run::new(&mut channel, tracing).finish(body) {
+                    Some(reply) => reply,
+                    None => break,
+                },
+                None => Reply::Refused(format!("no scenario `{name}`")),
+            },
             (Ok(_), Request::Iterate | Request::GoOn) => {
                 Reply::Refused("no closure runs".to_owned())
             }

@@ -29,6 +29,25 @@
 //! drive   = ["./client", "{port}"]
 //! ```
 //!
+//! A scenario in Rust is a function, and an ordinary test where the target has no `main!`:
+//!
+//! ```
+//! #[leaksnap::scenario]
+//! fn pushes(run: &leaksnap::Run) -> leaksnap::Result {
+//!     run.repeat(8, || vec![1, 2, 3].push(4))
+//! }
+//! ```
+//!
+//! Inside of any test, [`check`](check()) has the report as a value:
+//!
+//! ```no_run
+//! #[test]
+//! fn pushing_leaks_nothing() -> Result<(), leaksnap::Error> {
+//!     leaksnap::check(|run| run.repeat(8, || vec![1, 2, 3].push(4)))?.assert_clean();
+//!     Ok(())
+//! }
+//! ```
+//!
 //! Plugins are written in C with `include/leaksnap_plugin.h`, or in Rust with [`plugin!`].
 
 pub mod plugin;
@@ -41,6 +60,7 @@ mod child;
 mod command;
 #[cfg(test)]
 mod damage;
+mod error;
 mod gate;
 #[doc(hidden)]
 pub mod harness;
@@ -54,6 +74,7 @@ mod ledger;
 #[allow(dead_code, reason = "without exports nobody calls the entry points")]
 mod preload;
 mod protocol;
+mod rerun;
 mod review;
 mod scenario;
 mod snapshot;
@@ -64,9 +85,38 @@ mod traceback;
 mod verdict;
 
 pub use command::run as command;
-pub use host::closure::{ClosureScenario, IntoResult, Run, RunError, scenario};
+pub use error::{Error, ErrorKind};
+pub use host::closure::{ClosureScenario, IntoResult, Result, Run, RunError, scenario};
 #[doc(hidden)]
 pub use insta;
+#[doc(hidden)]
+pub use inventory;
+/// Registers a function as a scenario, with a child process of its own.
+///
+/// The function takes a `&`[`Run`] and returns nothing or a [`Result`](IntoResult). In a target with
+/// Rust's own harness (the library's tests, a file below `tests/`) it is an ordinary test, called
+/// `no_leaks` in a module of the function's name:
+///
+/// ```
+/// // `cargo test` runs the test `parses::no_leaks`
+/// # fn parse(_: &str) -> Result<u32, std::num::ParseIntError> { Ok(17) }
+/// #[leaksnap::scenario]
+/// fn parses(run: &leaksnap::Run) -> leaksnap::Result {
+///     run.repeat(8, || parse("17"))
+/// }
+/// ```
+///
+/// In a target with `harness = false` it is a trial of [`main!`], beside the scenario files.
+///
+/// Its name is the way to it inside of the crate, with `/`: `x509/parses` for `parses` in the module
+/// `x509`. Two scenarios of one name are an error. What it leaks may be accepted: the snapshot lies
+/// where [`main!`] has its own, and with Rust's harness in `snapshots/` beside the source file, in a
+/// folder of the crate's name, so that no two tests share one.
+///
+/// With `#[ignore]` it is run where somebody asks for it. A crate that is not tested doesn't need it:
+/// in a library it stands below `#[cfg(test)]`.
+pub use leaksnap_attribute::scenario;
+pub use rerun::check;
 // Its sources are in the preload heap; only its unit tests and benches link it.
 #[cfg(any(test, feature = "internals"))]
 use libmimalloc_sys as _;

@@ -13,8 +13,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The variable that makes a process the host.
+/// The variable that makes a process the host: one whose `main` asks.
 pub(crate) const HOST_VARIABLE: &str = "LEAKSNAP_HOST";
+
+/// The variable that makes a test the host, at the call that its record names: a path.
+pub(crate) const RECORD_VARIABLE: &str = "LEAKSNAP_RECORD";
 
 /// Bytes of the block that shows that the heap is traced.
 pub(crate) const CONTROL_BYTES: u64 = 4242;
@@ -31,7 +34,9 @@ const _: () = assert!(6 * LONGEST_REASON + 4096 < LONGEST, "a whole reply fits")
 pub(crate) enum Request {
     /// Allocate the control block, traced.
     Allocate,
-    /// Free the control block.
+    /// Allocate another one by Rust's own allocator, traced.
+    AllocateInRust,
+    /// Free the control blocks.
     Free,
     /// Open the plugin at this path.
     Open(String),
@@ -60,8 +65,9 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     /// It is done.
     Done,
-    /// The closure wants to be iterated so often.
-    Repeat { warmup: u32, repeat: u32 },
+    /// The closure wants to be iterated so often. Each iteration makes and drops `object`, where it
+    /// is named.
+    Repeat { warmup: u32, repeat: u32, object: Option<String> },
     /// The commands by their words, with what `help` says of each.
     Commands(Vec<(String, String)>),
     /// What the heap holds.

@@ -9,8 +9,10 @@ pub(crate) mod text;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// What the ages of a traceback's live allocations say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verdict {
     /// Live blocks remain from every measured iteration.
     Leak,
@@ -42,7 +44,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Whether the program could still reach the blocks when they were counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reachability {
     /// No pointer leads there.
     Lost,
@@ -66,7 +68,7 @@ impl fmt::Display for Reachability {
 }
 
 /// One frame of a traceback.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Frame {
     /// The demangled function, without a hash; `None` where no symbol is known.
     pub function: Option<Arc<str>>,
@@ -85,7 +87,7 @@ pub struct Frame {
 }
 
 /// All live allocations of one traceback.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// What their ages say.
     pub verdict: Verdict,
@@ -109,7 +111,7 @@ pub struct Group {
 
 /// What a program's pointers say of a group's blocks beside whether they are reachable. It
 /// explains, and differs from run to run: no verdict depends on it, and no snapshot has it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ties {
     /// How the program still reaches one of them: the root, and the blocks between. `None` where it
     /// does not, or nobody looked.
@@ -127,7 +129,7 @@ pub struct Ties {
 }
 
 /// In which iterations of a window the live total of a traceback rose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Rises {
     /// How many.
     pub steps: u32,
@@ -138,7 +140,7 @@ pub struct Rises {
 }
 
 /// How the child ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Exit {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
@@ -147,7 +149,7 @@ pub struct Exit {
 }
 
 /// What the preload heap did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tracing {
     /// It served the program.
     pub active: bool,
@@ -163,7 +165,7 @@ pub struct Tracing {
 
 /// The result of one checked run.
 #[must_use]
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The scenario's name; `None` for a program that was run without one.
     pub scenario: Option<String>,
@@ -186,6 +188,36 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether nothing leaked: all was traced, and no group of this program, nor of those that it
+    /// started, has a verdict that fails.
+    ///
+    /// ```no_run
+    /// let report = leaksnap::check(|run| run.repeat(8, || drop(vec![1, 2, 3])))?;
+    /// assert!(report.is_clean(), "{report}");
+    /// # Ok::<(), leaksnap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let is_whole = |report: &Report| report.tracing.active && report.tracing.complete;
+        is_whole(self)
+            && self.descendants.iter().flatten().all(is_whole)
+            && !self.any(|group| group.verdict.fails())
+    }
+
+    /// Nothing leaked; a leak fails the test that calls this with its traceback.
+    ///
+    /// # Panics
+    /// Where it is not [clean](Self::is_clean), with the report as text.
+    ///
+    /// ```no_run
+    /// leaksnap::check(|run| run.repeat(8, || drop(vec![1, 2, 3])))?.assert_clean();
+    /// # Ok::<(), leaksnap::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        assert!(self.is_clean(), "{self}");
+    }
+
     /// The groups of this program and of those that it started, with numbers of their own.
     #[must_use]
     pub fn all_groups(&self) -> Vec<Group> {
@@ -229,6 +261,13 @@ impl Report {
     pub(crate) fn any(&self, is: impl Fn(&Group) -> bool + Copy) -> bool {
         let others = self.descendants.iter().flatten().flat_map(|report| &report.groups);
         self.groups.iter().chain(others).any(is)
+    }
+}
+
+/// The text report, without what passes.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text::write(self, false))
     }
 }
 

@@ -14,6 +14,7 @@ mod quantity;
 mod reader;
 pub(crate) mod server;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -53,7 +54,29 @@ pub(crate) enum Work {
     /// A program that stays up; each drive is an iteration.
     Server(Server),
     /// The closure of this name in the test executable, which says itself how often it runs.
-    Closure(String),
+    Closure { name: String, entry: Entry },
+}
+
+/// How the test executable, started again, becomes a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Its `main` asks whether it is one.
+    Main,
+    /// With these arguments it comes to a call that asks, and that reads the record. Its own
+    /// harness writes the heading first.
+    Call { arguments: Vec<OsString>, record: PathBuf, heading: String },
+}
+
+impl Entry {
+    /// What the child wrote of `output`, which starts with what its own harness did.
+    pub(crate) fn without_heading(&self, output: String) -> String {
+        match self {
+            Self::Call { heading, .. } => {
+                output.strip_prefix(heading).map(str::to_owned).unwrap_or(output)
+            }
+            Self::Main => output,
+        }
+    }
 }
 
 /// A scenario.
@@ -88,7 +111,7 @@ impl Scenario {
             Work::Host { steps, .. } => steps.first().map_or(0, |step| step.line),
             Work::Program(words) | Work::Marked(words) => words.line,
             Work::Server(server) => server.program.line,
-            Work::Closure(_) => 0,
+            Work::Closure { .. } => 0,
         }
     }
 
@@ -97,11 +120,11 @@ impl Scenario {
         reader::read(path, text)
     }
 
-    /// The scenario of the closure `name`; errors call it by that.
-    pub(crate) fn of_closure(name: &str) -> Self {
+    /// The scenario of the closure `name`; errors call it `path`.
+    pub(crate) fn of_closure(path: &str, name: &str, entry: Entry) -> Self {
         Self {
-            path: name.into(),
-            work: Work::Closure(name.to_owned()),
+            path: path.into(),
+            work: Work::Closure { name: name.to_owned(), entry },
             warmup: 0,
             repeat: 1,
             ignore: Vec::new(),
@@ -118,7 +141,7 @@ impl Scenario {
         let steps = vec![Located { value: command.to_owned(), line: 0 }];
         let work = Work::Host { plugins: Vec::new(), steps };
         let (warmup, repeat) = (reader::DEFAULT_WARMUP, reader::DEFAULT_REPEAT);
-        Self { work, warmup, repeat, timeout, heap, ..Self::of_closure(path) }
+        Self { work, warmup, repeat, timeout, heap, ..Self::of_closure(path, path, Entry::Main) }
     }
 
     /// Reads the scenario file at `path`.

@@ -11,6 +11,7 @@
 //!   run       a bounded run of a program: status and output
 //!   source    the repository's files in Rust, for the rules of the house
 //!   trials    the harness on scenarios of a test's own, and their snapshots
+//!   user      a crate outside the workspace, on the packages as users get them
 //!   workplace a temporary folder with scenarios, and runs in it
 //! ```
 
@@ -24,6 +25,7 @@ pub mod program;
 pub mod run;
 pub mod source;
 pub mod trials;
+pub mod user;
 mod workplace;
 
 pub use workplace::{Ended, Workplace};

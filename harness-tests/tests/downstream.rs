@@ -1,14 +1,13 @@
 //! A crate that uses the packaged leaksnap, as crates.io would give it: `cargo test`,
 //! `cargo insta`, `cargo nextest`, and what the test executable is made of.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use harness_tests::cargo;
 use harness_tests::outcome::Outcome;
 use harness_tests::trials::{body, read};
-use tempfile::TempDir;
+use harness_tests::user::User;
 
 /// What a failure has to say: the leak, and the function that leaks.
 const LEAK: [&str; 4] = [
@@ -19,49 +18,31 @@ const LEAK: [&str; 4] = [
 ];
 
 /// A copy of `fixtures/downstream`, on the packaged leaksnap.
-struct Downstream {
-    folder: TempDir,
-    /// The copies build in one folder, where the plugin has one name: one at a time.
-    _turn: fs::File,
+struct Downstream(User);
+
+impl std::ops::Deref for Downstream {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.0
+    }
 }
 
 impl Downstream {
     fn new() -> Self {
-        let turn = cargo::turn(&target(""));
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let user = User::new();
         let fixture = cargo::repository().join("fixtures/downstream");
         for file in
             ["src/lib.rs", "tests/leaks.rs", "tests/leaks/session.toml", "tests/leaks/program.toml"]
         {
-            let to = folder.path().join(file);
-            fs::create_dir_all(to.parent().expect("a file has a folder")).expect("a folder");
-            fs::copy(fixture.join(file), to).expect("copied");
+            user.write(file, &read(&fixture.join(file)));
         }
         let manifest = read(&fixture.join("Cargo.toml"));
-        let path = "path = \"../..\"";
+        // As users have it, who know of no path.
+        let path = "{ path = \"../..\" }";
         assert!(manifest.contains(path), "{manifest}");
-        let manifest = manifest.replace(path, &format!("path = {:?}", packaged()));
-        fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
-        // The versions that are downloaded already.
-        let lock = cargo::repository().join("Cargo.lock");
-        fs::copy(lock, folder.path().join("Cargo.lock")).expect("copied");
-        Self { folder, _turn: turn }
-    }
-
-    fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn cargo(&self, arguments: &[&str]) -> Outcome {
-        Outcome::of(cargo::cargo(self.folder(), &target("build")).args(arguments))
-    }
-
-    fn insta(&self, arguments: &[&str]) -> Outcome {
-        Outcome::of(cargo::insta(self.folder(), &target("build")).args(arguments))
-    }
-
-    fn nextest(&self, arguments: &[&str]) -> Outcome {
-        Outcome::of(cargo::nextest(self.folder(), &target("build")).args(arguments))
+        user.write("Cargo.toml", &manifest.replace(path, "\"0.1\""));
+        Self(user)
     }
 
     fn accepted(&self) -> PathBuf {
@@ -83,33 +64,6 @@ impl Downstream {
         });
         executables.next().unwrap_or_else(|| panic!("no executable in {}", run.text))
     }
-}
-
-/// A folder of this test's own below the target folder.
-fn target(name: &str) -> PathBuf {
-    cargo::target().join("downstream").join(name)
-}
-
-/// The folder of the packaged leaksnap's sources.
-fn packaged() -> PathBuf {
-    let mut package = cargo::cargo(cargo::repository(), &target("package"));
-    package.args(["package", "-p", "leaksnap", "--allow-dirty", "--no-verify"]);
-    let _ = Outcome::of(&mut package).ends_with(0);
-    let name = concat!("leaksnap-", env!("CARGO_PKG_VERSION"));
-    let new = fs::read(target(&format!("package/package/{name}.crate"))).expect("packaged");
-    let (folder, of) = (target("unpacked"), target("unpacked.crate"));
-    if !fs::read(&of).is_ok_and(|old| old == new) {
-        // Nothing of an older package may stay.
-        let _ = fs::remove_file(&of);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a folder");
-        // `-m`: files of a package are all of one time, by which cargo would build nothing again.
-        let mut tar = Command::new("tar");
-        tar.arg("-xzmf").arg(target(&format!("package/package/{name}.crate")));
-        let _ = Outcome::of(tar.arg("-C").arg(&folder)).ends_with(0);
-        fs::write(of, new).expect("written");
-    }
-    folder.join(name)
 }
 
 #[test]

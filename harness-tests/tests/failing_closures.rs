@@ -11,7 +11,7 @@ fn each_failure_has_its_reason() {
         "iteration_fails failed: invalid digit found in string",
         "error_is_dropped failed: it went wrong",
         "setup_fails failed: invalid digit found in string",
-        "panics failed: it panicked: never",
+        "panics failed: it panicked at harness-tests/src/bin/failing_closures.rs:13:57: never",
         "never_repeats failed: it never called `run.repeat`: nothing was measured",
         "repeats_too_often: more than 16000 iterations, warm-up included",
         "0 passed; 6 failed",

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use super::{Problem, activity, new_ledger};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::child::process::{Look, Process};
-use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, Reply, Request};
+use crate::protocol::{CONTROL_BYTES, Channel, HOST_VARIABLE, RECORD_VARIABLE, Reply, Request};
 use crate::report::Exit;
+use crate::scenario::Entry;
 
 /// How long a host may take to end once it was asked to.
 pub(crate) const LAST_PATIENCE: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ pub(crate) enum Output {
 pub(crate) struct Driver {
     child: Process,
     channel: Channel,
+    /// What its start is called.
+    start: &'static str,
     limit: Duration,
     deadline: Instant,
     interrupt: Option<OwnedFd>,
@@ -40,16 +43,31 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Starts a host with a heap of `heap` bytes, which may take `limit` until
+    /// Starts a host by its `entry` with a heap of `heap` bytes, which may take `limit` until
     /// [`grant`](Self::grant) says otherwise.
     ///
     /// # Errors
     /// Where it can't be started.
-    pub(crate) fn start(heap: u64, limit: Duration, output: Output) -> Result<Self, Problem> {
+    pub(crate) fn start(
+        entry: &Entry,
+        heap: u64,
+        limit: Duration,
+        output: Output,
+    ) -> Result<Self, Problem> {
         let ledger = new_ledger(heap)?;
         let (here, there) = UnixStream::pair().map_err(not_started)?;
         let mut command = Command::new(std::env::current_exe().map_err(not_started)?);
-        command.env(HOST_VARIABLE, "1").stdin(OwnedFd::from(there));
+        let start = match entry {
+            Entry::Main => {
+                command.env(HOST_VARIABLE, "1");
+                "the host's start"
+            }
+            Entry::Call { arguments, record, .. } => {
+                command.args(arguments).env(RECORD_VARIABLE, record);
+                "the test, run again up to this call,"
+            }
+        };
+        command.stdin(OwnedFd::from(there));
         match output {
             Output::Captured => _ = command.stdout(Stdio::piped()).stderr(Stdio::piped()),
             Output::Shared => {
@@ -60,7 +78,7 @@ impl Driver {
         let child = Process::start(command, ledger, Look::WhenAsked)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let (channel, deadline) = (Channel::new(here), Instant::now() + limit);
-        Ok(Self { child, channel, limit, deadline, interrupt: None, lost: false })
+        Ok(Self { child, channel, start, limit, deadline, interrupt: None, lost: false })
     }
 
     /// While `interrupt` can be read, what is asked for is given up.
@@ -128,10 +146,37 @@ impl Driver {
         Ok(())
     }
 
+    /// Proves that what code in Rust allocates in this host is traced, too: the executable's
+    /// allocator may be another one, or put something of its own around a block.
+    ///
+    /// # Errors
+    /// Where it is not, or the host does not answer.
+    pub(crate) fn control_in_rust(&mut self) -> Result<(), Problem> {
+        let reply = self.prove(&Request::AllocateInRust)?;
+        let holds = |live: &Live| match reply {
+            Reply::Allocated(address) => {
+                let size = live.entry.size;
+                let is_control = (CONTROL_BYTES..=2 * CONTROL_BYTES).contains(&size);
+                let within = address.checked_sub(live.address).is_some_and(|offset| offset < size);
+                is_control && within && !live.is_paused()
+            }
+            _ => false,
+        };
+        let is_traced = self.live()?.iter().any(holds);
+        if self.prove(&Request::Free)? != Reply::Done || !is_traced {
+            return Err(Problem::NotChecked(
+                "the `#[global_allocator]` has memory of its own, which is not traced; give the \
+                 test the system's allocator"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Asks for a part of the proof: where the host fails at it no step has, but nothing can be
     /// checked.
     fn prove(&mut self, request: &Request) -> Result<Reply, Problem> {
-        self.hear(request, "the host's start").map_err(|problem| match problem {
+        self.hear(request, self.start).map_err(|problem| match problem {
             Problem::Failed(_) | Problem::Killed { .. } => Problem::NotChecked(problem.to_string()),
             other => other,
         })

@@ -12,7 +12,7 @@ use crate::child::process::Process;
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Group, Report};
-use crate::scenario::{Located, MAX_ITERATIONS, Scenario, Work};
+use crate::scenario::{Entry, Located, MAX_ITERATIONS, Scenario, Work};
 use crate::suppression::module::Modules;
 use crate::verdict::Window;
 
@@ -56,6 +56,15 @@ struct Run<'a> {
 /// What the host is asked for, and the scenario's line that says so; 0 where no line does.
 type Asked = (Request, usize);
 
+/// What is run of a scenario.
+struct Plan {
+    window: Window,
+    /// What each iteration asks for.
+    iteration: Vec<Asked>,
+    /// What each iteration makes and drops, where it has a name.
+    object: Option<String>,
+}
+
 /// Runs the scenario of `job`.
 pub(crate) fn check(job: &Job<'_>) -> Outcome {
     let mut outcome = unknown(job);
@@ -85,7 +94,7 @@ pub(super) fn unknown(job: &Job<'_>) -> Outcome {
         Work::Host { plugins, steps } => {
             plugins.iter().chain(steps).map(|word| word.value.clone()).collect()
         }
-        Work::Closure(name) => vec![name.clone()],
+        Work::Closure { name, .. } => vec![name.clone()],
         Work::Program(words) | Work::Marked(words) => words.value.clone(),
         Work::Server(server) => server.program.value.clone(),
     };
@@ -111,7 +120,11 @@ pub(super) fn unknown(job: &Job<'_>) -> Outcome {
 fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let scenario = job.scenario;
     let plugins = plugins(job)?;
-    let mut driver = Driver::start(scenario.heap, scenario.timeout, Output::Captured)?;
+    let entry = match &scenario.work {
+        Work::Closure { entry, .. } => entry,
+        _ => &Entry::Main,
+    };
+    let mut driver = Driver::start(entry, scenario.heap, scenario.timeout, Output::Captured)?;
     let mut capture = Capture::default();
     let child = driver.child().child();
     child.stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
@@ -129,7 +142,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     outcome.report.notes.extend(notes(driver.ledger().header()));
     outcome.modules = modules([driver.ledger()]);
     let (output, late) = capture.texts();
-    outcome.output = output;
+    outcome.output = entry.without_heading(output);
     let (exit, by_itself) = ended.map_err(not_started)?;
     outcome.report.exit = exit;
     if result.is_err() || exit.code != Some(0) {
@@ -170,6 +183,9 @@ impl Run<'_> {
         table: &mut Memory,
     ) -> Result<(), Problem> {
         self.driver.control()?;
+        if let Work::Closure { .. } = self.job.scenario.work {
+            self.driver.control_in_rust()?;
+        }
         for plugin in plugins {
             self.ask(plugin)?;
         }
@@ -178,14 +194,21 @@ impl Run<'_> {
 
     /// Runs the iterations and makes a report of them.
     fn iterations(&mut self, report: &mut Report, table: &mut Memory) -> Result<(), Problem> {
-        let (window, iteration) = self.iteration()?;
+        let Plan { window, iteration, object } = self.plan()?;
         self.iteration = iteration;
         let host = self.host();
         let Job { memory, accepts, .. } = self.job;
         let (base, host) = (self.base, host.as_deref());
+        let before = self.driver.ledger().allocations();
         let asked = window::Asked { window, base, host, memory, accepts };
         let goes_on = window::observe(self, asked, report, table)?;
-        if goes_on && let Work::Closure(_) = self.job.scenario.work {
+        if let Some(object) = object {
+            self.is_made(&object, &before)?;
+            if report.groups.iter().any(|group| group.verdict.fails()) {
+                report.notes.push(object_note(&object));
+            }
+        }
+        if goes_on && let Work::Closure { .. } = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }
         Ok(())
@@ -193,39 +216,56 @@ impl Run<'_> {
 
     /// The executable whose frames end a traceback. A closure's own code is in it.
     fn host(&self) -> Option<String> {
-        let is_closure = matches!(self.job.scenario.work, Work::Closure(_));
+        let is_closure = matches!(self.job.scenario.work, Work::Closure { .. });
         let host = std::env::current_exe().ok().filter(|_| !is_closure)?;
         host.file_name().map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// The window, and what each iteration asks for.
-    fn iteration(&mut self) -> Result<(Window, Vec<Asked>), Problem> {
+    /// What is to be run.
+    fn plan(&mut self) -> Result<Plan, Problem> {
         let Scenario { warmup, repeat, .. } = *self.job.scenario;
         let window = Window { warmup, repeat };
         let name = match &self.job.scenario.work {
-            Work::Closure(name) => name.clone(),
+            Work::Closure { name, .. } => name.clone(),
             Work::Host { steps, .. } => {
                 let asked = |step: &Located<String>| (Request::Step(step.value.clone()), step.line);
-                return Ok((window, steps.iter().map(asked).collect()));
+                let iteration = steps.iter().map(asked).collect();
+                return Ok(Plan { window, iteration, object: None });
             }
             Work::Program(_) | Work::Marked(_) | Work::Server(_) => {
-                return Ok((window, Vec::new()));
+                return Ok(Plan { window, iteration: Vec::new(), object: None });
             }
         };
         let asked = (Request::Closure(name.clone()), 0);
-        match self.driver.hear(&asked.0, &name)? {
-            Reply::Repeat { warmup, repeat }
+        let what = self.what(&asked);
+        match self.driver.hear(&asked.0, &what)? {
+            Reply::Repeat { warmup, repeat, .. }
                 if u64::from(warmup) + u64::from(repeat) > u64::from(MAX_ITERATIONS) =>
             {
                 let text =
-                    format!("{name}: more than {MAX_ITERATIONS} iterations, warm-up included");
+                    format!("{what}: more than {MAX_ITERATIONS} iterations, warm-up included");
                 Err(Problem::Wrong(text))
             }
-            Reply::Repeat { warmup, repeat } => {
-                Ok((Window { warmup, repeat }, vec![(Request::Iterate, 0)]))
+            Reply::Repeat { warmup, repeat, object } => {
+                let (window, iteration) = (Window { warmup, repeat }, vec![(Request::Iterate, 0)]);
+                Ok(Plan { window, iteration, object })
             }
             other => Err(self.refused(&asked, other)),
         }
+    }
+
+    /// Whether the heap saw that `object` was made: a thread, which had allocated as often as one
+    /// of `before`, did so again for each iteration. What other threads do now and then is no sign.
+    fn is_made(&self, object: &str, before: &[u64]) -> Result<(), Problem> {
+        let iterations = u64::from(self.newest - self.base);
+        let after = self.driver.ledger().allocations();
+        if after.iter().zip(before).any(|(now, then)| now.saturating_sub(*then) >= iterations) {
+            return Ok(());
+        }
+        Err(Problem::NotChecked(format!(
+            "`{object}` was made, used and dropped without an allocation on the traced heap for \
+             each time; does it have a heap of its own?"
+        )))
     }
 
     /// Asks for what the scenario says.
@@ -288,6 +328,10 @@ fn plugins(job: &Job<'_>) -> Result<Vec<Asked>, Problem> {
         Ok((Request::Open(path.to_string_lossy().into_owned()), plugin.line))
     };
     plugins.iter().map(find).collect()
+}
+
+fn object_note(object: &str) -> String {
+    format!("what is left was allocated while `{object}` was made, used or dropped")
 }
 
 pub(super) fn place(path: &Path, line: usize) -> String {

@@ -168,6 +168,11 @@ impl LedgerFile {
         Counts::of(self.counters.header(), self.counters.shards())
     }
 
+    /// How often each of the child's threads allocated.
+    pub(crate) fn allocations(&self) -> Vec<u64> {
+        self.counters.shards().iter().map(Shard::allocations).collect()
+    }
+
     /// Where the child's threads keep the backtraces they have seen.
     pub(crate) fn caches(&self) -> Vec<(u64, u64)> {
         self.counters.shards().iter().map(Shard::cache).filter(|(start, end)| start < end).collect()

@@ -2,22 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::{self, Outcome, Problem, STRICT_TEXT};
+use crate::check::{self, STRICT_TEXT};
+use crate::error::Error;
 use crate::gate::{Assert, Gate, Passed, Sizes, Unlike};
 use crate::report::{Group, Report, text};
 use crate::review::{Finding, Review};
-use crate::scenario::{Scenario, ScenarioError};
-
-/// Lines of a child's output that a failure shows.
-const OUTPUT_LINES: usize = 40;
+use crate::scenario::{Entry, Scenario, ScenarioError};
 
 /// Where a scenario comes from.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A file, and the path by which messages call it.
     File { file: PathBuf, shown: PathBuf },
-    /// A closure of the executable.
-    Closure,
+    /// A closure of the executable, which messages call `path`, and the file and line that it is at;
+    /// empty and 0 where nobody knows.
+    Closure { path: String, entry: Entry, at: (PathBuf, usize) },
 }
 
 /// A scenario as a trial.
@@ -40,7 +39,10 @@ impl Case {
     pub(super) fn run(&self, review: &Review) -> Result<(), String> {
         let mut line = 0;
         let found = self.check(&mut line);
-        let scene = review.scene(self.file(), line);
+        let scene = match &self.source {
+            Source::File { file, .. } => review.scene(file, line),
+            Source::Closure { at: (file, line), .. } => review.scene(file, *line),
+        };
         let of = |fails, (unlike, report): &(Unlike, Report)| {
             Some(Finding::of(&self.name, fails, unlike, report, scene))
         };
@@ -64,7 +66,9 @@ impl Case {
 
     fn check(&self, line: &mut usize) -> Result<Option<(Unlike, Report)>, Failure> {
         let scenario = match &self.source {
-            Source::Closure => Scenario::of_closure(&self.name),
+            Source::Closure { path, entry, .. } => {
+                Scenario::of_closure(path, &self.name, entry.clone())
+            }
             Source::File { file, shown } => {
                 let text = std::fs::read_to_string(file)
                     .map_err(|error| format!("{}: {error}", shown.display()))?;
@@ -84,7 +88,7 @@ impl Case {
         let accepts = |groups: &[Group]| gate.accepts(groups);
         let outcome = check::scenario(&scenario, self.file(), &self.name, false, &accepts);
         if let Some(problem) = &outcome.problem {
-            return Err(failed(problem, &outcome).into());
+            return Err(Error::new(problem, &outcome).to_string().into());
         }
         if outcome.fails_strictly() {
             return Err(format!("{STRICT_TEXT}\n\n{}", text::write(&outcome.report, true)).into());
@@ -104,7 +108,7 @@ impl Case {
     fn file(&self) -> &Path {
         match &self.source {
             Source::File { file, .. } => file,
-            Source::Closure => Path::new(""),
+            Source::Closure { .. } => Path::new(""),
         }
     }
 }
@@ -122,19 +126,4 @@ impl From<String> for Failure {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
-}
-
-/// What a trial says that was not checked, or whose child failed.
-fn failed(problem: &Problem, outcome: &Outcome) -> String {
-    let mut text = problem.to_string();
-    if matches!(problem, Problem::NotChecked(_)) {
-        text += "\nwhat is not checked is not clean; no snapshot was touched";
-    }
-    let lines: Vec<_> = outcome.output.lines().collect();
-    if !lines.is_empty() {
-        let last = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
-        text += "\n\nthe end of its output:\n";
-        text += &last.join("\n");
-    }
-    text
 }

@@ -1,8 +1,18 @@
 //! A scenario that is a closure: run in a child of its own, on the traced heap.
 //!
+//! ```text
+//!   closure   iteration by iteration, as the parent asks
+//!   object    an iteration that makes, uses and drops one object
+//!   panic     where it was
+//! ```
 //! The closure says how often it wants to be iterated; the parent then asks for one iteration at
 //! a time, as it does with steps.
 
+mod object;
+pub(super) mod panic;
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +23,19 @@ use crate::protocol::{Channel, Reply, Request};
 /// Iterations before the window, where the closure says nothing.
 const DEFAULT_WARMUP: u32 = 2;
 
-/// A scenario in Rust; made by [`scenario`].
+/// A scenario in Rust; made by [`scenario`] or registered by
+/// [`#[scenario]`](macro@crate::scenario).
 pub struct ClosureScenario {
-    name: &'static str,
-    body: Body,
+    name: Cow<'static, str>,
+    is_ignored: bool,
+    body: Box<Function>,
 }
 
-/// What runs, its result as text.
-type Body = Box<dyn Fn(&mut Run<'_>) -> Result<(), String> + Send + Sync>;
+/// What can be run by any thread.
+type Function = dyn Fn(&Run<'_>) -> Result<(), String> + Send + Sync;
+
+/// What is run once, its result as text.
+pub(crate) type Body<'a> = Box<dyn FnOnce(&Run<'_>) -> Result<(), String> + 'a>;
 
 impl fmt::Debug for ClosureScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,8 +44,21 @@ impl fmt::Debug for ClosureScenario {
 }
 
 /// What a scenario and an iteration may return: nothing, or a `Result` whose error fails the trial.
+///
+/// ```
+/// use leaksnap::IntoResult;
+///
+/// assert_eq!(().into_result(), Ok(()));
+/// assert_eq!("17".parse::<u32>().into_result(), Ok(()));
+/// assert_eq!("x".parse::<u32>().into_result(), Err("invalid digit found in string".into()));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a scenario and an iteration return nothing, or a `Result`, not `{Self}`",
+    label = "returns `{Self}`",
+    note = "`drop(…)` what is made, or end it with `;`"
+)]
 pub trait IntoResult {
-    /// The result, with the error as text.
+    /// The result, with the error as text: with its sources, where its alternate form has them.
     ///
     /// # Errors
     /// Where it was one.
@@ -45,17 +73,27 @@ impl IntoResult for () {
 
 impl<T, E: fmt::Display> IntoResult for Result<T, E> {
     fn into_result(self) -> Result<(), String> {
-        self.map(drop).map_err(|error| error.to_string())
+        self.map(drop).map_err(|error| format!("{error:#}"))
     }
 }
+
+/// What a scenario returns that goes on with the error of its iterations.
+///
+/// ```no_run
+/// fn number(run: &leaksnap::Run) -> leaksnap::Result {
+///     run.repeat(8, || "17".parse::<u32>())
+/// }
+/// let report = leaksnap::check(number);
+/// ```
+pub type Result<T = (), E = RunError> = std::result::Result<T, E>;
 
 /// An iteration that failed, or could not be run.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RunError(String);
 
-/// A scenario that runs `body` in a child process of its own. `body` calls [`Run::repeat`] once;
-/// what it does around that is not measured.
+/// A scenario that runs `body` in a child process of its own. `body` calls [`Run::repeat`] or
+/// [`Run::frees_all`] once; what it does around that is not measured.
 ///
 /// ```no_run
 /// leaksnap::main!("tests/leaks", scenarios: [
@@ -64,27 +102,64 @@ pub struct RunError(String);
 /// ```
 pub fn scenario<R: IntoResult>(
     name: &'static str,
-    body: impl Fn(&mut Run<'_>) -> R + Send + Sync + 'static,
+    body: impl Fn(&Run<'_>) -> R + Send + Sync + 'static,
 ) -> ClosureScenario {
-    ClosureScenario { name, body: Box::new(move |run| body(run).into_result()) }
+    ClosureScenario::new(name.into(), false, move |run| body(run).into_result())
 }
 
 /// A running scenario, as its closure sees it.
 #[derive(Debug)]
 pub struct Run<'a> {
-    channel: &'a mut Channel,
+    channel: RefCell<&'a mut Channel>,
     tracing: &'a Tracing,
-    warmup: u32,
-    repeated: bool,
-    over: bool,
+    warmup: Cell<u32>,
+    step: Cell<Option<&'static str>>,
+    repeated: Cell<bool>,
+    over: Cell<bool>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// A run of which `channel`'s other end hears, on the heap that `tracing` switches.
+    pub(super) fn new(channel: &'a mut Channel, tracing: &'a Tracing) -> Self {
+        Self {
+            channel: RefCell::new(channel),
+            tracing,
+            warmup: Cell::new(DEFAULT_WARMUP),
+            step: Cell::new(None),
+            repeated: Cell::new(false),
+            over: Cell::new(false),
+        }
+    }
+
     /// Sets the iterations before the window; 2 where it is not called. Call it before
     /// [`repeat`](Self::repeat).
-    pub fn warmup(&mut self, iterations: u32) -> &mut Self {
-        self.warmup = iterations;
+    ///
+    /// ```no_run
+    /// # fn load() {}
+    /// let report = leaksnap::check(|run| run.warmup(5).repeat(8, load));
+    /// ```
+    pub fn warmup(&self, iterations: u32) -> &Self {
+        self.warmup.set(iterations);
         self
+    }
+
+    /// Names what comes next: an error or a panic says in which step it was. A step ends with the
+    /// next one, and with its iteration.
+    ///
+    /// ```no_run
+    /// # fn connect() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # fn parse(text: &str) -> Result<u32, std::num::ParseIntError> { text.parse() }
+    /// let report = leaksnap::check(|run| {
+    ///     run.repeat(8, || {
+    ///         run.step("connect");
+    ///         let text = connect()?;
+    ///         run.step("parse");
+    ///         Ok::<_, Box<dyn std::error::Error>>(parse(&text)?)
+    ///     })
+    /// });
+    /// ```
+    pub fn step(&self, name: &'static str) {
+        self.step.set(Some(name));
     }
 
     /// Runs `iteration` for the warm-up and then `times` times, each in an epoch of its own; and up
@@ -97,42 +172,84 @@ impl Run<'_> {
     ///
     /// # Panics
     /// Where it is called twice, or with no iterations; the trial fails with the message.
-    pub fn repeat<R: IntoResult>(
-        &mut self,
+    ///
+    /// ```no_run
+    /// let report = leaksnap::check(|run| run.repeat(8, || "17".parse::<u32>()));
+    /// ```
+    pub fn repeat<R: IntoResult>(&self, times: u32, mut iteration: impl FnMut() -> R) -> Result {
+        self.iterations(times, None, &mut || iteration().into_result())
+    }
+
+    fn iterations(
+        &self,
         times: u32,
-        mut iteration: impl FnMut() -> R,
-    ) -> Result<(), RunError> {
-        assert!(!self.repeated, "`repeat` is called once in a scenario");
+        object: Option<&str>,
+        iteration: &mut dyn FnMut() -> Result<(), String>,
+    ) -> Result {
+        assert!(!self.repeated.get(), "a scenario has its iterations once");
         assert!(times > 0, "`repeat` needs at least one iteration");
-        self.repeated = true;
-        let mut iteration = || iteration().into_result();
-        self.iterate(times, &mut iteration).map_err(|error| {
-            self.over = true;
+        self.repeated.set(true);
+        self.iterate(times, object, iteration).map_err(|error| {
+            self.over.set(true);
             RunError(format!("the parent is gone: {error}"))
         })?
     }
 
     fn iterate(
-        &mut self,
+        &self,
         times: u32,
+        object: Option<&str>,
         iteration: &mut dyn FnMut() -> Result<(), String>,
-    ) -> io::Result<Result<(), RunError>> {
-        self.channel.send(&Reply::Repeat { warmup: self.warmup, repeat: times })?;
+    ) -> io::Result<Result> {
+        let mut channel = self.channel.borrow_mut();
+        let object = object.map(str::to_owned);
+        channel.send(&Reply::Repeat { warmup: self.warmup.get(), repeat: times, object })?;
         loop {
-            match self.channel.receive()? {
-                Some(Request::Iterate) => match self.tracing.traced(|| call(iteration)) {
-                    Ok(()) => self.channel.send(&Reply::Done)?,
-                    Err(reason) => {
-                        // The answer now: whatever the scenario makes of the error, it failed.
-                        self.channel.send(&Reply::Failed(reason.clone()))?;
-                        self.over = true;
-                        return Ok(Err(RunError(reason)));
+            match channel.receive()? {
+                Some(Request::Iterate) => {
+                    self.step.set(None);
+                    match self.tracing.traced(|| call(iteration)) {
+                        Ok(()) => channel.send(&Reply::Done)?,
+                        Err(reason) => {
+                            // The answer now: whatever the scenario makes of the error, it failed.
+                            let reason = self.placed(&reason);
+                            channel.send(&Reply::Failed(reason.clone()).bounded())?;
+                            self.over.set(true);
+                            return Ok(Err(RunError(reason)));
+                        }
                     }
-                },
-                Some(Request::GoOn) => return Ok(Ok(())),
+                }
+                Some(Request::GoOn) => {
+                    self.step.set(None);
+                    return Ok(Ok(()));
+                }
                 _ => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
+    }
+
+    /// `reason` with the step that it belongs to.
+    fn placed(&self, reason: &str) -> String {
+        match self.step.get() {
+            Some(step) => format!("in step `{step}`: {reason}"),
+            None => reason.to_owned(),
+        }
+    }
+
+    /// Runs `body` to its end; the reply, unless the parent has heard it or is gone.
+    pub(super) fn finish(self, body: Body<'_>) -> Option<Reply> {
+        let result = catch_unwind(AssertUnwindSafe(|| body(&self)));
+        if self.over.get() {
+            return None;
+        }
+        Some(match result {
+            Ok(Ok(())) if !self.repeated.get() => {
+                Reply::Failed("it never called `run.repeat`: nothing was measured".into())
+            }
+            Ok(Ok(())) => Reply::Done,
+            Ok(Err(reason)) => Reply::Failed(self.placed(&reason)),
+            Err(payload) => Reply::Failed(self.placed(&panic::text(&*payload))),
+        })
     }
 }
 
@@ -143,29 +260,24 @@ fn call(iteration: &mut dyn FnMut() -> Result<(), String>) -> Result<(), String>
 }
 
 impl ClosureScenario {
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
+    pub(crate) fn new(
+        name: Cow<'static, str>,
+        is_ignored: bool,
+        body: impl Fn(&Run<'_>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, is_ignored, body: Box::new(body) }
     }
 
-    /// Runs the closure to its end; the reply, unless the parent has heard it or is gone.
-    pub(super) fn run(&self, channel: &mut Channel, tracing: &Tracing) -> Option<Reply> {
-        let warmup = DEFAULT_WARMUP;
-        let mut run = Run { channel, tracing, warmup, repeated: false, over: false };
-        let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut run)));
-        if run.over {
-            return None;
-        }
-        Some(match result {
-            Ok(Ok(())) if !run.repeated => {
-                Reply::Failed("it never called `run.repeat`: nothing was measured".into())
-            }
-            Ok(Ok(())) => Reply::Done,
-            Ok(Err(reason)) => Reply::Failed(reason),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                Reply::Failed(format!("it panicked: {}", text.unwrap_or("with no message")))
-            }
-        })
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is run only where somebody asks for it.
+    pub(crate) fn is_ignored(&self) -> bool {
+        self.is_ignored
+    }
+
+    pub(crate) fn body(&self) -> Body<'_> {
+        Box::new(|run| (self.body)(run))
     }
 }

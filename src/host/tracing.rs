@@ -2,7 +2,7 @@
 //!
 //! Invariant of [`Tracing`]: the functions are the preload heap's, which is never unloaded.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -20,6 +20,7 @@ pub(super) struct Tracing {
     malloc: unsafe extern "C" fn(usize) -> *mut c_void,
     free: unsafe extern "C" fn(*mut c_void),
     control: Cell<*mut c_void>,
+    control_in_rust: RefCell<Vec<u8>>,
 }
 
 impl Tracing {
@@ -34,6 +35,7 @@ impl Tracing {
             malloc: function(&program, "malloc")?,
             free: function(&program, "free")?,
             control: Cell::new(ptr::null_mut()),
+            control_in_rust: RefCell::default(),
         })
     }
 
@@ -55,6 +57,7 @@ impl Tracing {
             malloc: no_block,
             free: forget,
             control: Cell::new(ptr::null_mut()),
+            control_in_rust: RefCell::default(),
         }
     }
 
@@ -100,8 +103,18 @@ impl Tracing {
         self.control.get() as u64
     }
 
-    /// Frees the control block.
+    /// The same by the allocator that the executable has for Rust.
+    pub(super) fn allocate_control_in_rust(&self) -> u64 {
+        let size = usize::try_from(CONTROL_BYTES).unwrap_or_default();
+        let block = self.traced(|| std::hint::black_box(Vec::with_capacity(size)));
+        let address = block.as_ptr() as u64;
+        *self.control_in_rust.borrow_mut() = block;
+        address
+    }
+
+    /// Frees the control blocks.
     pub(super) fn free_control(&self) {
+        drop(self.control_in_rust.take());
         let block = self.control.replace(ptr::null_mut());
         // SAFETY: the block is malloc's, or null, and nobody has it any longer.
         unsafe { (self.free)(block) }

@@ -101,6 +101,11 @@ impl Shard {
         (from.load(Ordering::Relaxed), to.load(Ordering::Relaxed))
     }
 
+    /// How often its threads allocated.
+    pub(crate) fn allocations(&self) -> u64 {
+        self.allocations.load(Ordering::Relaxed)
+    }
+
     /// Adds the batch and `more` to the header.
     #[cold]
     #[inline(never)]

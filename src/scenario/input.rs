@@ -25,7 +25,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<usize> {
                     let words = server.program.value.iter().chain(&server.drive.value);
                     words.chain([&server.ready.value]).map(String::as_str).collect()
                 }
-                Work::Closure(name) => unreachable!("{name} is in no file"),
+                Work::Closure { name, .. } => unreachable!("{name} is in no file"),
             };
             assert!(parts.iter().all(|part| !part.contains('\0')), "a NUL ends a name");
             Some(parts.len())

@@ -23,7 +23,7 @@ use crate::protocol::{Reply, Request};
 use crate::report::heap::{amount, whole};
 use crate::report::table::{self, Memory};
 use crate::report::{Exit, Group, text};
-use crate::scenario::{MAX_ITERATIONS, Scenario};
+use crate::scenario::{Entry, MAX_ITERATIONS, Scenario};
 use crate::suppression::module::Modules;
 use crate::trace::saved;
 
@@ -353,7 +353,7 @@ impl Session {
 
 /// A host that has heard of nothing but whether it is traced.
 fn host(setup: Setup, interrupts: Option<&OwnedFd>, traced: bool) -> Result<Driver, Problem> {
-    let mut driver = Driver::start(setup.heap, setup.limit, Output::Shared)?;
+    let mut driver = Driver::start(&Entry::Main, setup.heap, setup.limit, Output::Shared)?;
     driver.control()?;
     if let Some(interrupt) = interrupts.and_then(|interrupts| interrupts.try_clone().ok()) {
         driver.interrupt_by(interrupt);
