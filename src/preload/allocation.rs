@@ -12,7 +12,7 @@ use super::system::Errno;
 use super::thread::Words;
 use super::unwind::frame::Fast;
 use super::unwind::stack::Live;
-use super::{backtrace, heap, modules, next, start, switch, system, thread};
+use super::{backtrace, fork, heap, modules, next, start, switch, system, thread};
 use crate::ledger::header::trouble;
 use crate::ledger::site::{INHERITED, PAUSED, UNTRACED};
 
@@ -215,7 +215,9 @@ pub(crate) unsafe fn free(block: *mut c_void) {
 #[inline(never)]
 unsafe fn free_entered(block: *mut c_void) {
     let place = entered(start::page(), block);
-    if place.and_then(|place| place.remove(thread::words())).is_none() {
+    if place.and_then(|place| place.remove(thread::words())).is_none()
+        && !fork::may_have_missed_a_block()
+    {
         stop(b"free(): invalid pointer\n");
     }
     // SAFETY: the block is in our region, so it is this heap's.
@@ -266,7 +268,9 @@ pub(crate) unsafe fn resize(block: *mut c_void, size: usize, caller: Fast) -> *m
         return if moved.is_null() { refuse(None, size, from_libc) } else { moved };
     };
     let old = entered(book, block);
-    let Some((old, old_site)) = old.and_then(|old| Some((old, old.site()?))) else {
+    let missed = || book.place(block as usize).filter(|_| fork::may_have_missed_a_block());
+    let old = old.and_then(|old| Some((old, old.site()?)));
+    let Some((old, old_site)) = old.or_else(|| Some((missed()?, PAUSED))) else {
         stop(b"realloc(): invalid pointer\n");
     };
     let words = thread::words();

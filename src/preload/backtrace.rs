@@ -180,6 +180,15 @@ unsafe extern "C" fn walk_rows(walked: *mut Walked<'_>, registers: &Registers) {
     walked.backtrace.truncated = end != Some(End::Outermost);
 }
 
+/// Whether the thread is in the middle of an allocation, which a signal interrupted.
+pub(crate) fn is_in_an_allocation() -> bool {
+    let mut walked = Walked::new(None);
+    // SAFETY: `walk_rows` gets it and nothing else uses it meanwhile.
+    unsafe { with_registers(&raw mut walked, walk_rows) };
+    // The innermost frames, of whoever asks, are not kept.
+    walked.backtrace.frames().iter().any(|frame| modules::is_own(frame.address))
+}
+
 /// The thread's stack, with what was read of it written down.
 struct Logged<'a> {
     live: Live,

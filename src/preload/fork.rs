@@ -7,20 +7,22 @@
 //!                                         inherited; then it is no longer expected
 //!   parent   where there was no fork      nobody is expected
 //! ```
+//! A signal handler may fork in the middle of an allocation, which goes on in the child with what it
+//! knew of the parent's ledger: where nobody follows, such a child gets a ledger that nobody sees.
+//!
 //! The child begins with no frames and no modules: its parent goes on writing its own. What threads
 //! remember of the old ledger is told apart by its generation.
 //!
 //! Invariants: libc calls the handlers of its `fork` alone, not of `vfork`, `posix_spawn` or a
 //! system call of the program's own, whose children find the book's page wiped or share all memory.
-//! The child makes system calls, and neither allocates nor locks. Where nobody follows there are no
-//! handlers.
+//! The child makes system calls, and neither allocates nor locks.
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::book::Book;
 use super::system::Errno;
-use super::{follow, heap, modules, start, system, thread};
+use super::{backtrace, follow, heap, modules, start, system, thread};
 use crate::ledger::header::{Header, VERSION, state, trouble};
 use crate::ledger::layout::Layout;
 
@@ -39,12 +41,19 @@ static HEAP: AtomicUsize = AtomicUsize::new(0);
 static HEAP_SIZE: AtomicU64 = AtomicU64::new(0);
 static NODES: AtomicU32 = AtomicU32::new(0);
 
-/// Has the children of this process, which keeps `book`, get ledgers, where the parent follows.
-/// Called once.
+/// This process was forked in the middle of an allocation: a block may have been on its way.
+static MIDWAY: AtomicBool = AtomicBool::new(false);
+
+/// Whether a block without an entry may be a live one, whose allocation a signal handler interrupted
+/// to fork: what is in use by the heap's account, and what is by the ledger's, are a moment apart.
+#[cold]
+pub(crate) fn may_have_missed_a_block() -> bool {
+    MIDWAY.load(Ordering::Relaxed)
+}
+
+/// Has the children of this process, which keeps `book`, get ledgers where they need some. Called
+/// once.
 pub(crate) fn watch(book: &Book) {
-    if follow::first().is_none() {
-        return;
-    }
     let (ledger, heap, layout) = book.place_in_memory();
     LEDGER.store(ledger, Ordering::Relaxed);
     HEAP.store(heap, Ordering::Relaxed);
@@ -73,32 +82,46 @@ extern "C" fn parent() {
 
 /// The same in the child.
 extern "C" fn child() {
-    let Some(first) = follow::first() else { return };
+    let first = follow::first();
+    if backtrace::is_in_an_allocation() {
+        MIDWAY.store(true, Ordering::Relaxed);
+    } else if first.is_none() {
+        return;
+    }
     let errno = Errno::current();
-    thread::words().end_fork(errno);
+    if first.is_some() {
+        thread::words().end_fork(errno);
+    }
     errno.keep(|| {
         let signals = system::block_signals();
-        if let Some(file) = follow::spare(first) {
-            claim(&file);
+        let is_followed = first.and_then(follow::spare).is_some_and(|file| {
+            // SAFETY: this process has no open book, and its one thread is here.
+            let claimed = claim(|base, len| unsafe { file.map_over(base, len) }, file.len());
             file.close();
+            claimed.is_some()
+        });
+        if !is_followed && may_have_missed_a_block() {
+            // SAFETY: as above.
+            claim(|base, len| unsafe { system::cover(base, len) }, u64::MAX);
         }
-        first.expected.fetch_sub(1, Ordering::AcqRel);
-        follow::tell();
+        if let Some(first) = first {
+            first.expected.fetch_sub(1, Ordering::AcqRel);
+            follow::tell();
+        }
         system::unblock_signals(signals);
     });
 }
 
-/// Makes the ledger in `file` this process's.
-fn claim(file: &system::File) -> Option<()> {
+/// Makes the ledger that `map` puts over the old one, which has `room` bytes, this process's.
+fn claim(map: impl FnOnce(*mut u8, u64) -> Option<*mut u8>, room: u64) -> Option<()> {
     let (heap_size, nodes) = (HEAP_SIZE.load(Ordering::Relaxed), NODES.load(Ordering::Relaxed));
-    let layout = Layout::new(heap_size, nodes).filter(|layout| layout.len <= file.len())?;
+    let layout = Layout::new(heap_size, nodes).filter(|layout| layout.len <= room)?;
     let base = LEDGER.load(Ordering::Relaxed) as *mut u8;
     // SAFETY: a whole ledger is mapped there, for good; a header is made of atomics.
     let header = unsafe { &*base.cast::<Header>() };
     // What is opened apart stays so.
     let inherited = header.trouble.load(Ordering::Relaxed) & trouble::APART;
-    // SAFETY: this process has no open book, and its one thread is here.
-    unsafe { file.map_over(base, layout.len) }?;
+    map(base, layout.len)?;
     follow::introduce(header);
     header.trouble.fetch_or(inherited, Ordering::Relaxed);
     header.child_version.store(VERSION, Ordering::Relaxed);

@@ -378,6 +378,18 @@ pub(crate) fn reserve(len: usize, align: usize) -> Option<*mut u8> {
     (opened == 0).then_some(start)
 }
 
+/// Maps `len` bytes of this process's own memory, which read as zero, at `at`.
+///
+/// # Safety
+/// Nobody needs what is mapped there.
+pub(crate) unsafe fn cover(at: *mut u8, len: u64) -> Option<*mut u8> {
+    const MAP_FIXED: c_int = 0x10;
+    let len = usize::try_from(len).ok()?;
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    // SAFETY: the caller's promise.
+    mapped(unsafe { mmap(at.cast(), len, PROT_READ | PROT_WRITE, flags, -1, 0) })
+}
+
 /// Asks for huge pages below the `len` bytes at `at`, which are this process's own.
 pub(crate) fn prefer_huge_pages(at: *mut u8, len: usize) {
     // SAFETY: the advice changes no content, and fails where it can't be followed.
