@@ -7,6 +7,7 @@
 //!   heap        a host's heap, looked at between two requests
 //!   tally       live allocations -> groups with verdicts
 //!   descendants what a program starts, where that is wanted
+//!   onlooker    what somebody sees of a check while it goes on
 //!   signals     what ends this process is the child's
 //!   capture     the child's output, bounded
 //!   input       a ledger made of bytes, for tests and fuzz targets
@@ -22,6 +23,7 @@ pub(crate) mod heap;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
 pub(crate) mod iterations;
+pub(crate) mod onlooker;
 pub(crate) mod plugin_path;
 pub(crate) mod program;
 mod signals;
@@ -31,6 +33,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use self::onlooker::Onlooker;
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
 use crate::ledger::header::{Header, TRACE_VARIABLE, VERSION, state, trouble};
 use crate::report::table::Memory;
@@ -41,13 +44,14 @@ use crate::suppression::module::Modules;
 use crate::suppression::{Suppression, suppress};
 
 /// Runs `scenario`, which lies at `file`, by the name that its snapshot and report have.
-/// `memory`: the memory table is wanted. `accepts` says of groups whether all that fail were
+/// `memory`: the memory table is wanted. `onlooker` sees how far it is. `accepts` says of groups whether all that fail were
 /// accepted.
 pub(crate) fn scenario(
     scenario: &Scenario,
     file: &Path,
     name: &str,
     memory: bool,
+    onlooker: &Onlooker,
     accepts: &dyn Fn(&[Group]) -> bool,
 ) -> Outcome {
     let suppressions = match suppressions(scenario, file) {
@@ -59,7 +63,7 @@ pub(crate) fn scenario(
     };
     let outcome = match &scenario.work {
         Work::Host { .. } | Work::Closure(_) => {
-            iterations::check(&iterations::Job { scenario, file, name, memory, accepts })
+            iterations::check(&iterations::Job { scenario, file, name, memory, onlooker, accepts })
         }
         Work::Program(words) => program::check(&program::Program {
             words: program::words(&words.value, file),
@@ -73,6 +77,7 @@ pub(crate) fn scenario(
             memory,
             // One of them may be what a suppression is for.
             all: true,
+            onlooker,
         }),
     };
     outcome.suppressed(&suppressions)

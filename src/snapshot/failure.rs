@@ -54,7 +54,8 @@ pub(crate) fn failure_text(
     text + "\nto accept what was found: `cargo insta review`, or `cargo insta accept`\n"
 }
 
-fn headline(scenario: &str, difference: &Difference) -> String {
+/// A failure in one line.
+pub(crate) fn headline(scenario: &str, difference: &Difference) -> String {
     let counts = [
         (difference.new.len(), "new"),
         (difference.grown.len(), "grown"),
