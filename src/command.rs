@@ -8,6 +8,7 @@ mod console;
 mod diff;
 mod exec;
 mod output;
+mod reviewed;
 mod run;
 
 use std::ffi::OsString;

@@ -179,10 +179,10 @@ impl Gate {
 
     /// What a reviewer is told of `difference`: by traceback, which a comparison of lines is not.
     fn told(&self, difference: &Difference) -> String {
-        let headline = snapshot::headline(&self.name, difference);
+        let counts = snapshot::counts(difference);
         // Where nothing was accepted, all that follows is new.
         let hunks = if self.accepted.is_empty() { String::new() } else { difference.to_string() };
-        format!("{headline}\n{hunks}")
+        format!("{}: {counts}\n{hunks}", self.name)
     }
 
     /// Gives `found` the accepted amounts where they differ by no more than usable sizes do.

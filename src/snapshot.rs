@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub(crate) use self::comparison::{Difference, compare, exceeds};
-pub(crate) use self::failure::{failure_text, headline};
+pub(crate) use self::failure::{counts, failure_text};
 
 use crate::report::amount::Amount;
 use crate::report::{Group, Verdict};
