@@ -28,4 +28,4 @@ pub mod terminal;
 pub mod trials;
 mod workplace;
 
-pub use workplace::{Ended, Workplace};
+pub use workplace::{Ended, Workplace, plugin};

@@ -1,6 +1,9 @@
 //! A crate that uses the packaged leaksnap, as crates.io would give it: `cargo test`,
 //! `cargo insta`, `cargo nextest`, and what the test executable is made of.
 
+#[path = "downstream/nextest.rs"]
+mod nextest;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,8 +63,11 @@ impl Downstream {
         Outcome::of(cargo::insta(self.folder(), &target("build")).args(arguments))
     }
 
-    fn nextest(&self, arguments: &[&str]) -> Outcome {
-        Outcome::of(cargo::nextest(self.folder(), &target("build")).args(arguments))
+    /// A scenario of this test's own.
+    fn write(&self, file: &str, text: &str) {
+        let path = self.folder().join(file);
+        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
     }
 
     fn accepted(&self) -> PathBuf {
@@ -143,23 +149,12 @@ fn a_leak_fails_cargo_test_until_it_is_accepted() {
 
     let again = downstream.cargo(&["test"]).ends_with(0);
     let _ = again.says(&["note: nothing leaks in session any longer: remove "]);
-    let _ = downstream.insta(&["test", "--unreferenced", "delete"]).ends_with(0);
+    let unreferenced = |what: &str| downstream.insta(&["test", "--unreferenced", what]);
+    let _ = unreferenced("reject").ends_with(1).says(&["session.snap"]);
+    assert!(downstream.accepted().exists());
+    let _ = unreferenced("delete").ends_with(0);
     assert!(!downstream.accepted().exists());
     let _ = downstream.insta(&check).ends_with(1);
-}
-
-#[test]
-fn nextest_lists_and_runs_the_trials() {
-    let downstream = Downstream::new();
-    let list = downstream.nextest(&["list", "--message-format", "oneline"]).ends_with(0);
-    let _ = list.says(&["downstream::leaks program\n", "downstream::leaks session\n"]);
-    let passed = downstream.nextest(&["run"]).ends_with(0);
-    let _ = passed.says(&["2 tests run: 2 passed"]);
-    let failed = downstream.nextest(&["run", "--features", "leaky", "--no-fail-fast"]);
-    let _ = failed.ends_with(100).says(&LEAK).says(&["2 tests run: 1 passed, 1 failed"]);
-    assert!(downstream.pending().exists());
-    let _ = downstream.insta(&["accept"]).ends_with(0);
-    let _ = downstream.nextest(&["run", "--features", "leaky"]).ends_with(0);
 }
 
 #[test]
