@@ -43,14 +43,23 @@ use crate::suppression::file::{SuppressionError, load};
 use crate::suppression::module::Modules;
 use crate::suppression::{Suppression, suppress};
 
+/// What of a report is wanted beside what leaks, which may take its time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    /// The memory table.
+    pub(crate) memory: bool,
+    /// A program's groups of reachable blocks.
+    pub(crate) all: bool,
+}
+
 /// Runs `scenario`, which lies at `file`, by the name that its snapshot and report have.
-/// `memory`: the memory table is wanted. `onlooker` sees how far it is. `accepts` says of groups whether all that fail were
+/// `onlooker` sees how far it is. `accepts` says of groups whether all that fail were
 /// accepted.
 pub(crate) fn scenario(
     scenario: &Scenario,
     file: &Path,
     name: &str,
-    memory: bool,
+    wanted: Wanted,
     onlooker: &Onlooker,
     accepts: &dyn Fn(&[Group]) -> bool,
 ) -> Outcome {
@@ -62,9 +71,14 @@ pub(crate) fn scenario(
         accepts(&suppress(&suppressions, modules, groups.to_vec()).kept)
     };
     let outcome = match &scenario.work {
-        Work::Host { .. } | Work::Closure(_) => {
-            iterations::check(&iterations::Job { scenario, file, name, memory, onlooker, accepts })
-        }
+        Work::Host { .. } | Work::Closure(_) => iterations::check(&iterations::Job {
+            scenario,
+            file,
+            name,
+            memory: wanted.memory,
+            onlooker,
+            accepts,
+        }),
         Work::Program(words) => program::check(&program::Program {
             words: program::words(&words.value, file),
             heap: scenario.heap,
@@ -74,9 +88,9 @@ pub(crate) fn scenario(
             scenario: Some(name),
             strict: scenario.strict,
             follow: scenario.follow,
-            memory,
+            memory: wanted.memory,
             // One of them may be what a suppression is for.
-            all: true,
+            all: wanted.all || scenario.strict || !suppressions.is_empty(),
             onlooker,
         }),
     };

@@ -200,11 +200,6 @@ impl LedgerFile {
         Ok(modules)
     }
 
-    /// How many nodes fit: a site is less than this.
-    pub(crate) fn nodes(&self) -> u32 {
-        self.layout.nodes
-    }
-
     fn node_count(&self) -> u32 {
         self.header().node_count.load(Ordering::Acquire).min(self.layout.nodes)
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::account::{End, Entry};
 use crate::check::onlooker::Onlooker;
-use crate::check::{self, Problem, STRICT_TEXT};
+use crate::check::{self, Problem, STRICT_TEXT, Wanted};
 use crate::gate::{Assert, Gate, Passed, Sizes, Unlike};
 use crate::report::{Group, Report, text};
 use crate::review::{Finding, Review};
@@ -117,8 +117,14 @@ impl Case {
             gate = gate.beside(base)?;
         }
         let accepts = |groups: &[Group]| gate.accepts(groups);
-        let mut outcome =
-            check::scenario(&scenario, self.file(), &self.name, false, onlooker, &accepts);
+        let mut outcome = check::scenario(
+            &scenario,
+            self.file(),
+            &self.name,
+            Wanted::default(),
+            onlooker,
+            &accepts,
+        );
         seen.output = std::mem::take(&mut outcome.output);
         if let Some(problem) = &outcome.problem {
             return Err(failed(problem).into());

@@ -53,7 +53,7 @@ impl Run<'_> {
         for epoch in 1..=window.warmup {
             self.iterate(epoch, iteration)?;
         }
-        let mut marks = Marks::new(self.driver.ledger(), self.base);
+        let mut marks = Marks::new(self.base);
         marks.read(self.driver.ledger()).map_err(damaged)?;
         self.measure(&mut marks, window, 1..=window.repeat, iteration, None)?;
         // What decides must not cost the scenario its time.
