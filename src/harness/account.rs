@@ -1,6 +1,7 @@
 //! What trials leave behind. libtest-mimic says which of them failed, and why; what else there is to
 //! say is told from here, when all have run: a line of ours in between would cut one of its own.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _, stdout};
@@ -122,7 +123,7 @@ fn successes(entries: &[Entry]) -> String {
 /// How long each took, the longest first.
 fn times(mut entries: Vec<Entry>) -> String {
     entries.retain(|entry| !matches!(entry.end, End::Skipped(_)));
-    entries.sort_by(|left, right| right.took.cmp(&left.took));
+    entries.sort_by_key(|entry| Reverse(entry.took));
     let mut text = "times:\n".to_owned();
     for Entry { name, took, .. } in entries {
         let _ = writeln!(text, "    {:>8.3}s  {name}", took.as_secs_f64());

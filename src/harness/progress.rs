@@ -66,7 +66,7 @@ pub(super) struct Watch {
 impl Progress {
     /// Progress on this process's terminal, if there is one and `flags` leave it room.
     pub(super) fn open(flags: &Flags) -> Option<Self> {
-        let is_ci = std::env::var_os("CI").is_some_and(|is| is != "" && is != "0" && is != "false");
+        let is_ci = std::env::var("CI").is_ok_and(|is| !["", "0", "false"].contains(&is.as_str()));
         let has_lines = flags.format() == Format::Pretty && !flags.is_uncaptured() && !flags.list;
         if is_ci || !has_lines || !stderr().is_terminal() {
             return None;
