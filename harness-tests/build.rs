@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 /// The plugins that scenarios call by name.
-const BY_NAME: [&str; 7] = [
+const BY_NAME: [&str; 8] = [
     "caches_on_first_use",
     "fills_a_ring",
     "frees_all",
@@ -17,6 +17,7 @@ const BY_NAME: [&str; 7] = [
     "leaks_per_call",
     "makes_context_anew",
     "starts_thread",
+    "waits_for_a_word",
 ];
 
 /// The folders of plugins, and what theirs are linked with.

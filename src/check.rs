@@ -10,6 +10,7 @@
 //!   heap        a host's heap, looked at between two requests
 //!   tally       live allocations -> groups with verdicts
 //!   descendants what a program starts, where that is wanted
+//!   onlooker    what somebody sees of a check while it goes on
 //!   signals     what ends this process is the child's
 //!   capture     the child's output, bounded
 //!   input       a ledger made of bytes, for tests and fuzz targets
@@ -26,6 +27,7 @@ pub(crate) mod heap;
 pub(crate) mod input;
 pub(crate) mod iterations;
 mod marked;
+pub(crate) mod onlooker;
 pub(crate) mod plugin_path;
 pub(crate) mod program;
 mod server;
@@ -37,6 +39,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use self::onlooker::Onlooker;
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
 use crate::ledger::header::{Header, TRACE_VARIABLE, VERSION, state, trouble};
 use crate::report::table::Memory;
@@ -46,14 +49,24 @@ use crate::suppression::file::{SuppressionError, load};
 use crate::suppression::module::Modules;
 use crate::suppression::{Suppression, suppress};
 
+/// What of a report is wanted beside what leaks, which may take its time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    /// The memory table.
+    pub(crate) memory: bool,
+    /// A program's groups of reachable blocks.
+    pub(crate) all: bool,
+}
+
 /// Runs `scenario`, which lies at `file`, by the name that its snapshot and report have.
-/// `memory`: the memory table is wanted. `accepts` says of groups whether all that fail were
+/// `onlooker` sees how far it is. `accepts` says of groups whether all that fail were
 /// accepted.
 pub(crate) fn scenario(
     scenario: &Scenario,
     file: &Path,
     name: &str,
-    memory: bool,
+    wanted: Wanted,
+    onlooker: &Onlooker,
     accepts: &dyn Fn(&[Group]) -> bool,
 ) -> Outcome {
     let suppressions = match suppressions(scenario, file) {
@@ -63,7 +76,8 @@ pub(crate) fn scenario(
     let accepts = &|groups: &[Group], modules: &Modules| {
         accepts(&suppress(&suppressions, modules, groups.to_vec()).kept)
     };
-    let job = iterations::Job { scenario, file, name, memory, accepts };
+    let memory = wanted.memory;
+    let job = iterations::Job { scenario, file, name, memory, onlooker, accepts };
     let outcome = match &scenario.work {
         Work::Host { .. } | Work::Closure { .. } => iterations::check(&job),
         Work::Marked(words) => marked::check(&job, words),
@@ -77,9 +91,10 @@ pub(crate) fn scenario(
             scenario: Some(name),
             strict: scenario.strict,
             follow: scenario.follow,
-            memory,
+            memory: wanted.memory,
             // One of them may be what a suppression is for.
-            all: true,
+            all: wanted.all || scenario.strict || !suppressions.is_empty(),
+            onlooker,
         }),
     };
     outcome.suppressed(&suppressions)

@@ -9,6 +9,7 @@ mod diff;
 mod exec;
 mod manual;
 mod output;
+mod reviewed;
 mod run;
 
 use std::ffi::OsString;

@@ -48,6 +48,16 @@ pub enum ErrorKind {
     Killed,
 }
 
+/// What a failure shows of the child's `output`.
+pub(crate) fn end_of(output: &str) -> String {
+    let lines: Vec<_> = output.lines().collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let last = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
+    format!("\n\nthe end of its output:\n{}", last.join("\n"))
+}
+
 impl Error {
     /// What was asked for can't be, and why.
     pub(crate) fn wrong(text: String) -> Self {
@@ -72,12 +82,7 @@ impl Error {
         if kind == ErrorKind::NotChecked {
             text += "\nwhat is not checked is not clean; no snapshot was touched";
         }
-        let lines: Vec<_> = outcome.output.lines().collect();
-        if !lines.is_empty() {
-            let last = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
-            text += "\n\nthe end of its output:\n";
-            text += &last.join("\n");
-        }
+        text += &end_of(&outcome.output);
         Self { kind, text }
     }
 

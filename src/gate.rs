@@ -146,7 +146,7 @@ impl Gate {
             if !accepted.is_empty() {
                 // The same, if in other words: it stays as it is, and insta is told that it is
                 // needed.
-                golden.assert(*assert, &self.body);
+                golden.keep(*assert, accepted, &self.body);
             }
             golden.forget_pending();
             return Ok(Passed::AsAccepted);
@@ -163,7 +163,7 @@ impl Gate {
             let unlike = Unlike { text: gone, difference };
             return if strict { Err(unlike) } else { Ok(Passed::Less(unlike)) };
         }
-        if golden.assert(*assert, &snapshot::write(&difference.proposed())) {
+        if golden.propose(*assert, &difference.proposed(), &self.told(&difference)) {
             return Ok(Passed::Forced);
         }
         if difference.fails() || strict {
@@ -175,6 +175,14 @@ impl Gate {
             difference.shrunk.len() + difference.vanished.len(),
         );
         Ok(Passed::Less(Unlike { text, difference }))
+    }
+
+    /// What a reviewer is told of `difference`: by traceback, which a comparison of lines is not.
+    fn told(&self, difference: &Difference) -> String {
+        let counts = snapshot::counts(difference);
+        // Where nothing was accepted, all that follows is new.
+        let hunks = if self.accepted.is_empty() { String::new() } else { difference.to_string() };
+        format!("{}: {counts}\n{hunks}", self.name)
     }
 
     /// Gives `found` the accepted amounts where they differ by no more than usable sizes do.

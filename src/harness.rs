@@ -1,12 +1,20 @@
 //! The harness: a trial for each scenario file, on libtest-mimic.
 //!
 //! ```text
-//!   harness  lists the trials and runs them
-//!   trial    one scenario: checked, brought to the gate
+//!   harness     lists the trials and runs them
+//!   flags       the command line, libtest's
+//!   trial       one scenario: checked, brought to the gate
+//!   account     what trials leave to be told: output, notes, times
+//!   junit       the same as a JUnit document
+//!   progress    how far long scenarios are, on a terminal
 //!   registered  functions that are scenarios
-//!   unit     one of these as an ordinary test
+//!   unit        one of these as an ordinary test
 //! ```
 
+mod account;
+mod flags;
+mod junit;
+mod progress;
 mod registered;
 mod trial;
 mod unit;
@@ -15,14 +23,21 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use anstream::{AutoStream, ColorChoice};
+use clap::Parser as _;
+use libtest_mimic::{Arguments, ColorSetting, Completion, Failed, Trial};
 
+use crate::check::onlooker::Onlooker;
 use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
 pub use crate::host::closure::{IntoResult, Run};
 use crate::review::Review;
 use crate::scenario::{self, Entry};
+use account::{Account, End, Told};
+use flags::{Flags, Format};
+use progress::Progress;
 pub use registered::Registered;
 use trial::{Case, Source};
 pub use unit::{Unit, test};
@@ -56,56 +71,135 @@ pub fn run(setup: Setup) -> ExitCode {
         return code;
     }
     gate::quiet(&[]);
-    let arguments = Arguments::from_args();
+    start(&setup, &Flags::parse(), &closures).unwrap_or_else(|error| {
+        eprintln!("leaksnap: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn start(setup: &Setup, flags: &Flags, closures: &[ClosureScenario]) -> Result<ExitCode, String> {
+    let mut arguments = flags.arguments()?;
     // An archive of tests is run in another place than it was built in.
     let manifest =
         std::env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from(setup.manifest), PathBuf::from);
-    let review = Arc::new(Review::from_environment(&manifest));
-    let trials = match trials(&setup, &arguments, &closures, &manifest, &review) {
-        Ok(trials) => trials,
-        Err(error) => {
-            eprintln!("leaksnap: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    let code = libtest_mimic::run(&arguments, trials).exit_code();
-    match review.tell() {
-        Ok(()) => code,
-        Err(error) => {
-            eprintln!("leaksnap: {error}");
-            ExitCode::from(2)
-        }
+    let review = Review::from_environment(&manifest);
+    let mut cases = cases(setup, flags, closures, &manifest, &review)?;
+    choose(&mut arguments, &flags.filters, cases.iter().map(|case| case.name.as_str()));
+    if let Some(seed) = flags.seed()?.filter(|_| !flags.list) {
+        fastrand::Rng::with_seed(seed).shuffle(&mut cases);
+        say(flags, &format!("shuffle seed: {seed}"));
+    }
+    let coloured = AutoStream::choice(&std::io::stdout()) != ColorChoice::Never;
+    let progress = Progress::open(flags);
+    if progress.is_some() && arguments.color == Some(ColorSetting::Auto) {
+        let setting = if coloured { ColorSetting::Always } else { ColorSetting::Never };
+        arguments.color = Some(setting);
+    }
+    let runner = Arc::new(Runner {
+        review,
+        account: Account::default(),
+        progress,
+        echo: flags.is_uncaptured(),
+        fail_fast: flags.fail_fast,
+    });
+    let trials = cases.into_iter().map(|case| {
+        let runner = Arc::clone(&runner);
+        let (name, is_ignored) = (case.name.clone(), case.is_ignored);
+        Trial::ignorable_test(name, move || runner.run(&case)).with_ignored_flag(is_ignored)
+    });
+    let code = libtest_mimic::run(&arguments, trials.collect()).exit_code();
+    let Runner { review, account, progress, .. } =
+        Arc::into_inner(runner).ok_or("a scenario still runs, behind the end of all")?;
+    drop(progress);
+    if !flags.list {
+        account.tell(flags).map_err(|error| format!("say what came of the scenarios: {error}"))?;
+    }
+    review.tell()?;
+    Ok(code)
+}
+
+/// Says `text` where libtest's own title stands, if there is one.
+fn say(flags: &Flags, text: &str) {
+    match flags.format() {
+        Format::Pretty | Format::Terse if flags.logfile().is_none() => println!("\n{text}"),
+        _ => eprintln!("{text}"),
     }
 }
 
-fn trials(
+/// What all trials of a run have.
+#[derive(Debug)]
+struct Runner {
+    review: Review,
+    account: Account,
+    progress: Option<Progress>,
+    echo: bool,
+    fail_fast: bool,
+}
+
+impl Runner {
+    fn run(&self, case: &Case) -> Result<Completion, Failed> {
+        if self.fail_fast && self.account.has_failed() {
+            let why = "another one failed";
+            let (name, end) = (case.name.clone(), End::Skipped(why.to_owned()));
+            let (output, notes, took) = (String::new(), Vec::new(), Duration::ZERO);
+            self.account.keep(Told { name, took, end, output, notes });
+            return Ok(Completion::ignored_with(why));
+        }
+        let onlooker = Arc::new(Onlooker::new(self.echo));
+        let watch = self.progress.as_ref().map(|progress| progress.watch(&case.name, &onlooker));
+        let entry = case.run(&self.review, &onlooker);
+        drop(watch);
+        let result = match &entry.end {
+            End::Failed(why) => Err(Failed::from(why)),
+            End::Passed | End::Skipped(_) => Ok(Completion::Completed),
+        };
+        self.account.keep(entry);
+        result
+    }
+}
+
+/// libtest-mimic knows one filter: of more, what none of them chooses is left out by its name.
+fn choose<'a>(arguments: &mut Arguments, filters: &[String], names: impl Iterator<Item = &'a str>) {
+    if filters.len() < 2 {
+        return;
+    }
+    let exact = arguments.exact;
+    let is_of =
+        |name: &str, word: &String| if exact { name == word } else { name.contains(word.as_str()) };
+    let has = |words: &[String], name: &str| words.iter().any(|word| is_of(name, word));
+    let left_out = names.filter(|name| !has(filters, name) || has(&arguments.skip, name));
+    arguments.skip = left_out.map(str::to_owned).collect();
+    arguments.exact = true;
+}
+
+fn cases(
     setup: &Setup,
-    arguments: &Arguments,
+    flags: &Flags,
     closures: &[ClosureScenario],
     manifest: &Path,
-    review: &Arc<Review>,
-) -> Result<Vec<Trial>, String> {
+    review: &Review,
+) -> Result<Vec<Case>, String> {
     let root = manifest.join(setup.scenarios);
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
     let base = base_of(&snapshots, review)?;
-    let files = match (&arguments.filter, arguments.exact && !arguments.list) {
-        // One test by its name: there is no need to look at the others.
-        (Some(name), true) => {
-            let file = root.join(format!("{name}.toml"));
-            file.is_file().then_some(file).into_iter().collect()
-        }
+    let most_time = flags.most_time()?;
+    let files = if flags.exact && !flags.list && !flags.filters.is_empty() {
+        // Tests by their names: there is no need to look at the others.
+        let named: BTreeSet<_> =
+            flags.filters.iter().map(|name| root.join(format!("{name}.toml"))).collect();
+        named.into_iter().filter(|file| file.is_file()).collect()
+    } else if !closures.is_empty() && !root.exists() {
         // A test of closures alone needs no folder.
-        _ if !closures.is_empty() && !root.exists() => Vec::new(),
-        _ => {
-            let found = scenario::find_all(&root).map_err(|error| error.to_string())?;
-            if found.is_empty() && closures.is_empty() {
-                // Nothing that is checked is not clean.
-                return Err(format!("{}: there is no scenario (NAME.toml) in it", root.display()));
-            }
-            found
+        Vec::new()
+    } else {
+        let found = scenario::find_all(&root).map_err(|error| error.to_string())?;
+        if found.is_empty() && closures.is_empty() {
+            // Nothing that is checked is not clean.
+            return Err(format!("{}: there is no scenario (NAME.toml) in it", root.display()));
         }
+        found
     };
     let mut sources: Vec<(String, Source)> = Vec::new();
     for file in files {
@@ -121,7 +215,7 @@ fn trials(
     let ignored: BTreeSet<_> =
         closures.iter().filter(|it| it.is_ignored()).map(ClosureScenario::name).collect();
     let mut names = BTreeSet::new();
-    let mut trials = Vec::new();
+    let mut cases = Vec::new();
     for (name, source) in sources {
         // insta writes `__` for it, and would find the snapshot of another scenario.
         if name.contains('\\') {
@@ -132,13 +226,11 @@ fn trials(
                 "there are two scenarios `{name}`; each needs a snapshot of its own"
             ));
         }
-        let (snapshots, base) = (snapshots.clone(), base.clone());
-        let case = Case { snapshots, base, source, name: name.clone(), assert: setup.assert };
-        let (review, is_ignored) = (Arc::clone(review), ignored.contains(name.as_str()));
-        let trial = Trial::test(name, move || case.run(&review).map_err(Failed::from));
-        trials.push(trial.with_ignored_flag(is_ignored));
+        let (snapshots, base, assert) = (snapshots.clone(), base.clone(), setup.assert);
+        let is_ignored = ignored.contains(name.as_str());
+        cases.push(Case { snapshots, base, source, name, assert, most_time, is_ignored });
     }
-    Ok(trials)
+    Ok(cases)
 }
 
 /// Where the base has the snapshots that lie in `snapshots` here, where a change is compared with it.

@@ -22,7 +22,8 @@ use std::ffi::OsString;
 use std::panic::Location;
 use std::path::Path;
 
-use crate::check::{self, Outcome};
+use crate::check::onlooker::Onlooker;
+use crate::check::{self, Outcome, Wanted};
 use crate::error::Error;
 use crate::host;
 use crate::host::closure::{Body, IntoResult, Run};
@@ -73,7 +74,14 @@ pub fn check<R: IntoResult>(body: impl FnOnce(&Run<'_>) -> R) -> Result<Report, 
         Turn::Known(result) => result,
         Turn::First(call) => {
             let scenario = Scenario::of_closure(&call.place, &name, call.entry());
-            let outcome = check::scenario(&scenario, Path::new(""), &name, false, &|_| false);
+            let outcome = check::scenario(
+                &scenario,
+                Path::new(""),
+                &name,
+                Wanted::default(),
+                &Onlooker::default(),
+                &|_| false,
+            );
             call.finish(result(outcome))
         }
     }

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub(crate) use self::comparison::{Difference, compare, exceeds};
-pub(crate) use self::failure::failure_text;
+pub(crate) use self::failure::{counts, failure_text};
 
 use crate::report::amount::Amount;
 use crate::report::{Group, Verdict};
@@ -88,6 +88,14 @@ pub(crate) fn found(groups: &[Group]) -> Vec<SnapshotGroup> {
         same
     });
     found
+}
+
+/// The number of the lines of the header that insta writes above a body, and the body.
+pub(crate) fn split(text: &str) -> Option<(usize, &str)> {
+    let rest = text.strip_prefix("---\n")?;
+    let end = rest.find("\n---\n")?;
+    let header = rest[..end].lines().count() + 2;
+    Some((header, &rest[end + "\n---\n".len()..]))
 }
 
 /// The snapshot's body; empty for no groups.

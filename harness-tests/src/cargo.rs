@@ -79,6 +79,10 @@ fn install_insta() -> PathBuf {
     let root = self::target().join("tools");
     // Several tests want it at the same time: the first installs, the others wait.
     let _turn = turn(&root);
+    // It asks for the crates of every platform, of which a build downloads its own alone.
+    let mut fetch = cargo(repository(), &root);
+    fetch.env_remove("CARGO_NET_OFFLINE").args(["fetch", "--locked"]);
+    let _ = Outcome::of(&mut fetch).ends_with(0);
     let program = root.join("bin/cargo-insta");
     let version = Command::new(&program).arg("--version").output();
     let wanted = format!("cargo-insta {INSTA_VERSION}\n");

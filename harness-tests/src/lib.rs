@@ -10,6 +10,7 @@
 //!   program   fixtures/programs, compiled; programs of the system
 //!   run       a bounded run of a program: status and output
 //!   source    the repository's files in Rust, for the rules of the house
+//!   terminal  a program on a terminal of its own
 //!   trials    the harness on scenarios of a test's own, and their snapshots
 //!   user      a crate outside the workspace, on the packages as users get them
 //!   workplace a temporary folder with scenarios, and runs in it
@@ -24,8 +25,9 @@ pub mod outcome;
 pub mod program;
 pub mod run;
 pub mod source;
+pub mod terminal;
 pub mod trials;
 pub mod user;
 mod workplace;
 
-pub use workplace::{Ended, Workplace};
+pub use workplace::{Ended, Workplace, plugin};

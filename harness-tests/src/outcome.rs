@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// The environment's say in what the harness and insta do; no test inherits it.
-const FOREIGN: [&str; 20] = [
+const FOREIGN: [&str; 25] = [
     "CI",
     "CI_PROJECT_DIR",
     "GITHUB_ACTIONS",
@@ -24,6 +24,11 @@ const FOREIGN: [&str; 20] = [
     "LEAKSNAP_STRICT",
     "LEAKSNAP_FRAMES",
     "LEAKSNAP_TRACE",
+    "RUST_TEST_NOCAPTURE",
+    "RUST_TEST_SHUFFLE",
+    "RUST_TEST_SHUFFLE_SEED",
+    "RUST_TEST_THREADS",
+    "RUST_TEST_TIME_INTEGRATION",
 ];
 
 /// A finished program.

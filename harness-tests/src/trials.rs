@@ -110,6 +110,12 @@ impl Trials {
 
     /// Runs the program with `arguments` and `variables`.
     pub fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        Outcome::of(&mut self.command(arguments, variables))
+    }
+
+    /// The program with `arguments` and `variables`, not yet started.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(&self.program);
         without_foreign(&mut command);
         command
@@ -118,7 +124,7 @@ impl Trials {
             .env("INSTA_WORKSPACE_ROOT", self.folder())
             .envs(variables.iter().copied())
             .current_dir(self.folder());
-        Outcome::of(&mut command)
+        command
     }
 }
 

@@ -83,8 +83,9 @@ pub fn leaksnap() -> PathBuf {
     unpacked(PACKAGES[0])
 }
 
-/// A folder of these users' below the target folder.
-fn work(name: &str) -> PathBuf {
+/// What is called `name` in the folder of these users' below the target folder.
+#[must_use]
+pub fn work(name: &str) -> PathBuf {
     target().join("downstream").join(name)
 }
 

@@ -9,6 +9,12 @@ use tempfile::TempDir;
 
 use crate::outcome::without_foreign;
 
+/// The plugin in C `name`, as it was built with this package.
+#[must_use]
+pub fn plugin(name: &str) -> PathBuf {
+    Path::new(env!("PLUGINS_IN_C")).join(format!("lib{name}.so"))
+}
+
 /// A temporary folder, and the executable that runs in it.
 #[derive(Debug)]
 pub struct Workplace {
@@ -56,7 +62,7 @@ impl Workplace {
 
     /// Puts the plugin in C `name` at `path` in the folder.
     pub fn add_plugin_as(&self, name: &str, path: &str) {
-        self.link(&Path::new(env!("PLUGINS_IN_C")).join(format!("lib{name}.so")), path);
+        self.link(&plugin(name), path);
     }
 
     /// Puts the program that is linked statically at `path` in the folder.

@@ -216,7 +216,7 @@ fn a_number_of_frames_that_is_none() {
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(2), error));
     for number in ["0", "4294967295"] {
         let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_FRAMES", number));
-        let range = format!("LEAKSNAP_FRAMES has to be from 2 to 67108862, not {number}");
+        let range = format!("LEAKSNAP_FRAMES has to be from 2 to 67108861, not {number}");
         assert_eq!((ended.status, ended.stderr), (Some(2), format!("leaksnap: {range}\n")));
     }
 }

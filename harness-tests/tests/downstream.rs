@@ -1,6 +1,9 @@
 //! A crate that uses the packaged leaksnap, as crates.io would give it: `cargo test`,
 //! `cargo insta`, `cargo nextest`, and what the test executable is made of.
 
+#[path = "downstream/nextest.rs"]
+mod nextest;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -97,23 +100,12 @@ fn a_leak_fails_cargo_test_until_it_is_accepted() {
 
     let again = downstream.cargo(&["test"]).ends_with(0);
     let _ = again.says(&["note: nothing leaks in session any longer: remove "]);
-    let _ = downstream.insta(&["test", "--unreferenced", "delete"]).ends_with(0);
+    let unreferenced = |what: &str| downstream.insta(&["test", "--unreferenced", what]);
+    let _ = unreferenced("reject").ends_with(1).says(&["session.snap"]);
+    assert!(downstream.accepted().exists());
+    let _ = unreferenced("delete").ends_with(0);
     assert!(!downstream.accepted().exists());
     let _ = downstream.insta(&check).ends_with(1);
-}
-
-#[test]
-fn nextest_lists_and_runs_the_trials() {
-    let downstream = Downstream::new();
-    let list = downstream.nextest(&["list", "--message-format", "oneline"]).ends_with(0);
-    let _ = list.says(&["downstream::leaks program\n", "downstream::leaks session\n"]);
-    let passed = downstream.nextest(&["run"]).ends_with(0);
-    let _ = passed.says(&["2 tests run: 2 passed"]);
-    let failed = downstream.nextest(&["run", "--features", "leaky", "--no-fail-fast"]);
-    let _ = failed.ends_with(100).says(&LEAK).says(&["2 tests run: 1 passed, 1 failed"]);
-    assert!(downstream.pending().exists());
-    let _ = downstream.insta(&["accept"]).ends_with(0);
-    let _ = downstream.nextest(&["run", "--features", "leaky"]).ends_with(0);
 }
 
 #[test]

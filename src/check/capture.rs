@@ -3,8 +3,9 @@
 //! Invariant: what is read from a pipe is kept under the same lock, so that an empty pipe and a
 //! lock that is held mean that all of it is here.
 
-use std::io::Read;
+use std::io::{Read, Write, stderr, stdout};
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -51,8 +52,22 @@ impl Capture {
         self.wanted.as_ref().is_some_and(|wanted| wanted.came.load(Ordering::Acquire))
     }
 
-    /// Reads `pipe` to its end.
-    pub(crate) fn read(&mut self, mut pipe: impl Read + AsFd + Send + 'static) {
+    /// Reads what `child` writes; with `echo` it is passed on to this process's own standard
+    /// output and error as well, as it comes.
+    pub(crate) fn read_child(&mut self, child: &mut Child, echo: bool) {
+        let to = |stream: fn(&[u8])| if echo { stream } else { |_: &[u8]| {} };
+        // Nobody reads what is passed on: then it is kept all the same.
+        let out = to(|bytes| {
+            let mut out = stdout().lock();
+            let _ = out.write_all(bytes).and_then(|()| out.flush());
+        });
+        let err = to(|bytes| _ = stderr().lock().write_all(bytes));
+        child.stdout.take().into_iter().for_each(|pipe| self.read(pipe, out));
+        child.stderr.take().into_iter().for_each(|pipe| self.read(pipe, err));
+    }
+
+    /// Reads `pipe` to its end, and gives `echo` what comes.
+    fn read(&mut self, mut pipe: impl Read + AsFd + Send + 'static, echo: fn(&[u8])) {
         let kept = Arc::clone(&self.kept);
         // Without a second descriptor nobody can see whether the pipe is empty: what comes late
         // then counts as late.
@@ -74,6 +89,7 @@ impl Capture {
                 kept.add(&buffer[..len]);
                 drop(kept);
                 wanted.take_if(|wanted| wanted.is_in(&mut tail, &buffer[..len]));
+                echo(&buffer[..len]);
             }
         }));
     }
@@ -162,7 +178,7 @@ mod tests {
     fn capture() -> (Capture, PipeWriter) {
         let (reader, writer) = pipe().expect("a pipe");
         let mut capture = Capture::default();
-        capture.read(reader);
+        capture.read(reader, |_| {});
         (capture, writer)
     }
 
@@ -181,7 +197,7 @@ mod tests {
     fn what_is_waited_for_may_come_in_parts() {
         let mut capture = Capture::wanting("on port 80");
         let (reader, mut writer) = pipe().expect("a pipe");
-        capture.read(reader);
+        capture.read(reader, |_| {});
         for part in ["listening on", " po\n on port 8", "\nlistening on p", "ort 8"] {
             writer.write_all(part.as_bytes()).expect("it is read");
             std::thread::sleep(Duration::from_millis(2));
@@ -201,7 +217,7 @@ mod tests {
     fn two_pipes_are_one_text() {
         let (mut capture, mut out) = capture();
         let (reader, mut err) = pipe().expect("a pipe");
-        capture.read(reader);
+        capture.read(reader, |_| {});
         out.write_all(b"out\n").expect("it is read");
         err.write_all(b"err\n").expect("it is read");
         drop((out, err));

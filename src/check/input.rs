@@ -117,7 +117,7 @@ fn write(bytes: &[u8]) -> Result<Option<Written>, LedgerError> {
     let ledger = LedgerFile::create(heap, nodes)?;
     let Some(layout) = Layout::new(heap, nodes) else { return Ok(None) };
     let file = File::options().write(true).open(ledger.path())?;
-    let mut written = Written { marks: Marks::new(&ledger, 0), ledger, content: Vec::new() };
+    let mut written = Written { marks: Marks::new(0), ledger, content: Vec::new() };
     while let Some(([part, low, high, len], behind)) = rest.split_first_chunk() {
         let place = u64::from(u16::from_le_bytes([*low, *high]));
         let (piece, behind) = behind.split_at(behind.len().min(usize::from(*len)));

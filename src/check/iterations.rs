@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::capture::Capture;
 use super::driver::{Driver, LAST_PATIENCE, Output, not_started};
+use super::onlooker::Onlooker;
 use super::plugin_path;
 use super::window::{self, Iterate};
 use super::{Outcome, Problem, completeness, modules, notes, tracing};
@@ -27,6 +28,8 @@ pub(crate) struct Job<'a> {
     pub(crate) name: &'a str,
     /// The memory table is wanted.
     pub(crate) memory: bool,
+    /// Who sees how far it is.
+    pub(crate) onlooker: &'a Onlooker,
     /// Whether all of these groups that fail were accepted: then nothing more is done about them.
     pub(crate) accepts: &'a dyn Fn(&[Group], &Modules) -> bool,
 }
@@ -126,9 +129,8 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     };
     let mut driver = Driver::start(entry, scenario.heap, scenario.timeout, Output::Captured)?;
     let mut capture = Capture::default();
-    let child = driver.child().child();
-    child.stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
-    child.stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+    job.onlooker.started(driver.process().shared_ledger());
+    capture.read_child(driver.child().child(), job.onlooker.has_echo());
     let deadline = driver.deadline();
     let iteration = Vec::new();
     let (base, newest, once) = (0, 0, false);
@@ -195,6 +197,7 @@ impl Run<'_> {
     /// Runs the iterations and makes a report of them.
     fn iterations(&mut self, report: &mut Report, table: &mut Memory) -> Result<(), Problem> {
         let Plan { window, iteration, object } = self.plan()?;
+        self.job.onlooker.measures(window);
         self.iteration = iteration;
         let host = self.host();
         let Job { memory, accepts, .. } = self.job;

@@ -52,8 +52,8 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let mut child = Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks)
         .map_err(|error| program::not_started(&error, at))?;
     let mut capture = Capture::default();
-    child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
-    child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+    job.onlooker.started(child.shared_ledger());
+    capture.read_child(child.child(), job.onlooker.has_echo());
     let (limit, stands) = (scenario.timeout, false);
     let (deadline, wanted) = (Instant::now() + limit, scenario.warmup + scenario.repeat);
     let (name, path) = (at(&name.to_string_lossy()), name.into());
@@ -61,6 +61,7 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
     let Job { memory, accepts, .. } = *job;
     let asked = window::Asked { window, base: 0, host: None, memory, accepts };
+    job.onlooker.measures(asked.window);
     let observed = window::observe(&mut run, asked, &mut outcome.report, &mut outcome.memory);
     let ended = run.end(observed.is_ok());
     let full = completeness(run.child.ledger().header(), scenario.heap);

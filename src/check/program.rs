@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::capture::Capture;
+use super::onlooker::Onlooker;
 use super::signals::Signals;
 use super::tally::Tally;
 use super::{
@@ -47,6 +48,8 @@ pub(crate) struct Program<'a> {
     pub(crate) memory: bool,
     /// Groups of reachable blocks are wanted, too.
     pub(crate) all: bool,
+    /// Who sees how far it is.
+    pub(crate) onlooker: &'a Onlooker,
 }
 
 impl Program<'_> {
@@ -129,8 +132,8 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let mut child = Process::start(command, ledger, look)
         .map_err(|error| not_started(&error, |text| program.at_place(text)))?;
     let mut capture = Capture::default();
-    child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
-    child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+    program.onlooker.started(child.shared_ledger());
+    capture.read_child(child.child(), program.onlooker.has_echo());
     let seen = watch(&mut child, program, &signals)
         .map_err(|error| Problem::Failed(format!("wait for the program: {error}")));
     (outcome.output, _) = capture.texts();

@@ -101,8 +101,8 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Process::start(command, new_ledger(job.scenario.heap)?, Look::Driven)
         .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
-    child.child().stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
-    child.child().stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+    job.onlooker.started(child.shared_ledger());
+    capture.read_child(child.child(), job.onlooker.has_echo());
     let (drive, patience, before) = (fill(&server.drive.value), PATIENCE, (0, 0));
     let (job, failed) = (*job, String::new());
     let mut run = Run { job, server, program, drive, child, capture, patience, failed, before };
@@ -149,6 +149,7 @@ impl Run<'_> {
         let Job { memory, accepts, scenario, .. } = self.job;
         let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
         let asked = window::Asked { window, base: 0, host: None, memory, accepts };
+        self.job.onlooker.measures(asked.window);
         window::observe(self, asked, report, table)?;
         let note = self.what_was_driven()?;
         report.notes.extend(note);

@@ -166,7 +166,7 @@ impl<'a> Tally<'a> {
         let wanted = |at: usize, block: &Live| {
             !block.is_paused() && (all || state(reached, at) != Reachability::Reachable)
         };
-        let mut places = Places::new(self.ledger.nodes());
+        let mut places = Places::new();
         let mut totals: Vec<[Total; STATES.len()]> = Vec::new();
         for (at, block) in live.iter().enumerate().filter(|(at, block)| wanted(*at, block)) {
             let place = places.of(block.entry.site);
@@ -244,7 +244,7 @@ impl<'a> Tally<'a> {
     /// # Errors
     /// Where the ledger can't be read.
     pub(crate) fn memory(&mut self, live: &[Live], from: u32) -> Result<Memory, LedgerError> {
-        let mut places = Places::new(self.ledger.nodes());
+        let mut places = Places::new();
         let mut totals: Vec<(Total, &Live)> = Vec::new();
         let measured = |block: &&Live| !block.is_paused() && block.entry.epoch >= from;
         for block in live.iter().filter(measured) {

@@ -128,7 +128,7 @@ impl<S: Iterate> View<'_, S> {
         for number in 1..=window.warmup {
             self.iterate(number)?;
         }
-        let mut marks = Marks::new(self.ledger(), base);
+        let mut marks = Marks::new(base);
         marks.read(self.ledger()).map_err(damaged)?;
         self.measure(&mut marks, 1..=window.repeat, None)?;
         // What decides must not cost the scenario its time.

@@ -213,11 +213,6 @@ impl LedgerFile {
         let _ = rustix::fs::fallocate(&self.file, flags, at, len);
     }
 
-    /// How many nodes fit: a site is less than this.
-    pub(crate) fn nodes(&self) -> u32 {
-        self.layout.nodes
-    }
-
     fn node_count(&self) -> u32 {
         self.header().node_count.load(Ordering::Acquire).min(self.layout.nodes)
     }

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// The shared object that `build.rs` made; empty where the target can't have one.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));
@@ -35,7 +36,8 @@ pub(crate) fn path() -> Result<PathBuf, PreloadError> {
     if OBJECT.is_empty() {
         return Err(PreloadError::Unsupported);
     }
-    let name = format!("{NAME_PREFIX}{:016x}.so", hash(OBJECT));
+    static NAME: LazyLock<String> =
+        LazyLock::new(|| format!("{NAME_PREFIX}{:016x}.so", hash(OBJECT)));
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -43,7 +45,7 @@ pub(crate) fn path() -> Result<PathBuf, PreloadError> {
         .map(|cache| cache.join("leaksnap"));
     let mut refused = None;
     for folder in [beside, cache].into_iter().flatten() {
-        let path = folder.join(&name);
+        let path = folder.join(&*NAME);
         match provide(&path) {
             Ok(()) => return Ok(path),
             Err(source) => {

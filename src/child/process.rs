@@ -146,6 +146,11 @@ impl Process {
         &self.ledger
     }
 
+    /// The same, for who looks at it from another thread.
+    pub(crate) fn shared_ledger(&self) -> &Arc<LedgerFile> {
+        &self.ledger
+    }
+
     /// The child as `std` has it, for its pipes.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::{Format, Options, Output, say, show};
+use super::reviewed;
 use crate::gate::{self, Gate, Passed, Sizes};
 use crate::report::{Exit, Report, Tracing};
 use crate::trace::growth::{self, Growth};
@@ -27,9 +28,10 @@ pub(super) struct Arguments {
     /// Where the snapshots are
     #[arg(long, value_name = "FOLDER", default_value = "snapshots")]
     snapshots: PathBuf,
-    /// The earlier trace: what VPP's `save memory-trace` wrote, or a JSON report with `--all`
+    /// The earlier trace: what VPP's `save memory-trace` wrote, or a JSON report with `--all`;
+    /// or an older snapshot (`.snap`)
     before: PathBuf,
-    /// The later one, of the same process
+    /// The later one, of the same process; or a newer snapshot
     after: PathBuf,
 }
 
@@ -54,6 +56,13 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn compare(arguments: &Arguments) -> Result<u8, TraceError> {
+    if reviewed::are_snapshots([&arguments.before, &arguments.after]) {
+        if arguments.iterations.is_some() || arguments.snapshot.is_some() {
+            let text = "`--iterations` and `--snapshot` are for traces, not for two snapshots";
+            return Err(TraceError::Wrong(text.to_owned()));
+        }
+        return reviewed::compare(&arguments.before, &arguments.after).map_err(TraceError::Wrong);
+    }
     let gate = open_gate(arguments).map_err(TraceError::Wrong)?;
     let Arguments { before, after, options, iterations, .. } = arguments;
     let [earlier, later] = [trace::read(before)?, trace::read(after)?];

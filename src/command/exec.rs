@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::output::{Options, Output, say};
 use super::problem_text;
+use crate::check::onlooker::Onlooker;
 use crate::check::program::{Program, check};
 use crate::scenario::{DEFAULT_HEAP, heap_size};
 use crate::suppression::Suppression;
@@ -70,6 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         memory: false,
         // One of the reachable ones may be what a suppression is for.
         all: arguments.options.all || !suppressions.is_empty(),
+        onlooker: &Onlooker::default(),
     })
     .suppressed(&suppressions);
     if let Err(error) = output.write(&outcome) {

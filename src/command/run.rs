@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::output::{Options, Output, say, show};
 use super::{problem_text, worse};
-use crate::check::{self, Outcome};
+use crate::check::onlooker::Onlooker;
+use crate::check::{self, Outcome, Wanted};
 use crate::report::Group;
 use crate::report::table;
 use crate::scenario::{self, Scenario};
@@ -48,7 +49,9 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
     };
     let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
     let nothing_fails = |groups: &[Group]| !groups.iter().any(|group| group.verdict.fails());
-    let outcome = check::scenario(&scenario, file, &name, arguments.memory, &nothing_fails);
+    let nobody = Onlooker::default();
+    let wanted = Wanted { memory: arguments.memory, all: arguments.options.all };
+    let outcome = check::scenario(&scenario, file, &name, wanted, &nobody, &nothing_fails);
     if arguments.show_output || outcome.problem.is_some() {
         show(&outcome.output);
     }

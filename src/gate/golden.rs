@@ -6,6 +6,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use crate::report::Verdict;
+use crate::report::amount::{Amount, Rate};
 use crate::snapshot::{self, SnapshotGroup};
 
 /// insta's assertion of a body under a name.
@@ -16,18 +20,63 @@ pub(crate) type Assert = fn(&str, &str);
 pub(super) struct Golden {
     folder: PathBuf,
     name: String,
+    whole_name: String,
     scenario: PathBuf,
+}
+
+/// What a snapshot's header says of it, so that it can be reviewed without its scenario. Nothing
+/// of it is ever compared.
+#[derive(Debug, Serialize)]
+struct Info<'a> {
+    scenario: &'a str,
+    verdict: String,
+    tracebacks: usize,
+    blocks_per_iteration: Rate,
+    bytes_per_iteration: Rate,
+}
+
+impl<'a> Info<'a> {
+    fn of(scenario: &'a str, groups: &[SnapshotGroup]) -> Self {
+        let mut amount = Amount::default();
+        groups.iter().for_each(|group| amount += group.amount);
+        let has = |verdict: &Verdict| groups.iter().any(|group| group.verdict == *verdict);
+        let verdicts = [Verdict::Leak, Verdict::Growth].into_iter().filter(has);
+        let verdicts: Vec<_> = verdicts.map(|verdict| verdict.to_string()).collect();
+        Self {
+            scenario,
+            verdict: verdicts.join(", "),
+            tracebacks: groups.len(),
+            blocks_per_iteration: amount.blocks,
+            bytes_per_iteration: amount.bytes,
+        }
+    }
+}
+
+/// Compares bodies alone, where insta is told to compare headers as well: what was accepted is no
+/// longer what it was when its header was written.
+#[derive(Debug, Clone, Copy)]
+struct ByBody;
+
+impl insta::Comparator for ByBody {
+    fn matches(&self, reference: &insta::Snapshot, test: &insta::Snapshot) -> bool {
+        reference.contents() == test.contents()
+    }
+
+    fn dyn_clone(&self) -> Box<dyn insta::Comparator> {
+        Box::new(*self)
+    }
 }
 
 impl Golden {
     /// The snapshot of the scenario `name` below `root`; scenarios in folders have theirs in
     /// folders of the same name, so that two never share one. A closure has no file: an empty path.
-    pub(super) fn new(root: &Path, name: &str, scenario: &Path) -> Self {
-        let (folder, name) = match name.rsplit_once('/') {
+    pub(super) fn new(root: &Path, whole_name: &str, scenario: &Path) -> Self {
+        let (folder, name) = match whole_name.rsplit_once('/') {
             Some((folder, name)) => (root.join(folder), name),
-            None => (root.to_path_buf(), name),
+            None => (root.to_path_buf(), whole_name),
         };
-        Self { folder, name: name.to_owned(), scenario: scenario.to_path_buf() }
+        let (name, whole_name) = (name.to_owned(), whole_name.to_owned());
+        Self { folder, name, whole_name, scenario: scenario.to_path_buf() }
     }
 
     /// The accepted snapshot's file.
@@ -46,16 +95,36 @@ impl Golden {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
-        let (header, body) = split(&text)
+        let (header, body) = snapshot::split(&text)
             .ok_or_else(|| format!("{}:1: it has no insta header; restore it", path.display()))?;
         let groups = snapshot::parse(body)
             .map_err(|error| format!("{}:{}: {error}", path.display(), header + error.line))?;
         Ok(Some((groups, body.to_owned())))
     }
 
-    /// Lets insta compare `body` with the accepted one; whether it says that the test may pass.
-    /// Where they differ it writes the pending snapshot, unless it was told not to.
-    pub(super) fn assert(&self, assert: Assert, body: &str) -> bool {
+    /// Tells insta that the accepted snapshot, `groups` in the words of `body`, is needed and
+    /// stays as it is, whatever else its header says.
+    pub(super) fn keep(&self, assert: Assert, groups: &[SnapshotGroup], body: &str) {
+        let mut settings = self.settings(groups);
+        settings.set_comparator(Box::new(ByBody));
+        let _ = self.assert(assert, &settings, body);
+    }
+
+    /// Lets insta compare `groups` with the accepted ones; whether it says that the test may pass.
+    /// It writes the pending snapshot, unless it was told not to; `difference` is what a reviewer
+    /// reads there before anything else.
+    pub(super) fn propose(
+        &self,
+        assert: Assert,
+        groups: &[SnapshotGroup],
+        difference: &str,
+    ) -> bool {
+        let mut settings = self.settings(groups);
+        settings.set_description(difference.trim_end());
+        self.assert(assert, &settings, &snapshot::write(groups))
+    }
+
+    fn settings(&self, groups: &[SnapshotGroup]) -> insta::Settings {
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(&self.folder);
         settings.set_prepend_module_to_snapshot(false);
@@ -63,6 +132,11 @@ impl Golden {
         if !self.scenario.as_os_str().is_empty() {
             settings.set_input_file(&self.scenario);
         }
+        settings.set_info(&Info::of(&self.whole_name, groups));
+        settings
+    }
+
+    fn assert(&self, assert: Assert, settings: &insta::Settings, body: &str) -> bool {
         SILENT.set(true);
         let result = catch_unwind(AssertUnwindSafe(|| {
             settings.bind(|| assert(&self.name, body));
@@ -76,14 +150,6 @@ impl Golden {
         // insta puts it elsewhere where it was told to; then this one never was.
         let _ = fs::remove_file(self.folder.join(format!("{}.snap.new", self.name)));
     }
-}
-
-/// The number of the header's lines, and the body.
-fn split(text: &str) -> Option<(usize, &str)> {
-    let rest = text.strip_prefix("---\n")?;
-    let end = rest.find("\n---\n")?;
-    let header = rest[..end].lines().count() + 2;
-    Some((header, &rest[end + "\n---\n".len()..]))
 }
 
 thread_local! {

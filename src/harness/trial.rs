@@ -1,9 +1,12 @@
 //! One trial: a scenario is checked and its verdicts are compared with what was accepted.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::check::{self, STRICT_TEXT};
-use crate::error::Error;
+use super::account::{End, Told};
+use crate::check::onlooker::Onlooker;
+use crate::check::{self, STRICT_TEXT, Wanted};
+use crate::error::{Error, end_of};
 use crate::gate::{Assert, Gate, Passed, Sizes, Unlike};
 use crate::report::{Group, Report, text};
 use crate::review::{Finding, Review};
@@ -32,39 +35,73 @@ pub(super) struct Case {
     pub(super) name: String,
     /// insta's assertion.
     pub(super) assert: Assert,
+    /// How long it may take, where that is to be ensured.
+    pub(super) most_time: Option<Duration>,
+    /// It is run only where somebody asks for it.
+    pub(super) is_ignored: bool,
 }
 
 impl Case {
-    /// Runs the trial, and leaves what came of it with `review`; why it failed.
-    pub(super) fn run(&self, review: &Review) -> Result<(), String> {
-        let mut line = 0;
-        let found = self.check(&mut line);
+    /// Runs the trial, which `onlooker` sees; leaves with `review` what came of it, and returns it.
+    pub(super) fn run(&self, review: &Review, onlooker: &Onlooker) -> Told {
+        let start = Instant::now();
+        let mut seen = Seen::default();
+        let found = self.check(onlooker, &mut seen);
+        let took = start.elapsed();
+        let found = found.and_then(|found| self.in_time(took).map(|()| found));
         let scene = match &self.source {
-            Source::File { file, .. } => review.scene(file, line),
+            Source::File { file, .. } => review.scene(file, seen.line),
             Source::Closure { at: (file, line), .. } => review.scene(file, *line),
         };
         let of = |fails, (unlike, report): &(Unlike, Report)| {
             Some(Finding::of(&self.name, fails, unlike, report, scene))
         };
-        match found {
-            Ok(None) => review.ran(&self.name, || None),
+        let end = match found {
+            Ok(None) => {
+                review.ran(&self.name, || None);
+                End::Passed
+            }
             Ok(Some(found)) => {
-                println!("note: {}", found.0.text);
                 review.ran(&self.name, || of(false, &found));
+                seen.notes.push(found.0.text);
+                End::Passed
             }
             Err(Failure::Unlike(found)) => {
                 review.ran(&self.name, || of(true, &found));
-                return Err(found.0.text);
+                End::Failed(found.0.text)
             }
             Err(Failure::Text(text)) => {
                 review.ran(&self.name, || Some(Finding::of_text(&self.name, &text, scene)));
-                return Err(text);
+                End::Failed(text)
             }
-        }
-        Ok(())
+        };
+        // What was passed on is not said again.
+        let output = if onlooker.has_echo() { String::new() } else { seen.output };
+        let end = match end {
+            End::Failed(text) => End::Failed(text + &end_of(&output)),
+            other => other,
+        };
+        Told { name: self.name.clone(), took, end, output, notes: seen.notes }
     }
 
-    fn check(&self, line: &mut usize) -> Result<Option<(Unlike, Report)>, Failure> {
+    /// Whether a trial that took as long may pass.
+    fn in_time(&self, took: Duration) -> Result<(), Failure> {
+        match self.most_time {
+            Some(most) if took > most => Err(format!(
+                "it took {:.3}s, more than {:.3}s (`--ensure-time`, RUST_TEST_TIME_INTEGRATION)",
+                took.as_secs_f64(),
+                most.as_secs_f64()
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(
+        &self,
+        onlooker: &Onlooker,
+        seen: &mut Seen,
+    ) -> Result<Option<(Unlike, Report)>, Failure> {
         let scenario = match &self.source {
             Source::Closure { path, entry, .. } => {
                 Scenario::of_closure(path, &self.name, entry.clone())
@@ -74,19 +111,27 @@ impl Case {
                     .map_err(|error| format!("{}: {error}", shown.display()))?;
                 Scenario::parse(shown, &text).map_err(|error| {
                     if let ScenarioError::Wrong { line: wrong, .. } = error {
-                        *line = wrong;
+                        seen.line = wrong;
                     }
                     error.to_string()
                 })?
             }
         };
-        *line = scenario.line();
+        seen.line = scenario.line();
         let mut gate = Gate::open(&self.snapshots, &self.name, self.file(), self.assert)?;
         if let Some(base) = &self.base {
             gate = gate.beside(base)?;
         }
         let accepts = |groups: &[Group]| gate.accepts(groups);
-        let outcome = check::scenario(&scenario, self.file(), &self.name, false, &accepts);
+        let mut outcome = check::scenario(
+            &scenario,
+            self.file(),
+            &self.name,
+            Wanted::default(),
+            onlooker,
+            &accepts,
+        );
+        seen.output = std::mem::take(&mut outcome.output);
         if let Some(problem) = &outcome.problem {
             return Err(Error::new(problem, &outcome).to_string().into());
         }
@@ -97,7 +142,7 @@ impl Case {
             Ok(Passed::Less(unlike)) => Ok(Some((unlike, outcome.report))),
             Ok(Passed::OnBase(count)) => {
                 let tracebacks = if count == 1 { "traceback leaks" } else { "tracebacks leak" };
-                println!("note: {count} {tracebacks} in {} on the base, too", self.name);
+                seen.notes.push(format!("{count} {tracebacks} in {} on the base, too", self.name));
                 Ok(None)
             }
             Ok(Passed::AsAccepted | Passed::Forced) => Ok(None),
@@ -111,6 +156,17 @@ impl Case {
             Source::Closure { .. } => Path::new(""),
         }
     }
+}
+
+/// What was seen of a trial, whatever came of it.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The line of the scenario file that remarks stand at; 0 where there is none.
+    line: usize,
+    /// What the child wrote.
+    output: String,
+    /// What is said of a trial that passed.
+    notes: Vec<String>,
 }
 
 /// Why a trial failed.

@@ -4,9 +4,11 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
+use super::account::{End, Told};
 use super::base_of;
 use super::registered::Registered;
 use super::trial::{Case, Source};
+use crate::check::onlooker::Onlooker;
 use crate::gate::{self, Assert};
 use crate::rerun::{self, Turn};
 use crate::review::Review;
@@ -50,11 +52,17 @@ pub fn test(unit: &Unit) {
     let line = usize::try_from(place.line()).unwrap_or_default();
     let (path, entry) = (call.place.clone(), call.entry());
     let source = Source::Closure { path, entry, at: (source, line) };
-    let case = Case { snapshots, base, source, name, assert: unit.assert };
-    let result = case.run(&review);
-    if let Err(reason) = result.and(review.tell()) {
+    // Whether it is ignored, and how long it may take, is for Rust's own harness.
+    let (assert, most_time, is_ignored) = (unit.assert, None, false);
+    let case = Case { snapshots, base, source, name, assert, most_time, is_ignored };
+    let Told { end, output, notes, .. } = case.run(&review, &Onlooker::default());
+    print!("{output}");
+    notes.iter().for_each(|note| println!("note: {note}"));
+    let told = review.tell();
+    if let End::Failed(reason) = end {
         panic!("{reason}");
     }
+    told.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// The source file `file`, whose path the compiler has from a folder above `manifest`, or from there.

@@ -28,7 +28,7 @@ impl Ledger {
     /// Where the ledger makes no sense.
     #[must_use]
     pub fn judge_by_age(&self, warmup: u32, repeat: u32) -> Vec<Group> {
-        let mut marks = Marks::new(&self.file, 0);
+        let mut marks = Marks::new(0);
         (0..repeat).for_each(|_| marks.read(&self.file).expect("it makes sense"));
         marks.read_whole(&self.file).expect("it makes sense");
         let window = Window { warmup, repeat };

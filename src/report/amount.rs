@@ -30,6 +30,16 @@ impl Rate {
     }
 }
 
+impl serde::Serialize for Rate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.hundredths % 100 {
+            0 => serializer.serialize_u64(self.hundredths / 100),
+            // What it writes is the shortest decimal that reads back the same.
+            _ => serializer.serialize_f64(self.to_string().parse().unwrap_or_default()),
+        }
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, part) = (self.hundredths / 100, self.hundredths % 100);

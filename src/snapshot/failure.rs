@@ -54,7 +54,8 @@ pub(crate) fn failure_text(
     text + "\nto accept what was found: `cargo insta review`, or `cargo insta accept`\n"
 }
 
-fn headline(scenario: &str, difference: &Difference) -> String {
+/// How many tracebacks differ, and how: `1 new, 2 grown`.
+pub(crate) fn counts(difference: &Difference) -> String {
     let counts = [
         (difference.new.len(), "new"),
         (difference.grown.len(), "grown"),
@@ -67,7 +68,11 @@ fn headline(scenario: &str, difference: &Difference) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
-    let counts = counts.join(", ");
+    counts.join(", ")
+}
+
+fn headline(scenario: &str, difference: &Difference) -> String {
+    let counts = counts(difference);
     let moved = difference.moved.len();
     let failing = difference.new.len() + difference.grown.len() + moved;
     let tracebacks = match failing {

@@ -35,9 +35,8 @@ impl Drive {
             })
         })?;
         let mut capture = Capture::default();
-        let child = command.child();
-        child.stdout.take().into_iter().for_each(|pipe| capture.read(pipe));
-        child.stderr.take().into_iter().for_each(|pipe| capture.read(pipe));
+        // Its output is shown where it fails.
+        capture.read_child(command.child(), false);
         Ok(Self { command, capture })
     }
 

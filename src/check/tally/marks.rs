@@ -44,9 +44,9 @@ fn is_counted(block: &Live) -> bool {
 }
 
 impl Marks {
-    /// No marks yet, of `ledger`; the first iteration is the epoch after `base`.
-    pub(crate) fn new(ledger: &LedgerFile, base: u32) -> Self {
-        let places = Places::new(ledger.nodes());
+    /// No marks yet; the first iteration is the epoch after `base`.
+    pub(crate) fn new(base: u32) -> Self {
+        let places = Places::new();
         let (now, before, changes, earlier) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (last, last_places) = (Vec::new(), Vec::new());
         Self { base, places, count: 0, now, before, changes, earlier, last, last_places }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn marks(readings: &[&[Live]]) -> Marks {
-        let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"), 0);
+        let mut marks = Marks::new(0);
         readings.iter().for_each(|live| marks.take(live.to_vec()));
         marks
     }
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_base_was_made_before_the_first_iteration() {
-        let mut marks = Marks::new(&LedgerFile::create(1 << 20, 100).expect("a ledger"), 40);
+        let mut marks = Marks::new(40);
         let (older, first) = (block(5, 40, 10), block(5, 41, 20));
         marks.take(Vec::new());
         marks.replace(vec![older, first]);

@@ -5,20 +5,25 @@ use std::num::NonZeroU32;
 /// Numbers for the sites that appear, in the order in which they do.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// By site: its place. Zero pages cost nothing until a site is in them.
+    /// By site, up to the newest that has one: its place. A row for each site that could be would
+    /// be megabytes for a program of a thousand.
     by_site: Vec<Option<NonZeroU32>>,
     sites: Vec<u32>,
 }
 
 impl Places {
-    /// No places yet, for sites below `nodes`.
-    pub(super) fn new(nodes: u32) -> Self {
-        Self { by_site: vec![None; nodes as usize], sites: Vec::new() }
+    /// No places yet.
+    pub(super) fn new() -> Self {
+        Self { by_site: Vec::new(), sites: Vec::new() }
     }
 
     /// The place of `site`, which a reading has checked to be below the number of nodes.
     pub(super) fn of(&mut self, site: u32) -> usize {
-        let place = &mut self.by_site[site as usize];
+        let index = site as usize;
+        if index >= self.by_site.len() {
+            self.by_site.resize((index + 1).next_power_of_two(), None);
+        }
+        let place = &mut self.by_site[index];
         let known = place.get_or_insert_with(|| {
             self.sites.push(site);
             Number::new(self.sites.len() - 1).0
@@ -106,7 +111,7 @@ mod tests {
 
     #[test]
     fn each_site_has_a_place_of_its_own() {
-        let mut places = Places::new(100);
+        let mut places = Places::new();
         assert_eq!([7, 3, 99, 3, 7].map(|site| places.of(site)), [0, 1, 2, 1, 0]);
         assert_eq!(places.sites(), [7, 3, 99]);
         assert_eq!(places.sorted(), [(3, 1), (7, 0), (99, 2)]);

@@ -57,7 +57,7 @@ fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
 
 fn judged(readings: &[&[Live]], states: Option<&[Reachability]>) -> Judged {
     let ledger = two_of_a_kind();
-    let mut marks = Marks::new(&ledger, 0);
+    let mut marks = Marks::new(0);
     marks.take(Vec::new());
     readings.iter().for_each(|live| marks.take(live.to_vec()));
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
@@ -234,7 +234,7 @@ fn only_groups_that_fail_have_their_holders_told_and_only_by_the_window() {
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
     // Site 2 leaks; its first block is the warm-up's, and 3 is live once.
     let (live, reached) = row(&[(2, 1), (3, 3), (2, 3), (2, 4)], true);
-    let mut marks = Marks::new(&ledger, 0);
+    let mut marks = Marks::new(0);
     marks.take(Vec::new());
     marks.take(live[..3].to_vec());
     marks.take(live);
@@ -253,7 +253,7 @@ fn a_group_of_the_window_has_what_its_lost_blocks_lead_to() {
     let ledger = two_of_a_kind();
     let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
     let (live, reached) = row(&[(2, 3), (2, 4), (3, 3), (3, 4)], false);
-    let mut marks = Marks::new(&ledger, 0);
+    let mut marks = Marks::new(0);
     marks.take(Vec::new());
     marks.take(live[..1].to_vec());
     marks.take(live);

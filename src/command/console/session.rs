@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::Trouble;
 use super::line::{Line, OWN};
 use crate::check::driver::{Driver, LAST_PATIENCE, Output};
+use crate::check::onlooker::Onlooker;
 use crate::check::{Outcome, Problem, completeness, heap, iterations, plugin_path};
 use crate::child::pages;
 use crate::command::output::show;
@@ -320,6 +321,7 @@ impl Session {
             file: Path::new(""),
             name: command,
             memory: false,
+            onlooker: &Onlooker::default(),
             accepts: &nothing_fails,
         };
         let (outcome, newest) = iterations::check_on(&job, &mut self.driver, self.epoch);
