@@ -7,6 +7,8 @@
 mod console;
 mod diff;
 mod exec;
+#[cfg(feature = "exports")]
+mod exports;
 mod output;
 mod run;
 

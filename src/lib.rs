@@ -33,6 +33,8 @@ mod child;
 mod command;
 #[cfg(test)]
 mod damage;
+#[cfg(feature = "exports")]
+mod export;
 mod gate;
 #[doc(hidden)]
 pub mod harness;

@@ -31,7 +31,8 @@ mod side_by_side;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(crate) use self::comparison::compare;
+pub(crate) use self::alignment::{Row, rows};
+pub(crate) use self::comparison::{Change, Difference, compare};
 pub(crate) use self::failure::failure_text;
 
 use crate::report::amount::Amount;
@@ -61,7 +62,7 @@ impl fmt::Display for SnapshotGroup {
 
 impl SnapshotGroup {
     /// The group's first line.
-    fn heading(&self) -> String {
+    pub(crate) fn heading(&self) -> String {
         format!("{}: {}{PER_ITERATION}", self.verdict, self.amount)
     }
 }

@@ -11,7 +11,7 @@ use super::plugin_path;
 use super::{Outcome, Problem, completeness, modules, notes, tracing};
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
-use crate::report::{Exit, Group, Report};
+use crate::report::{Exit, Group, History, Report};
 use crate::scenario::{Located, MAX_ITERATIONS, Scenario, Work};
 use crate::suppression::module::Modules;
 use crate::verdict::Window;
@@ -94,6 +94,7 @@ fn unknown(job: &Job<'_>) -> Outcome {
             iterations: job.scenario.repeat,
             groups: Vec::new(),
             notes: Vec::new(),
+            history: History::default(),
             descendants: None,
         },
         problem: None,
@@ -179,6 +180,7 @@ impl Run<'_> {
         if let Some(error) = observed.judged.unread {
             report.notes.push(format!("what holds the blocks is not known: {error}"));
         }
+        report.history = observed.history;
         *table = observed.memory;
         if observed.added > 0 {
             let were = if observed.added == 1 { "iteration was" } else { "iterations were" };

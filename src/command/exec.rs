@@ -8,6 +8,8 @@ use clap::Args;
 use super::output::{Options, Output, say};
 use super::problem_text;
 use crate::check::program::{Program, check};
+#[cfg(feature = "exports")]
+use crate::export::Section;
 use crate::scenario::{DEFAULT_HEAP, heap_size};
 use crate::suppression::Suppression;
 use crate::suppression::file::{SuppressionError, load};
@@ -76,8 +78,10 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         say(&format!("leaksnap: write the report: {error}\n"));
         return 2;
     }
+    #[cfg(feature = "exports")]
+    output.exports.add(|| Section::of(&outcome, None, arguments.options.all));
     if let Some(text) = problem_text(&outcome) {
         say(&text);
     }
-    outcome.status()
+    output.finish(outcome.status())
 }

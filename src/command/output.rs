@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+#[cfg(feature = "exports")]
+use super::exports::{self, Exports};
+use super::worse;
 use crate::check::Outcome;
 use crate::report::{Report, json, text};
 
@@ -30,6 +33,9 @@ pub(super) struct Options {
     /// Report live allocations that are no leaks as well
     #[arg(long)]
     pub(super) all: bool,
+    #[cfg(feature = "exports")]
+    #[command(flatten)]
+    exports: exports::Files,
 }
 
 /// A place for reports.
@@ -37,6 +43,9 @@ pub(super) struct Options {
 pub(super) struct Output<'a> {
     options: &'a Options,
     file: Option<File>,
+    /// The runs, for the other forms of a report.
+    #[cfg(feature = "exports")]
+    pub(super) exports: Exports,
 }
 
 impl<'a> Output<'a> {
@@ -49,7 +58,27 @@ impl<'a> Output<'a> {
             .output
             .as_ref()
             .map(|path| File::create(path).map_err(|error| format!("{}: {error}", path.display())));
-        Ok(Self { options, file: file.transpose()? })
+        Ok(Self {
+            options,
+            file: file.transpose()?,
+            #[cfg(feature = "exports")]
+            exports: Exports::open(&options.exports, options.output.as_deref())?,
+        })
+    }
+
+    /// Writes what is written when all is known; the exit status, which was `status` so far.
+    pub(super) fn finish(&mut self, status: u8) -> u8 {
+        #[cfg(feature = "exports")]
+        let written = self.exports.finish();
+        #[cfg(not(feature = "exports"))]
+        let written: Result<(), String> = Ok(());
+        match written {
+            Ok(()) => status,
+            Err(error) => {
+                say(&format!("leaksnap: write the report: {error}\n"));
+                worse(status, 2)
+            }
+        }
     }
 
     /// Writes the report of `outcome`.

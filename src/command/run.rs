@@ -6,7 +6,11 @@ use clap::Args;
 
 use super::output::{Options, Output, say, show};
 use super::{problem_text, worse};
-use crate::check::{self, Outcome};
+use crate::check::{self, Outcome, Problem};
+#[cfg(feature = "exports")]
+use crate::export::{Compared, Section};
+#[cfg(feature = "exports")]
+use crate::gate::{Gate, Sizes};
 use crate::report::Group;
 use crate::report::table;
 use crate::scenario::{self, Scenario};
@@ -35,18 +39,22 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             return 2;
         }
     };
-    arguments.files.iter().map(|file| one(file, arguments, &mut output)).fold(0, worse)
+    let status =
+        arguments.files.iter().map(|file| one(file, arguments, &mut output)).fold(0, worse);
+    output.finish(status)
 }
 
 fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
+    let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
     let scenario = match Scenario::load(file) {
         Ok(scenario) => scenario,
-        Err(error) => {
-            say(&format!("leaksnap: {error}\n"));
-            return 2;
-        }
+        Err(error) => return refused(&name, error.to_string(), output),
     };
-    let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
+    #[cfg(feature = "exports")]
+    let accepted = match output.exports.are_wanted().then(|| Gate::beside(file)).transpose() {
+        Ok(gate) => gate.flatten(),
+        Err(error) => return refused(&name, error, output),
+    };
     let nothing_fails = |groups: &[Group]| !groups.iter().any(|group| group.verdict.fails());
     let outcome = check::scenario(&scenario, file, &name, arguments.memory, &nothing_fails);
     if arguments.show_output || outcome.problem.is_some() {
@@ -56,7 +64,22 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
         let memory = &outcome.memory;
         show(&format!("{}\n{}", table::heap(memory), table::write(&memory.rows, usize::MAX)));
     }
+    #[cfg(feature = "exports")]
+    output.exports.add(|| {
+        let compared = |gate: Gate| Compared::with(&gate, &outcome.report, Sizes::Requested);
+        Section::of(&outcome, accepted.map(compared), arguments.options.all)
+    });
     finish(&outcome, output)
+}
+
+/// Says why the scenario `name` was not started; the exit status.
+fn refused(name: &str, error: String, output: &mut Output<'_>) -> u8 {
+    say(&format!("leaksnap: {error}\n"));
+    let outcome = Outcome::refused(name, Problem::Wrong(error));
+    // A page without it would look as if all had been checked.
+    #[cfg(feature = "exports")]
+    output.exports.add(|| Section::of(&outcome, None, false));
+    outcome.status()
 }
 
 fn finish(outcome: &Outcome, output: &mut Output<'_>) -> u8 {

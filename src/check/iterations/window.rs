@@ -21,9 +21,10 @@ use crate::child::ledger_file::LedgerError;
 use crate::child::view;
 use crate::protocol::Request;
 use crate::report::table::Memory;
+use crate::report::{History, Live};
 use crate::scenario::{MAX_ITERATIONS, Work};
 use crate::symbols::DebugFiles;
-use crate::verdict::Window;
+use crate::verdict::{Total, Window};
 
 /// The longest pause before more iterations are run, and before the last word; all that come
 /// before it take as long again.
@@ -41,6 +42,8 @@ pub(super) struct Observed {
     pub(super) added: u32,
     /// Why there were no more of them.
     pub(super) stopped_by: Option<Problem>,
+    /// What was live after each iteration.
+    pub(super) history: History,
 }
 
 impl Run<'_> {
@@ -50,10 +53,15 @@ impl Run<'_> {
         window: Window,
         iteration: &[Asked],
     ) -> Result<Observed, Problem> {
+        let mut marks = Marks::new(self.driver.ledger(), self.base);
+        let mut warm = Vec::new();
         for epoch in 1..=window.warmup {
             self.iterate(epoch, iteration)?;
+            // The last of them ends at the window's start, which is a mark.
+            if epoch < window.warmup {
+                warm.push(marks.glance(self.driver.ledger()).map_err(damaged)?);
+            }
         }
-        let mut marks = Marks::new(self.driver.ledger(), self.base);
         marks.read(self.driver.ledger()).map_err(damaged)?;
         self.measure(&mut marks, window, 1..=window.repeat, iteration, None)?;
         // What decides must not cost the scenario its time.
@@ -91,7 +99,9 @@ impl Run<'_> {
             Some(memory) => memory,
             None => self.table(&marks, window)?,
         };
-        Ok(Observed { judged, memory, added: measured - window.repeat, stopped_by })
+        let added = measured - window.repeat;
+        let history = history(window, &warm, marks.totals());
+        Ok(Observed { judged, memory, added, stopped_by, history })
     }
 
     fn iterate(&mut self, epoch: u32, iteration: &[Asked]) -> Result<(), Problem> {
@@ -197,5 +207,32 @@ impl Run<'_> {
         let is_closure = matches!(self.job.scenario.work, Work::Closure(_));
         let host = std::env::current_exe().ok().filter(|_| !is_closure)?;
         host.file_name().map(|name| name.to_string_lossy().into_owned())
+    }
+}
+
+/// What was live after each iteration: of the warm-up, but for its last, and at the marks. Without a
+/// warm-up the first mark is before any iteration.
+fn history(window: Window, warm: &[Total], marks: &[Total]) -> History {
+    let skipped = usize::from(window.warmup == 0);
+    let live = |&Total { blocks, bytes }: &Total| Live { blocks, bytes };
+    let live = warm.iter().chain(marks.iter().skip(skipped)).map(live).collect();
+    History { warmup: window.warmup, live }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_has_a_reading_for_each_iteration() {
+        let totals: Vec<_> = (0..6).map(|bytes| Total { blocks: 1, bytes }).collect();
+        let bytes = |warmup, warm, marks| {
+            let history = history(Window { warmup, repeat: 2 }, warm, marks);
+            assert_eq!(history.warmup, warmup);
+            history.live.iter().map(|live| live.bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(bytes(0, &[], &totals[..3]), [1, 2]);
+        assert_eq!(bytes(1, &[], &totals[..3]), [0, 1, 2]);
+        assert_eq!(bytes(3, &totals[..2], &totals[2..5]), [0, 1, 2, 3, 4]);
     }
 }

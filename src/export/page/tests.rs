@@ -1,0 +1,3 @@
+//! Whole pages: what they say, and that nothing in them is taken for markup.
+
+use super::*;
