@@ -74,12 +74,14 @@ pub(crate) enum State {
 }
 
 impl Section {
-    /// The section of `outcome`.
+    /// The section of `outcome`, and how it differs from what was accepted, where that is known.
     pub(crate) fn of(outcome: &Outcome, compared: Option<Compared>, all: bool) -> Self {
         let strictly = outcome.fails_strictly();
         // What fails is shown.
         let all = all || strictly;
         let Outcome { report, problem, .. } = outcome;
+        // What was not seen is not gone.
+        let compared = compared.filter(|_| problem.is_none());
         Self { report: report.clone(), problem: problem.clone(), strictly, compared, all }
     }
 

@@ -3,8 +3,11 @@
 //! ```text
 //!   harness  lists the trials and runs them
 //!   trial    one scenario: checked, brought to the gate
+//!   pages    what a trial found, as a page, where that is wanted
 //! ```
 
+#[cfg(feature = "exports")]
+mod pages;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -17,6 +20,9 @@ use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
 use crate::scenario;
 use trial::{Case, Source};
+
+/// The variable that names the folder of pages.
+const PAGES_VARIABLE: &str = "LEAKSNAP_HTML";
 
 /// What [`main!`](crate::main!) hands over.
 #[doc(hidden)]
@@ -60,6 +66,16 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
+    let pages = std::env::var_os(PAGES_VARIABLE).filter(|folder| !folder.is_empty());
+    #[cfg(feature = "exports")]
+    let pages = match pages.filter(|_| !arguments.list) {
+        Some(folder) => Some(pages::Pages::open(Path::new(&folder), &manifest)?),
+        None => None,
+    };
+    #[cfg(not(feature = "exports"))]
+    if pages.is_some() {
+        return Err(format!("{PAGES_VARIABLE} needs leaksnap's feature `exports`"));
+    }
     let closures = (setup.closures)();
     let files = match (&arguments.filter, arguments.exact && !arguments.list) {
         // One test by its name: there is no need to look at the others.
@@ -97,8 +113,14 @@ fn trials(setup: &Setup, arguments: &Arguments) -> Result<Vec<Trial>, String> {
                 "there are two scenarios `{name}`; each needs a snapshot of its own"
             ));
         }
-        let case =
-            Case { snapshots: snapshots.clone(), source, name: name.clone(), assert: setup.assert };
+        let case = Case {
+            snapshots: snapshots.clone(),
+            source,
+            name: name.clone(),
+            assert: setup.assert,
+            #[cfg(feature = "exports")]
+            pages: pages.clone(),
+        };
         trials.push(Trial::test(name, move || case.run().map_err(Failed::from)));
     }
     Ok(trials)

@@ -31,8 +31,11 @@ mod side_by_side;
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(feature = "exports")]
 pub(crate) use self::alignment::{Row, rows};
-pub(crate) use self::comparison::{Change, Difference, compare};
+pub(crate) use self::comparison::compare;
+#[cfg(feature = "exports")]
+pub(crate) use self::comparison::{Change, Difference};
 pub(crate) use self::failure::failure_text;
 
 use crate::report::amount::Amount;

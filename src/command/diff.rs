@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::{Format, Options, Output, say, show};
-use crate::check::{Outcome, Problem};
+use crate::check::Problem;
 #[cfg(feature = "exports")]
 use crate::export::{Compared, Section};
 use crate::gate::{self, Gate, Passed, Sizes};
@@ -55,16 +55,12 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         }
     };
     let status = compare(arguments, &mut output).unwrap_or_else(|error| {
-        say(&format!("leaksnap: {error}\n"));
         let name = format!("{} since {}", arguments.after.display(), arguments.before.display());
         let problem = match error {
             TraceError::Wrong(reason) => Problem::Wrong(reason),
             TraceError::NotChecked(reason) => Problem::NotChecked(reason),
         };
-        let outcome = Outcome::refused(&name, problem);
-        #[cfg(feature = "exports")]
-        output.exports.add(|| Section::of(&outcome, None, false));
-        outcome.status()
+        output.refused(&name, problem)
     });
     output.finish(status)
 }

@@ -8,8 +8,10 @@ use clap::{Args, ValueEnum};
 
 #[cfg(feature = "exports")]
 use super::exports::{self, Exports};
-use super::worse;
-use crate::check::Outcome;
+use super::{problem_text, worse};
+use crate::check::{Outcome, Problem};
+#[cfg(feature = "exports")]
+use crate::export::Section;
 use crate::report::{Report, json, text};
 
 /// The forms of a report.
@@ -64,6 +66,16 @@ impl<'a> Output<'a> {
             #[cfg(feature = "exports")]
             exports: Exports::open(&options.exports, options.output.as_deref())?,
         })
+    }
+
+    /// Says why there is no report of `name`; the exit status. A page without it would look as if
+    /// all had been checked.
+    pub(super) fn refused(&mut self, name: &str, problem: Problem) -> u8 {
+        let outcome = Outcome::refused(name, problem);
+        problem_text(&outcome).iter().for_each(|text| say(text));
+        #[cfg(feature = "exports")]
+        self.exports.add(|| Section::of(&outcome, None, false));
+        outcome.status()
     }
 
     /// Writes what is written when all is known; the exit status, which was `status` so far.

@@ -48,12 +48,12 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
     let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
     let scenario = match Scenario::load(file) {
         Ok(scenario) => scenario,
-        Err(error) => return refused(&name, error.to_string(), output),
+        Err(error) => return output.refused(&name, Problem::Wrong(error.to_string())),
     };
     #[cfg(feature = "exports")]
     let accepted = match output.exports.are_wanted().then(|| Gate::beside(file)).transpose() {
         Ok(gate) => gate.flatten(),
-        Err(error) => return refused(&name, error, output),
+        Err(error) => return output.refused(&name, Problem::Wrong(error)),
     };
     let nothing_fails = |groups: &[Group]| !groups.iter().any(|group| group.verdict.fails());
     let outcome = check::scenario(&scenario, file, &name, arguments.memory, &nothing_fails);
@@ -70,16 +70,6 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
         Section::of(&outcome, accepted.map(compared), arguments.options.all)
     });
     finish(&outcome, output)
-}
-
-/// Says why the scenario `name` was not started; the exit status.
-fn refused(name: &str, error: String, output: &mut Output<'_>) -> u8 {
-    say(&format!("leaksnap: {error}\n"));
-    let outcome = Outcome::refused(name, Problem::Wrong(error));
-    // A page without it would look as if all had been checked.
-    #[cfg(feature = "exports")]
-    output.exports.add(|| Section::of(&outcome, None, false));
-    outcome.status()
 }
 
 fn finish(outcome: &Outcome, output: &mut Output<'_>) -> u8 {

@@ -17,8 +17,6 @@ mod plot;
 mod source;
 mod traceback;
 
-use std::path::PathBuf;
-
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::source::Sources;
@@ -100,9 +98,9 @@ fn run(number: usize, name: &str, section: &Section, sources: &mut Sources) -> M
         section aria-labelledby=(id) {
             h2 id=(id) { (name) }
             (verdict(section))
-            (facts(&section.report))
+            @if was_run(&section.report) { (facts(&section.report)) }
             (notes(&section.report))
-            (plot::figure(&section.report))
+            @if was_run(&section.report) { (plot::figure(&section.report)) }
             (flame::figure(section))
             @if let Some(compared) = &section.compared { (beside::tables(compared)) }
             (traceback::list(number, section, sources))
@@ -127,7 +125,11 @@ fn verdict(section: &Section) -> Markup {
     let (clean, others): (Vec<_>, Vec<_>) = descendants.partition(is_clean);
     html! {
         div.state.(class) {
-            p { (badge(state)) " " @if let Some(problem) = &problem { (problem) } @else if let Some(headline) = &headline { (headline) } }
+            p {
+                // The others say it themselves.
+                @if state == State::Failed { (badge(state)) " " }
+                (problem.as_ref().or(headline.as_ref()).map_or("", String::as_str))
+            }
             @if state == State::NotChecked { p { "What is not checked is not clean." } }
             @if let (Some(_), Some(headline)) = (&problem, &headline) { p { "Found until then: " (headline) } }
             @if let (State::Accepted, Some(compared)) = (state, &section.compared) {
@@ -139,6 +141,11 @@ fn verdict(section: &Section) -> Markup {
             }
         }
     }
+}
+
+/// Whether there was a child, or two traces of one: a file that can't be read has neither.
+fn was_run(report: &Report) -> bool {
+    report.tracing.active || !report.program.is_empty()
 }
 
 fn facts(report: &Report) -> Markup {
@@ -172,11 +179,6 @@ fn notes(report: &Report) -> Markup {
     html! {
         @if !notes.is_empty() { ul.notes { @for note in notes { li { "Note: " (note) } } } }
     }
-}
-
-/// Where a page of a scenario is, below `folder`; scenarios in folders have theirs in folders.
-pub(crate) fn path(folder: &std::path::Path, name: &str) -> PathBuf {
-    folder.join(format!("{name}.html"))
 }
 
 #[cfg(test)]

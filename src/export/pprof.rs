@@ -7,7 +7,8 @@
 //! A sample is a group: its blocks and bytes, its frames, and labels with the scenario, the verdict,
 //! the reachability and the program, where another one was started. Functions that were inlined
 //! into one another are one location. Addresses are offsets in modules, known only of what has no
-//! symbol; each module's mapping starts at 0, so that they stay what they are. What is not checked
+//! symbol and is called by them; each module's mapping starts at 0, so that they stay what they are.
+//! Functions have no second name, or `pprof` would shorten the first one. What is not checked
 //! has no samples, and a comment that says so (`pprof -comments`).
 
 mod message;
@@ -135,9 +136,8 @@ impl Tables {
         let Some(last) = frames.last() else { return 0 };
         let mapping_id = self.mapping(last);
         let address = if last.function.is_none() { last.offset } else { 0 };
-        let named =
-            frames.iter().filter(|frame| frame.function.is_some() || frame.module.is_none());
-        let lines: Vec<_> = named
+        let lines: Vec<_> = frames
+            .iter()
             .map(|frame| (self.function(frame), i64::from(frame.line.unwrap_or_default())))
             .collect();
         let line = |&(function_id, line): &(u64, i64)| Line { function_id, line };
@@ -180,7 +180,6 @@ impl Tables {
         let number = self.functions.number([name, filename], |number| Function {
             id: number as u64 + 1,
             name,
-            system_name: name,
             filename,
         });
         number as u64 + 1

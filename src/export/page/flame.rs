@@ -36,7 +36,7 @@ pub(super) fn figure(section: &Section) -> Markup {
     html! {
         (heading)
         figure.flame {
-            iframe title=(title) srcdoc=(document(&graph)) height=(height) sandbox="allow-scripts allow-modals" {}
+            iframe title=(title) srcdoc=(document(&graph)) height=(height) {}
             figcaption {
                 "The wider, the more bytes; callers are below. A click or Enter zooms in, Escape out; the "
                 "arrow keys move, Ctrl-F searches. What is narrower than " (NARROWEST) " % is not drawn. "
@@ -54,7 +54,7 @@ fn graph(stacks: &[(String, u64)]) -> Option<String> {
     options.title = String::new();
     "bytes".clone_into(&mut options.count_name);
     "monospace".clone_into(&mut options.font_type);
-    options.colors = Palette::Basic(BasicPalette::Mem);
+    options.colors = Palette::Basic(BasicPalette::Aqua);
     options.deterministic = true;
     options.min_width = NARROWEST;
     options.frame_height = 18;

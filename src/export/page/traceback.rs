@@ -79,21 +79,34 @@ fn heading(
             @if iterations > 1 && group.verdict.fails() { " (" (Amount::per_iteration(group)) " per iteration)" }
         }
         " "
-        @if let Some(frame) = known(group) { code.where { (traceback::line(frame)) } }
+        code.where { (told_by(group)) }
     }
 }
 
-/// The frame to tell a group by: the innermost whose file is known, else the innermost.
-fn known(group: &Group) -> Option<&Frame> {
-    let with_file = group.frames.iter().find(|frame| frame.file.is_some());
-    with_file.or(group.frames.first())
+/// How many frames a group is told by.
+const TOLD_BY: usize = 3;
+
+/// What a group is told by: its innermost frames, and the first behind them whose file is known.
+fn told_by(group: &Group) -> String {
+    let (inner, outer) = group.frames.split_at(group.frames.len().min(TOLD_BY));
+    let has_file = |frame: &&Frame| frame.file.is_some();
+    let own = outer.iter().find(has_file).filter(|_| !inner.iter().any(|frame| has_file(&frame)));
+    let names = inner.iter().map(|frame| match &frame.function {
+        Some(function) => function.to_string(),
+        None => traceback::line(frame),
+    });
+    let more = match (own, outer.is_empty()) {
+        (Some(frame), _) => Some(format!("… ← {}", traceback::line(frame))),
+        (None, more) => (!more).then(|| "…".to_owned()),
+    };
+    names.chain(more).collect::<Vec<_>>().join(" ← ")
 }
 
 fn facts(group: &Group, iterations: u32) -> Markup {
     let rises = text::rises_text(&group.rises).filter(|_| iterations > 1 && group.verdict.fails());
     let ties = text::ties_text(&group.ties);
     html! {
-        @for line in rises.iter().map(String::as_str).chain(ties.lines()) { p { (line.trim()) } }
+        @for line in rises.iter().map(String::as_str).chain(ties.lines()) { p { (line.trim().replace("->", "→")) } }
     }
 }
 

@@ -68,11 +68,11 @@ fn samples_have_values_labels_and_locations() {
     let expected = "\
 scenario=hmac verdict=leak reachability=lost [8, 96]
     [inner /src/a.h:7 <- outer /src/a.c:214] plugin.so 0123abcd 0x0
-    [] plugin.so 0123abcd 0x1f3
+    [plugin.so+0x1f3 :0] plugin.so 0123abcd 0x1f3
     [<generated code> :0]  0x0
 scenario=hmac verdict=leak reachability=lost [8, 8]
     [outer /src/a.c:214] plugin.so 0123abcd 0x0
-    [] plugin.so 0123abcd 0x1f3
+    [plugin.so+0x1f3 :0] plugin.so 0123abcd 0x1f3
 ";
     assert_eq!(profile.listed(), expected);
     assert_eq!(profile.string_table[0], "");
@@ -83,7 +83,7 @@ scenario=hmac verdict=leak reachability=lost [8, 8]
     let [mapping] = profile.mapping.as_slice() else { panic!("{:?}", profile.mapping) };
     assert!(mapping.has_functions && mapping.has_line_numbers && mapping.has_inline_frames);
     assert_eq!((mapping.memory_start, mapping.memory_limit), (0, 0x1f4));
-    assert_eq!((profile.location.len(), profile.function.len()), (4, 3), "each is there once");
+    assert_eq!((profile.location.len(), profile.function.len()), (4, 4), "each is there once");
 }
 
 #[test]
