@@ -72,7 +72,10 @@ fn a_page_has_the_source_the_history_and_the_snapshot_beside_the_scenario() {
     assert!(page(1).contains("All of it was accepted in <code>"));
     accept("1 block, 40 bytes");
     let text = page(1);
-    assert!(text.contains("<caption>grown</caption>"), "{text}");
+    assert!(
+        text.contains("<span class=\"badge quiet\">grown</span> leak: 1 block, 48 bytes"),
+        "{text}"
+    );
     assert!(text.contains("leak: 1 block, 40 bytes per iteration"), "{text}");
     place.write("snapshots/leaks_per_call.snap", "damaged");
     let ended = run(&place, &["--html", "a.html", "leaks_per_call.toml"], 2);

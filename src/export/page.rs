@@ -30,9 +30,12 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 /// from the files where they are now.
 pub(crate) fn write(sections: &[Section]) -> String {
     let names = names(sections);
-    let title = match names.as_slice() {
-        [name] => format!("Memory leaks of {name}"),
-        names => format!("Memory leaks of {} runs", names.len()),
+    let (heading, title) = match names.as_slice() {
+        [name] => ("Memory leaks".to_owned(), format!("Memory leaks of {name}")),
+        names => {
+            let all = format!("Memory leaks of {} runs", names.len());
+            (all.clone(), all)
+        }
     };
     let mut sources = Sources::default();
     let page = html! {
@@ -47,7 +50,7 @@ pub(crate) fn write(sections: &[Section]) -> String {
                 style { (PreEscaped(include_str!("page/style.css"))) }
             }
             body {
-                header { h1 { (title) } }
+                header { h1 { (heading) } }
                 main {
                     @if names.len() > 1 { (contents(sections, &names)) }
                     @for (number, (section, name)) in sections.iter().zip(&names).enumerate() {
@@ -156,7 +159,7 @@ fn facts(report: &Report) -> Markup {
     };
     let iterations = match report.iterations {
         1 => "1: the whole run".to_owned(),
-        more => format!("{more} measured"),
+        more => format!("{more} in the window"),
     };
     let tracing = &report.tracing;
     // A comparison of saved traces counts nothing.

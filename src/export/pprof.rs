@@ -93,6 +93,9 @@ impl<K: Eq + Hash, V> Table<K, V> {
     }
 }
 
+/// A mapping, an address, and the functions with their lines.
+type Place = (u64, u64, Vec<(u64, i64)>);
+
 /// What samples share. Strings count from 0, the others from 1: 0 is none.
 #[derive(Debug, Default)]
 struct Tables {
@@ -100,9 +103,14 @@ struct Tables {
     /// By module and build id.
     mappings: Table<[i64; 2], Mapping>,
     /// By what a location says, without its number.
-    locations: Table<(u64, u64, Vec<(u64, i64)>), Location>,
+    locations: Table<Place, Location>,
     /// By name and file.
     functions: Table<[i64; 2], Function>,
+}
+
+/// What the value in place `number` is called: 0 is none.
+fn id(number: usize) -> u64 {
+    number as u64 + 1
 }
 
 fn signed(number: u64) -> i64 {
@@ -134,7 +142,8 @@ impl Tables {
     /// The location of `frames`, of which the last one alone is not inlined.
     fn location(&mut self, frames: &[Frame]) -> u64 {
         let Some(last) = frames.last() else { return 0 };
-        let mapping_id = self.mapping(last);
+        let mapping = self.mapping(last);
+        let mapping_id = mapping.map_or(0, id);
         let address = if last.function.is_none() { last.offset } else { 0 };
         let lines: Vec<_> = frames
             .iter()
@@ -143,32 +152,31 @@ impl Tables {
         let line = |&(function_id, line): &(u64, i64)| Line { function_id, line };
         let place = (mapping_id, address, lines.clone());
         let number = self.locations.number(place, |number| Location {
-            id: number as u64 + 1,
+            id: id(number),
             mapping_id,
             address,
             line: lines.iter().map(line).collect(),
         });
-        if let Some(mapping) = self.mappings.values.get_mut((mapping_id as usize).wrapping_sub(1)) {
+        if let Some(mapping) = mapping.and_then(|number| self.mappings.values.get_mut(number)) {
             mapping.has_functions |= last.function.is_some();
             mapping.has_filenames |= last.file.is_some();
             mapping.has_line_numbers |= last.line.is_some();
             mapping.has_inline_frames |= frames.len() > 1;
             mapping.memory_limit = mapping.memory_limit.max(address + 1);
         }
-        number as u64 + 1
+        id(number)
     }
 
-    fn mapping(&mut self, frame: &Frame) -> u64 {
-        let Some(module) = &frame.module else { return 0 };
+    fn mapping(&mut self, frame: &Frame) -> Option<usize> {
+        let module = frame.module.as_ref()?;
         let filename = self.string(module);
         let build_id = self.string(frame.build_id.as_deref().unwrap_or_default());
-        let number = self.mappings.number([filename, build_id], |number| Mapping {
-            id: number as u64 + 1,
+        Some(self.mappings.number([filename, build_id], |number| Mapping {
+            id: id(number),
             filename,
             build_id,
             ..Mapping::default()
-        });
-        number as u64 + 1
+        }))
     }
 
     fn function(&mut self, frame: &Frame) -> u64 {
@@ -178,11 +186,11 @@ impl Tables {
         };
         let filename = self.string(frame.file.as_deref().unwrap_or_default());
         let number = self.functions.number([name, filename], |number| Function {
-            id: number as u64 + 1,
+            id: id(number),
             name,
             filename,
         });
-        number as u64 + 1
+        id(number)
     }
 }
 

@@ -45,23 +45,35 @@ fn counted(number: usize, what: &str) -> String {
     format!("{number} {} {what}", if number == 1 { "traceback" } else { "tracebacks" })
 }
 
+/// A traceback in two columns; open where there are two sides to compare.
 fn table(what: &str, accepted: Option<&SnapshotGroup>, found: Option<&SnapshotGroup>) -> Markup {
     let frames = |group: Option<&'_ SnapshotGroup>| group.map(|it| it.frames.clone());
     let (old, new) = (frames(accepted).unwrap_or_default(), frames(found).unwrap_or_default());
-    let heading = |group: Option<&SnapshotGroup>| group.map(SnapshotGroup::heading);
-    let other = heading(accepted) != heading(found);
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
+    let heading = |group: Option<&SnapshotGroup>| {
+        group.map_or_else(|| "nothing".to_owned(), SnapshotGroup::heading)
+    };
+    let kind = if heading(accepted) == heading(found) { "same" } else { "other" };
+    let innermost = new.first().or(old.first()).map_or("", String::as_str);
     html! {
-        table.beside {
-            caption { (what) }
-            thead {
-                tr { th scope="col" { "Accepted" } th.mark scope="col" { span.unseen { "Difference" } } th scope="col" { "Found" } }
+        details.group open[accepted.is_some() && found.is_some()] {
+            summary {
+                span.badge.quiet { (what) } " " (heading(found.or(accepted)))
+                " " code.where { (innermost) }
             }
-            tbody {
-                tr.(if other { "other" } else { "same" }) {
-                    td { (or_none(heading(accepted))) } (mark(if other { "other" } else { "same" })) td { (or_none(heading(found))) }
+            div.about {
+                table.beside {
+                    thead {
+                        tr {
+                            th scope="col" { "Accepted" }
+                            th.mark scope="col" { span.unseen { "Difference" } }
+                            th scope="col" { "Found" }
+                        }
+                    }
+                    tbody {
+                        tr.(kind) { td { (heading(accepted)) } (mark(kind)) td { (heading(found)) } }
+                        @for row in rows(&old, &new) { (cells(row)) }
+                    }
                 }
-                @for row in rows(&old, &new) { (cells(row)) }
             }
         }
     }

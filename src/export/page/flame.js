@@ -2,6 +2,16 @@
 // inferno writes where it is zoomed to into the address, which this document has none of.
 history.replaceState = function () {};
 (function () {
+  var graph = document.querySelector("svg");
+  // Until the frame is laid out, what inferno asks for the width would be 0, and less in the graph.
+  Object.defineProperty(graph, "width", {
+    value: { baseVal: { get value() { return Math.max(graph.getBoundingClientRect().width, 100); } } },
+  });
+  new ResizeObserver(function (sizes, observer) {
+    if (graph.getBoundingClientRect().width === 0) return;
+    observer.disconnect();
+    init();
+  }).observe(graph);
   var frames = document.getElementById("frames");
   var boxes = Array.prototype.map.call(frames.querySelectorAll("g"), function (group) {
     var rect = group.querySelector("rect");
@@ -12,10 +22,12 @@ history.replaceState = function () {};
   boxes.sort(function (a, b) { return b.y - a.y || a.x - b.x; });
   boxes.forEach(function (box) {
     box.group.setAttribute("tabindex", "-1");
-    box.group.setAttribute("role", "button");
+    // A button would be called by the text that it has room for.
+    box.group.setAttribute("role", "img");
     box.group.setAttribute("aria-label", box.group.querySelector("title").textContent);
   });
-  // One frame at a time is where the tab key stops.
+  // One frame at a time is where the tab key stops; Chromium takes their holder for a scroller.
+  frames.setAttribute("tabindex", "-1");
   var current = boxes[0];
   current.group.setAttribute("tabindex", "0");
   function isShown(box) { return !box.group.classList.contains("hide"); }

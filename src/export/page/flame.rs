@@ -64,7 +64,8 @@ fn graph(stacks: &[(String, u64)]) -> Option<String> {
     from_lines(&mut options, lines.iter().map(String::as_str), &mut svg).ok()?;
     let svg = String::from_utf8(svg).ok()?;
     let start = svg.find("<svg")?;
-    Some(svg[start..].to_owned())
+    // It would start before it has a width: `flame.js` starts it.
+    Some(svg[start..].replacen(" onload=\"init(evt)\"", "", 1))
 }
 
 /// How high the graph is: its first attribute of that name.

@@ -49,7 +49,7 @@ pub(super) fn figure(report: &Report) -> Markup {
     let (Some(last), true) = (live.last(), live.len() > 1) else {
         return html! {
             (heading)
-            p { "There is nothing to draw: memory was not read after several iterations." }
+            p { "There is nothing to draw: memory was read once, or not at all." }
         };
     };
     let parts = Parts::of(report);
