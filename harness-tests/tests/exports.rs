@@ -2,6 +2,7 @@
 //! trials. What the forms hold in detail is tested beside them, a page in a browser in `page/`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use harness_tests::cargo::repository;
 use harness_tests::command::{Exec, leaksnap};
@@ -120,6 +121,10 @@ fn a_program_has_them_too() {
     let stacks = read(&place.path("a.folded"));
     assert!(stacks.contains(";main"), "{stacks}");
     assert!(read(&place.path("a.html")).contains("There is nothing to draw"), "it ran once");
+    let exec = Exec::of(program.with([])).option(&["--html", &page, "--suppressions", "no.txt"]);
+    assert_eq!(exec.text().code, Some(2));
+    let text = read(&place.path("a.html"));
+    assert!(text.contains("class=\"state failed\"") && text.contains("no.txt"), "{text}");
     let unchecked = Program::compile_with("loses_a_block.c", &["-static"]);
     let exec = Exec::of(unchecked.with([])).option(&["--folded", &folded, "--html", &page]);
     assert_eq!(exec.text().code, Some(3));
@@ -172,6 +177,10 @@ fn a_trial_that_fails_or_finds_something_leaves_a_page() {
     let _ = trials.run(&[], &[PAGES]).ends_with(101).says(&[&format!("\npage: {place}\n")]);
     let text = read(&page);
     assert!(text.contains("1 leak in sub/forgets"), "{text}");
+    let mode = |path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let beside = page.with_file_name("beside");
+    fs::write(&beside, "").expect("a file");
+    assert_eq!(mode(&page), mode(&beside), "whoever may read other files may read it");
     assert!(text.contains("Nothing was accepted before: there is no <code>"), "{text}");
     // Accepted: it passes, and has a page.
     let _ = trials.run(&[], &[PAGES, ("INSTA_UPDATE", "always")]);

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::output::{Options, Output, say};
 use super::problem_text;
+use crate::check::Problem;
 use crate::check::program::{Program, check};
 #[cfg(feature = "exports")]
 use crate::export::Section;
@@ -56,8 +57,10 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     let suppressions = match suppressions(&arguments.suppressions) {
         Ok(suppressions) => suppressions,
         Err(error) => {
-            say(&format!("leaksnap: {error}\n"));
-            return 2;
+            let name = arguments.program.first().map(|word| word.to_string_lossy());
+            let problem = Problem::Wrong(error.to_string());
+            let status = output.refused(&name.unwrap_or_default(), problem);
+            return output.finish(status);
         }
     };
     let outcome = check(&Program {

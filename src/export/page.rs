@@ -21,7 +21,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::source::Sources;
 use super::{Section, State, names};
-use crate::report::{Report, text};
+use crate::report::{Exit, Report, text};
 
 /// What no page may load; what it holds itself runs.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
@@ -101,7 +101,7 @@ fn run(number: usize, name: &str, section: &Section, sources: &mut Sources) -> M
         section aria-labelledby=(id) {
             h2 id=(id) { (name) }
             (verdict(section))
-            @if was_run(&section.report) { (facts(&section.report)) }
+            (facts(&section.report))
             (notes(&section.report))
             @if was_run(&section.report) { (plot::figure(&section.report)) }
             (flame::figure(section))
@@ -146,9 +146,9 @@ fn verdict(section: &Section) -> Markup {
     }
 }
 
-/// Whether there was a child, or two traces of one: a file that can't be read has neither.
+/// Whether a child ran: a comparison of saved traces has none, nor a file that can't be read.
 fn was_run(report: &Report) -> bool {
-    report.tracing.active || !report.program.is_empty()
+    report.exit != Exit::default()
 }
 
 fn facts(report: &Report) -> Markup {
@@ -157,18 +157,19 @@ fn facts(report: &Report) -> Markup {
         (None, Some(signal)) => Some(format!("signal {signal}")),
         (None, None) => None,
     };
+    let ran = exit.is_some();
     let iterations = match report.iterations {
-        1 => "1: the whole run".to_owned(),
-        more => format!("{more} in the window"),
+        1 => ran.then(|| "1: the whole run".to_owned()),
+        more => Some(format!("{more} in the window")),
     };
     let tracing = &report.tracing;
     // A comparison of saved traces counts nothing.
     let counted = tracing.allocations > 0;
     html! {
         dl.facts {
-            @if !report.program.is_empty() { div { dt { "Ran" } dd { code { (report.program.join(" ")) } } } }
+            @if !report.program.is_empty() { div { dt { (if ran { "Ran" } else { "Of" }) } dd { code { (report.program.join(" ")) } } } }
             @if let Some(exit) = exit { div { dt { "Ended" } dd { (exit) } } }
-            div { dt { "Iterations" } dd { (iterations) } }
+            @if let Some(iterations) = iterations { div { dt { "Iterations" } dd { (iterations) } } }
             @if counted {
                 div { dt { "Allocations" } dd { (tracing.allocations) ", freed " (tracing.frees) } }
                 div { dt { "Most that was live" } dd { (tracing.peak_bytes) " bytes" } }

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::export::{Section, page};
@@ -53,7 +54,10 @@ impl Pages {
         let folder = path.parent().unwrap_or(&self.folder);
         fs::create_dir_all(folder).map_err(wrong)?;
         // Whoever looks at it while tests run sees the whole page, or the one before.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(wrong)?;
+        let mut new = tempfile::Builder::new();
+        // A page is for whoever may look into the folder, as far as the user's mask lets them.
+        new.permissions(fs::Permissions::from_mode(0o666));
+        let mut file = new.tempfile_in(folder).map_err(wrong)?;
         let text = page::write(std::slice::from_ref(section));
         file.write_all(text.as_bytes()).map_err(wrong)?;
         file.persist(&path).map_err(|error| wrong(error.error))?;
