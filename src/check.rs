@@ -43,7 +43,7 @@ use self::onlooker::Onlooker;
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
 use crate::ledger::header::{Header, TRACE_VARIABLE, VERSION, state, trouble};
 use crate::report::table::Memory;
-use crate::report::{Exit, Group, Report, Tracing, Verdict};
+use crate::report::{Exit, Group, History, Report, Tracing, Verdict};
 use crate::scenario::{Located, Scenario, Work};
 use crate::suppression::file::{SuppressionError, load};
 use crate::suppression::module::Modules;
@@ -168,7 +168,7 @@ impl Problem {
 
 impl Outcome {
     /// Of a scenario that was not started.
-    fn refused(name: &str, problem: Problem) -> Self {
+    pub(crate) fn refused(name: &str, problem: Problem) -> Self {
         Self {
             report: Report {
                 scenario: Some(name.to_owned()),
@@ -178,6 +178,7 @@ impl Outcome {
                 iterations: 1,
                 groups: Vec::new(),
                 notes: Vec::new(),
+                history: History::default(),
                 descendants: None,
             },
             problem: Some(problem),

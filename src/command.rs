@@ -7,6 +7,8 @@
 mod console;
 mod diff;
 mod exec;
+#[cfg(feature = "exports")]
+mod exports;
 mod manual;
 mod output;
 mod reviewed;

@@ -87,7 +87,7 @@ impl Gate {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub(crate) fn beside(mut self, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn with_base(mut self, folder: &Path) -> Result<Self, String> {
         let golden = Golden::new(folder, &self.name, Path::new(""));
         self.base = golden.accepted()?.unwrap_or_default().0;
         Ok(self)
@@ -111,6 +111,27 @@ impl Gate {
         difference
     }
 
+    /// The gate that the harness has for the scenario `file`, where its snapshots lie beside the
+    /// scenarios: of the folders that the file is in, the innermost one with a snapshot of it. `None`
+    /// where there is no snapshot.
+    ///
+    /// # Errors
+    /// Where the snapshot can't be read or is damaged: with its place.
+    #[cfg(feature = "exports")]
+    pub(crate) fn beside(file: &Path) -> Result<Option<Self>, String> {
+        let file = std::path::absolute(file).map_err(|error| error.to_string())?;
+        let gates = file.ancestors().skip(1).filter_map(|root| {
+            let name = file.strip_prefix(root).ok()?.with_extension("");
+            let folder = root.join("snapshots");
+            let is_there = folder.join(&name).with_extension("snap").is_file();
+            is_there.then(|| (folder, name.to_string_lossy().into_owned()))
+        });
+        // Nothing is asserted by it: it is there to be compared with.
+        let assert = |_: &str, _: &str| {};
+        let mut gates = gates.map(|(folder, name)| Self::open(&folder, &name, &file, assert));
+        gates.next().transpose()
+    }
+
     /// The accepted snapshot's file.
     pub(crate) fn path(&self) -> PathBuf {
         self.golden.path()
@@ -130,10 +151,7 @@ impl Gate {
         let Self { golden, name, assert, accepted, .. } = self;
         // What the programs that it started leak is accepted with what it leaks itself.
         let report = &Report { groups: report.all_groups(), ..report.clone() };
-        let mut found = snapshot::found(&report.groups);
-        if sizes == Sizes::Usable {
-            self.settle(&mut found);
-        }
+        let found = self.found(&report.groups, sizes);
         let difference = Box::new(self.compare(&found));
         if !self.base.is_empty() && !difference.fails() {
             let own = snapshot::compare(accepted, &found);
@@ -183,6 +201,20 @@ impl Gate {
         // Where nothing was accepted, all that follows is new.
         let hunks = if self.accepted.is_empty() { String::new() } else { difference.to_string() };
         format!("{}: {counts}\n{hunks}", self.name)
+    }
+
+    /// How what `report` found differs from what was accepted; no snapshot is touched.
+    #[cfg(feature = "exports")]
+    pub(crate) fn difference(&self, report: &Report, sizes: Sizes) -> snapshot::Difference {
+        snapshot::compare(&self.accepted, &self.found(&report.all_groups(), sizes))
+    }
+
+    fn found(&self, groups: &[Group], sizes: Sizes) -> Vec<SnapshotGroup> {
+        let mut found = snapshot::found(groups);
+        if sizes == Sizes::Usable {
+            self.settle(&mut found);
+        }
+        found
     }
 
     /// Gives `found` the accepted amounts where they differ by no more than usable sizes do.

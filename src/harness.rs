@@ -6,6 +6,7 @@
 //!   trial       one scenario: checked, brought to the gate
 //!   account     what trials leave to be told: output, notes, times
 //!   junit       the same as a JUnit document
+//!   pages       what a trial found, as a page, where that is wanted
 //!   progress    how far long scenarios are, on a terminal
 //!   registered  functions that are scenarios
 //!   unit        one of these as an ordinary test
@@ -14,6 +15,8 @@
 mod account;
 mod flags;
 mod junit;
+#[cfg(feature = "exports")]
+mod pages;
 mod progress;
 mod registered;
 mod trial;
@@ -44,6 +47,9 @@ pub use unit::{Unit, test};
 
 /// The variable that names a checkout of the base, in which the tests have run.
 const BASE_VARIABLE: &str = "LEAKSNAP_BASE";
+
+/// The variable that names the folder of pages.
+const PAGES_VARIABLE: &str = "LEAKSNAP_HTML";
 
 /// What [`main!`](crate::main!) hands over.
 #[doc(hidden)]
@@ -183,6 +189,8 @@ fn cases(
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
+    #[cfg_attr(not(feature = "exports"), allow(unused_variables, reason = "there are none"))]
+    let pages = if flags.list { None } else { pages_of(manifest)? };
     let base = base_of(&snapshots, review)?;
     let most_time = flags.most_time()?;
     let files = if flags.exact && !flags.list && !flags.filters.is_empty() {
@@ -228,9 +236,35 @@ fn cases(
         }
         let (snapshots, base, assert) = (snapshots.clone(), base.clone(), setup.assert);
         let is_ignored = ignored.contains(name.as_str());
-        cases.push(Case { snapshots, base, source, name, assert, most_time, is_ignored });
+        cases.push(Case {
+            snapshots,
+            base,
+            source,
+            name,
+            assert,
+            most_time,
+            is_ignored,
+            #[cfg(feature = "exports")]
+            pages: pages.clone(),
+        });
     }
     Ok(cases)
+}
+
+/// Where pages go, if somebody wants them.
+#[cfg(feature = "exports")]
+fn pages_of(manifest: &Path) -> Result<Option<pages::Pages>, String> {
+    let folder = std::env::var_os(PAGES_VARIABLE).filter(|folder| !folder.is_empty());
+    folder.map(|folder| pages::Pages::open(Path::new(&folder), manifest)).transpose()
+}
+
+/// The same, where there can be none.
+#[cfg(not(feature = "exports"))]
+fn pages_of(_: &Path) -> Result<Option<()>, String> {
+    match std::env::var_os(PAGES_VARIABLE).filter(|folder| !folder.is_empty()) {
+        Some(_) => Err(format!("{PAGES_VARIABLE} needs leaksnap's feature `exports`")),
+        None => Ok(None),
+    }
 }
 
 /// Where the base has the snapshots that lie in `snapshots` here, where a change is compared with it.

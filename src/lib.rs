@@ -61,6 +61,8 @@ mod command;
 #[cfg(test)]
 mod damage;
 mod error;
+#[cfg(feature = "exports")]
+mod export;
 mod gate;
 #[doc(hidden)]
 pub mod harness;

@@ -2,6 +2,7 @@
 
 pub(crate) mod amount;
 pub(crate) mod heap;
+pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod table;
 pub(crate) mod text;
@@ -9,6 +10,7 @@ pub(crate) mod text;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::history::{History, Live};
 use serde::{Deserialize, Serialize};
 
 /// What the ages of a traceback's live allocations say.
@@ -82,7 +84,8 @@ pub struct Frame {
     pub line: Option<u32>,
     /// The function was inlined into the next frame.
     pub inlined: bool,
-    /// Where no symbol is known: the module's build id, by which its symbols can be found.
+    /// The module's build id in hexadecimal digits, by which its debug files can be found; `None`
+    /// where it has none, or a saved trace did not say.
     pub build_id: Option<Arc<str>>,
 }
 
@@ -182,6 +185,8 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// What a reader should know beside the verdicts, a sentence each.
     pub notes: Vec<String>,
+    /// What was live over the iterations; nothing for a whole program.
+    pub history: History,
     /// The programs that the program started, where they were followed: a report each, whose program
     /// is the name that it was called by. By name; those of one name by what they leaked.
     pub descendants: Option<Vec<Report>>,
@@ -298,6 +303,7 @@ mod tests {
             iterations: 1,
             groups,
             notes: Vec::new(),
+            history: History::default(),
             descendants,
         }
     }

@@ -33,6 +33,10 @@ mod side_by_side;
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(feature = "exports")]
+pub(crate) use self::alignment::{Row, rows};
+#[cfg(feature = "exports")]
+pub(crate) use self::comparison::Change;
 pub(crate) use self::comparison::{Difference, compare, exceeds};
 pub(crate) use self::failure::{counts, failure_text};
 
@@ -63,7 +67,7 @@ impl fmt::Display for SnapshotGroup {
 
 impl SnapshotGroup {
     /// The group's first line.
-    fn heading(&self) -> String {
+    pub(crate) fn heading(&self) -> String {
         format!("{}: {}{PER_ITERATION}", self.verdict, self.amount)
     }
 }

@@ -151,7 +151,10 @@ impl Symbolizer {
                         if symbol.code_info.is_some() && !name::is_mangled(&symbol.name) {
                             bare.push(address);
                         }
-                        self.known.insert(address, frames(address, &symbol, name.as_ref()));
+                        self.known.insert(
+                            address,
+                            frames(address, &symbol, name.as_ref(), build_id.as_ref()),
+                        );
                     }
                 }
             }
@@ -228,7 +231,12 @@ fn hexadecimal(bytes: &[u8]) -> Option<Arc<str>> {
     Some(digits.into()).filter(|_| !bytes.is_empty())
 }
 
-fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&Arc<str>>) -> Vec<Frame> {
+fn frames(
+    address: CodeAddress,
+    symbol: &Sym<'_>,
+    module: Option<&Arc<str>>,
+    build_id: Option<&Arc<str>>,
+) -> Vec<Frame> {
     let from_start = u64::try_from(symbol.offset).unwrap_or_default();
     let offset = from_start + (address.1 - lookup(address));
     let frame = |function: &str, code: Option<&CodeInfo<'_>>, inlined| Frame {
@@ -239,7 +247,7 @@ fn frames(address: CodeAddress, symbol: &Sym<'_>, module: Option<&Arc<str>>) -> 
         file: code.map(|code| code.to_path().to_string_lossy().into()),
         line: code.and_then(|code| code.line),
         inlined,
-        build_id: None,
+        build_id: build_id.cloned(),
     };
     let inlined = symbol.inlined.iter().rev();
     inlined

@@ -77,7 +77,7 @@ pub(crate) fn line(frame: &Frame) -> String {
 }
 
 /// Cargo puts a hash behind a test executable's name, another one in every profile.
-fn without_cargo_hash(module: &str) -> &str {
+pub(crate) fn without_cargo_hash(module: &str) -> &str {
     const DIGITS: usize = 16;
     match module.rsplit_once('-') {
         Some((name, hash))

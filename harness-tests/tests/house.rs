@@ -110,9 +110,30 @@ fn the_rooms_inside_are_open_with_a_feature_alone() {
     let root = read(&repository().join("src/lib.rs"));
     let declared = "#[cfg(feature = \"internals\")]\n#[doc(hidden)]\npub mod internals;";
     assert!(root.contains(declared));
-    assert!(!read(&repository().join("Cargo.toml")).contains("default = ["));
+    assert!(read(&repository().join("Cargo.toml")).contains("\ndefault = [\"exports\"]\n"));
     for source in sources("src").iter().filter(|source| !is_in(source, "internals")) {
         assert!(!source.imports().contains(&"internals"), "{} imports it", source.path);
+    }
+}
+
+#[test]
+fn forms_of_reports_that_need_libraries_are_a_feature_and_see_no_child() {
+    let root = read(&repository().join("src/lib.rs"));
+    assert!(root.contains("#[cfg(feature = \"exports\")]\nmod export;"));
+    let may = ["check", "export", "gate", "report", "snapshot", "traceback"];
+    let own: Vec<_> = sources("src").into_iter().filter(|source| is_in(source, "export")).collect();
+    assert!(own.len() > 5, "{}", own.len());
+    for source in own {
+        for import in source.imports() {
+            assert!(may.contains(&import), "{} imports crate::{import}", source.path);
+        }
+    }
+    assert_eq!(with(&["inferno::"]), ["src/export/page/flame.rs"]);
+    assert_eq!(with(&["prost::"]), ["src/export/pprof.rs", "src/export/pprof/message.rs"]);
+    for source in sources("src").iter().filter(|source| !is_in(source, "export")) {
+        for library in ["maud::", "flate2::"] {
+            assert!(!source.shipped().contains(library), "{} has {library}", source.path);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::tally::Tally;
 use super::{Problem, activity, completeness, notes, tracing};
 use crate::child::follow::{Descendant, MOST, Unfollowed};
 use crate::child::ledger_file::LedgerError;
-use crate::report::{Exit, Group, Report};
+use crate::report::{Exit, Group, History, Report};
 use crate::symbols::DebugFiles;
 
 /// Why a process that was started has no part of its own in a report.
@@ -57,6 +57,7 @@ fn report(
         iterations: 1,
         groups: Vec::new(),
         notes: notes(ledger.header()),
+        history: History::default(),
         descendants: None,
     };
     report.tracing.complete &= matches!(descendant.at_exit, Some(Ok(_)));

@@ -21,7 +21,7 @@ use crate::child::reach::{self, Block, Origin, Root};
 use crate::child::view::Reached;
 use crate::ledger::layout::Layout;
 use crate::report::table::{self, Memory};
-use crate::report::{Exit, Group, Report, json, text};
+use crate::report::{Exit, Group, History, Report, json, text};
 use crate::symbols::DebugFiles;
 use crate::verdict::Window;
 
@@ -103,6 +103,7 @@ fn show(ledger: &LedgerFile, groups: Vec<Group>, memory: &Memory) {
         iterations: 2,
         groups,
         notes: notes(ledger.header()),
+        history: History::default(),
         descendants: None,
     };
     let _ = (text::write(&report, true), json::write(&report, true), modules([ledger]));

@@ -12,7 +12,7 @@ use super::{Outcome, Problem, completeness, modules, notes, tracing};
 use crate::child::process::Process;
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
-use crate::report::{Exit, Group, Report};
+use crate::report::{Exit, Group, History, Report};
 use crate::scenario::{Entry, Located, MAX_ITERATIONS, Scenario, Work};
 use crate::suppression::module::Modules;
 use crate::verdict::Window;
@@ -110,6 +110,7 @@ pub(super) fn unknown(job: &Job<'_>) -> Outcome {
             iterations: job.scenario.repeat,
             groups: Vec::new(),
             notes: Vec::new(),
+            history: History::default(),
             descendants: None,
         },
         problem: None,

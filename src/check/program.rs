@@ -17,7 +17,7 @@ use crate::child::process::{Event, Look, Process, StartError};
 use crate::child::program_file::why_silent;
 use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
-use crate::report::{Exit, Report};
+use crate::report::{Exit, History, Report};
 use crate::suppression::module::Modules;
 use crate::symbols::DebugFiles;
 
@@ -94,6 +94,7 @@ pub(crate) fn check(program: &Program<'_>) -> Outcome {
             iterations: 1,
             groups: Vec::new(),
             notes: Vec::new(),
+            history: History::default(),
             descendants: None,
         },
         problem: None,

@@ -20,11 +20,11 @@ use crate::child::ledger_file::{LedgerError, LedgerFile};
 use crate::child::process::Process;
 use crate::child::view;
 use crate::report::table::Memory;
-use crate::report::{Group, Report};
+use crate::report::{Group, History, Live, Report};
 use crate::scenario::MAX_ITERATIONS;
 use crate::suppression::module::Modules;
 use crate::symbols::DebugFiles;
-use crate::verdict::Window;
+use crate::verdict::{Total, Window};
 
 /// The longest pause before more iterations are run, and before the last word; all that come
 /// before it take as long again.
@@ -80,6 +80,8 @@ struct Observed {
     added: u32,
     /// Why there were no more of them.
     stopped_by: Option<Problem>,
+    /// What was live after each iteration.
+    history: History,
 }
 
 /// Runs the iterations of `subject` that are `asked` for, and makes a report and a table of them;
@@ -100,6 +102,7 @@ pub(super) fn observe(
     if let Some(error) = observed.judged.unread {
         report.notes.push(format!("what holds the blocks is not known: {error}"));
     }
+    report.history = observed.history;
     *table = observed.memory;
     if observed.added > 0 {
         let were = if observed.added == 1 { "iteration was" } else { "iterations were" };
@@ -125,10 +128,15 @@ impl<S: Iterate> View<'_, S> {
     /// Runs the warm-up, the window, and on while something is undecided.
     fn observe(&mut self) -> Result<Observed, Problem> {
         let Asked { window, base, .. } = self.asked;
+        let mut marks = Marks::new(base);
+        let mut warm = Vec::new();
         for number in 1..=window.warmup {
             self.iterate(number)?;
+            // The last of them ends at the window's start, which is a mark.
+            if number < window.warmup {
+                warm.push(marks.glance(self.ledger()).map_err(damaged)?);
+            }
         }
-        let mut marks = Marks::new(base);
         marks.read(self.ledger()).map_err(damaged)?;
         self.measure(&mut marks, 1..=window.repeat, None)?;
         // What decides must not cost the scenario its time.
@@ -166,7 +174,9 @@ impl<S: Iterate> View<'_, S> {
             Some(memory) => memory,
             None => self.table(&marks)?,
         };
-        Ok(Observed { judged, memory, added: measured - window.repeat, stopped_by })
+        let added = measured - window.repeat;
+        let history = history(window, &warm, marks.totals());
+        Ok(Observed { judged, memory, added, stopped_by, history })
     }
 
     fn ledger(&self) -> &LedgerFile {
@@ -259,5 +269,32 @@ impl<S: Iterate> View<'_, S> {
         Tally::new(self.ledger(), host, DebugFiles::Ignored)
             .and_then(|mut tally| tally.memory(marks.last(), window.warmup + 1))
             .map_err(damaged)
+    }
+}
+
+/// What was live after each iteration: of the warm-up, but for its last, and at the marks. Without a
+/// warm-up the first mark is before any iteration.
+fn history(window: Window, warm: &[Total], marks: &[Total]) -> History {
+    let skipped = usize::from(window.warmup == 0);
+    let live = |&Total { blocks, bytes }: &Total| Live { blocks, bytes };
+    let live = warm.iter().chain(marks.iter().skip(skipped)).map(live).collect();
+    History { warmup: window.warmup, live }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_has_a_reading_for_each_iteration() {
+        let totals: Vec<_> = (0..6).map(|bytes| Total { blocks: 1, bytes }).collect();
+        let bytes = |warmup, warm, marks| {
+            let history = history(Window { warmup, repeat: 2 }, warm, marks);
+            assert_eq!(history.warmup, warmup);
+            history.live.iter().map(|live| live.bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(bytes(0, &[], &totals[..3]), [1, 2]);
+        assert_eq!(bytes(1, &[], &totals[..3]), [0, 1, 2]);
+        assert_eq!(bytes(3, &totals[..2], &totals[2..5]), [0, 1, 2, 3, 4]);
     }
 }

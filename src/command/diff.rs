@@ -9,8 +9,11 @@ use clap::Args;
 
 use super::output::{Format, Options, Output, say, show};
 use super::reviewed;
+use crate::check::Problem;
+#[cfg(feature = "exports")]
+use crate::export::{Compared, Section};
 use crate::gate::{self, Gate, Passed, Sizes};
-use crate::report::{Exit, Report, Tracing};
+use crate::report::{Exit, History, Report, Tracing};
 use crate::trace::growth::{self, Growth};
 use crate::trace::{self, Form, TraceError};
 
@@ -46,16 +49,25 @@ fn snapshot_name(text: &str) -> Result<String, String> {
 
 /// Compares the traces and reports; the exit status.
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    compare(arguments).unwrap_or_else(|error| {
-        say(&format!("leaksnap: {error}\n"));
-        match error {
-            TraceError::Wrong(_) => 2,
-            TraceError::NotChecked(_) => 3,
+    let mut output = match Output::open(&arguments.options) {
+        Ok(output) => output,
+        Err(error) => {
+            say(&format!("leaksnap: {error}\n"));
+            return 2;
         }
-    })
+    };
+    let status = compare(arguments, &mut output).unwrap_or_else(|error| {
+        let name = format!("{} since {}", arguments.after.display(), arguments.before.display());
+        let problem = match error {
+            TraceError::Wrong(reason) => Problem::Wrong(reason),
+            TraceError::NotChecked(reason) => Problem::NotChecked(reason),
+        };
+        output.refused(&name, problem)
+    });
+    output.finish(status)
 }
 
-fn compare(arguments: &Arguments) -> Result<u8, TraceError> {
+fn compare(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, TraceError> {
     if reviewed::are_snapshots([&arguments.before, &arguments.after]) {
         if arguments.iterations.is_some() || arguments.snapshot.is_some() {
             let text = "`--iterations` and `--snapshot` are for traces, not for two snapshots";
@@ -75,9 +87,14 @@ fn compare(arguments: &Arguments) -> Result<u8, TraceError> {
             later.form
         )));
     }
-    let mut output = Output::open(options).map_err(TraceError::Wrong)?;
     let growth = growth::between(&earlier, &later, *iterations);
     let report = report(arguments, &growth);
+    let sizes = match later.form {
+        Form::Saved => Sizes::Usable,
+        Form::Report => Sizes::Requested,
+    };
+    #[cfg(feature = "exports")]
+    output.exports.add(|| section(arguments, &growth, &report, gate.as_ref(), sizes));
     let written = match options.format {
         Format::Json => output.write_report(&report, options.all),
         Format::Text => output.write_report(&for_people(arguments, &growth, &report), options.all),
@@ -86,13 +103,7 @@ fn compare(arguments: &Arguments) -> Result<u8, TraceError> {
     let leaks = report.groups.iter().any(|group| group.verdict.fails());
     Ok(match gate {
         None => u8::from(leaks),
-        Some(gate) => {
-            let sizes = match later.form {
-                Form::Saved => Sizes::Usable,
-                Form::Report => Sizes::Requested,
-            };
-            pass(&gate, &Report { groups: growth.without_addresses(), ..report }, sizes)
-        }
+        Some(gate) => pass(&gate, &Report { groups: growth.without_addresses(), ..report }, sizes),
     })
 }
 
@@ -126,6 +137,7 @@ fn report(arguments: &Arguments, growth: &Growth) -> Report {
         _ => {}
     }
     Report {
+        history: History::default(),
         descendants: None,
         scenario: snapshot.clone(),
         program: [before, after].map(|path| path.display().to_string()).into(),
@@ -145,6 +157,26 @@ fn for_people(arguments: &Arguments, growth: &Growth, report: &Report) -> Report
         groups: growth.as_written(),
         ..report.clone()
     }
+}
+
+/// The report for a page: with the frames that are compared, where there is a snapshot.
+#[cfg(feature = "exports")]
+fn section(
+    arguments: &Arguments,
+    growth: &Growth,
+    report: &Report,
+    gate: Option<&Gate>,
+    sizes: Sizes,
+) -> Section {
+    let (report, compared) = match gate {
+        None => (for_people(arguments, growth, report), None),
+        Some(gate) => {
+            let report = Report { groups: growth.without_addresses(), ..report.clone() };
+            let compared = Compared::with(gate, &report, sizes);
+            (report, Some(compared))
+        }
+    };
+    Section { report, problem: None, strictly: false, compared, all: arguments.options.all }
 }
 
 /// Brings `report` to the gate, and says what came of it on standard output, where no report is.

@@ -7,8 +7,11 @@ use clap::Args;
 
 use super::output::{Options, Output, say};
 use super::problem_text;
+use crate::check::Problem;
 use crate::check::onlooker::Onlooker;
 use crate::check::program::{Program, check};
+#[cfg(feature = "exports")]
+use crate::export::Section;
 use crate::scenario::{DEFAULT_HEAP, heap_size};
 use crate::suppression::Suppression;
 use crate::suppression::file::{SuppressionError, load};
@@ -55,8 +58,10 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     let suppressions = match suppressions(&arguments.suppressions) {
         Ok(suppressions) => suppressions,
         Err(error) => {
-            say(&format!("leaksnap: {error}\n"));
-            return 2;
+            let name = arguments.program.first().map(|word| word.to_string_lossy());
+            let problem = Problem::Wrong(error.to_string());
+            let status = output.refused(&name.unwrap_or_default(), problem);
+            return output.finish(status);
         }
     };
     let outcome = check(&Program {
@@ -78,8 +83,10 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         say(&format!("leaksnap: write the report: {error}\n"));
         return 2;
     }
+    #[cfg(feature = "exports")]
+    output.exports.add(|| Section::of(&outcome, None, arguments.options.all));
     if let Some(text) = problem_text(&outcome) {
         say(&text);
     }
-    outcome.status()
+    output.finish(outcome.status())
 }

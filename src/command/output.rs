@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::check::Outcome;
+#[cfg(feature = "exports")]
+use super::exports::{self, Exports};
+use super::{problem_text, worse};
+use crate::check::{Outcome, Problem};
+#[cfg(feature = "exports")]
+use crate::export::Section;
 use crate::report::{Report, json, text};
 
 /// The forms of a report.
@@ -30,6 +35,9 @@ pub(super) struct Options {
     /// Report live allocations that are no leaks as well
     #[arg(long)]
     pub(super) all: bool,
+    #[cfg(feature = "exports")]
+    #[command(flatten)]
+    exports: exports::Files,
 }
 
 /// A place for reports.
@@ -37,6 +45,9 @@ pub(super) struct Options {
 pub(super) struct Output<'a> {
     options: &'a Options,
     file: Option<File>,
+    /// The runs, for the other forms of a report.
+    #[cfg(feature = "exports")]
+    pub(super) exports: Exports,
 }
 
 impl<'a> Output<'a> {
@@ -49,7 +60,37 @@ impl<'a> Output<'a> {
             .output
             .as_ref()
             .map(|path| File::create(path).map_err(|error| format!("{}: {error}", path.display())));
-        Ok(Self { options, file: file.transpose()? })
+        Ok(Self {
+            options,
+            file: file.transpose()?,
+            #[cfg(feature = "exports")]
+            exports: Exports::open(&options.exports, options.output.as_deref())?,
+        })
+    }
+
+    /// Says why there is no report of `name`; the exit status. A page without it would look as if
+    /// all had been checked.
+    pub(super) fn refused(&mut self, name: &str, problem: Problem) -> u8 {
+        let outcome = Outcome::refused(name, problem);
+        problem_text(&outcome).iter().for_each(|text| say(text));
+        #[cfg(feature = "exports")]
+        self.exports.add(|| Section::of(&outcome, None, false));
+        outcome.status()
+    }
+
+    /// Writes what is written when all is known; the exit status, which was `status` so far.
+    pub(super) fn finish(&mut self, status: u8) -> u8 {
+        #[cfg(feature = "exports")]
+        let written = self.exports.finish();
+        #[cfg(not(feature = "exports"))]
+        let written: Result<(), String> = Ok(());
+        match written {
+            Ok(()) => status,
+            Err(error) => {
+                say(&format!("leaksnap: write the report: {error}\n"));
+                worse(status, 2)
+            }
+        }
     }
 
     /// Writes the report of `outcome`.

@@ -7,7 +7,11 @@ use clap::Args;
 use super::output::{Options, Output, say, show};
 use super::{problem_text, worse};
 use crate::check::onlooker::Onlooker;
-use crate::check::{self, Outcome, Wanted};
+use crate::check::{self, Outcome, Problem, Wanted};
+#[cfg(feature = "exports")]
+use crate::export::{Compared, Section};
+#[cfg(feature = "exports")]
+use crate::gate::{Gate, Sizes};
 use crate::report::Group;
 use crate::report::table;
 use crate::scenario::{self, Scenario};
@@ -36,18 +40,22 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             return 2;
         }
     };
-    arguments.files.iter().map(|file| one(file, arguments, &mut output)).fold(0, worse)
+    let status =
+        arguments.files.iter().map(|file| one(file, arguments, &mut output)).fold(0, worse);
+    output.finish(status)
 }
 
 fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
+    let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
     let scenario = match Scenario::load(file) {
         Ok(scenario) => scenario,
-        Err(error) => {
-            say(&format!("leaksnap: {error}\n"));
-            return 2;
-        }
+        Err(error) => return output.refused(&name, Problem::Wrong(error.to_string())),
     };
-    let name = scenario::name_of(file.parent().unwrap_or(Path::new("")), file);
+    #[cfg(feature = "exports")]
+    let accepted = match output.exports.are_wanted().then(|| Gate::beside(file)).transpose() {
+        Ok(gate) => gate.flatten(),
+        Err(error) => return output.refused(&name, Problem::Wrong(error)),
+    };
     let nothing_fails = |groups: &[Group]| !groups.iter().any(|group| group.verdict.fails());
     let nobody = Onlooker::default();
     let wanted = Wanted { memory: arguments.memory, all: arguments.options.all };
@@ -59,6 +67,11 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
         let memory = &outcome.memory;
         show(&format!("{}\n{}", table::heap(memory), table::write(&memory.rows, usize::MAX)));
     }
+    #[cfg(feature = "exports")]
+    output.exports.add(|| {
+        let compared = |gate: Gate| Compared::with(&gate, &outcome.report, Sizes::Requested);
+        Section::of(&outcome, accepted.map(compared), arguments.options.all)
+    });
     finish(&outcome, output)
 }
 

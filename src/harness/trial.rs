@@ -4,9 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::account::{End, Told};
+#[cfg(feature = "exports")]
+use super::pages::Pages;
+#[cfg(feature = "exports")]
+use crate::check::Problem;
 use crate::check::onlooker::Onlooker;
-use crate::check::{self, STRICT_TEXT, Wanted};
+use crate::check::{self, Outcome, STRICT_TEXT, Wanted};
 use crate::error::{Error, end_of};
+#[cfg(feature = "exports")]
+use crate::export::{Compared, Section};
 use crate::gate::{Assert, Gate, Passed, Sizes, Unlike};
 use crate::report::{Group, Report, text};
 use crate::review::{Finding, Review};
@@ -39,6 +45,9 @@ pub(super) struct Case {
     pub(super) most_time: Option<Duration>,
     /// It is run only where somebody asks for it.
     pub(super) is_ignored: bool,
+    /// Where its page goes.
+    #[cfg(feature = "exports")]
+    pub(super) pages: Option<Pages>,
 }
 
 impl Case {
@@ -46,7 +55,10 @@ impl Case {
     pub(super) fn run(&self, review: &Review, onlooker: &Onlooker) -> Told {
         let start = Instant::now();
         let mut seen = Seen::default();
-        let found = self.check(onlooker, &mut seen);
+        let checked = self.check(onlooker, &mut seen);
+        #[cfg(feature = "exports")]
+        let section = self.pages.as_ref().map(|_| self.section(checked.as_ref()));
+        let found = checked.and_then(|(outcome, gate)| self.pass(outcome, &gate, &mut seen));
         let took = start.elapsed();
         let found = found.and_then(|found| self.in_time(took).map(|()| found));
         let scene = match &self.source {
@@ -81,6 +93,8 @@ impl Case {
             End::Failed(text) => End::Failed(text + &end_of(&output)),
             other => other,
         };
+        #[cfg(feature = "exports")]
+        let end = self.with_page(section.as_ref(), end);
         Told { name: self.name.clone(), took, end, output, notes: seen.notes }
     }
 
@@ -97,11 +111,8 @@ impl Case {
         }
     }
 
-    fn check(
-        &self,
-        onlooker: &Onlooker,
-        seen: &mut Seen,
-    ) -> Result<Option<(Unlike, Report)>, Failure> {
+    /// Runs the scenario, with what was accepted for it.
+    fn check(&self, onlooker: &Onlooker, seen: &mut Seen) -> Result<(Outcome, Gate), Failure> {
         let scenario = match &self.source {
             Source::Closure { path, entry, .. } => {
                 Scenario::of_closure(path, &self.name, entry.clone())
@@ -120,10 +131,10 @@ impl Case {
         seen.line = scenario.line();
         let mut gate = Gate::open(&self.snapshots, &self.name, self.file(), self.assert)?;
         if let Some(base) = &self.base {
-            gate = gate.beside(base)?;
+            gate = gate.with_base(base)?;
         }
         let accepts = |groups: &[Group]| gate.accepts(groups);
-        let mut outcome = check::scenario(
+        let outcome = check::scenario(
             &scenario,
             self.file(),
             &self.name,
@@ -131,6 +142,48 @@ impl Case {
             onlooker,
             &accepts,
         );
+        Ok((outcome, gate))
+    }
+
+    /// What a page shows of it. The gate may change what is accepted: this comes before.
+    #[cfg(feature = "exports")]
+    fn section(&self, checked: Result<&(Outcome, Gate), &Failure>) -> Section {
+        match checked {
+            Ok((outcome, gate)) => {
+                let compared = Compared::with(gate, &outcome.report, Sizes::Requested);
+                Section::of(outcome, Some(compared), false)
+            }
+            Err(failure) => {
+                let problem = Problem::Wrong(failure.text().to_owned());
+                Section::of(&Outcome::refused(&self.name, problem), None, false)
+            }
+        }
+    }
+
+    /// `end`, with the place of the page, where there is one.
+    #[cfg(feature = "exports")]
+    fn with_page(&self, section: Option<&Section>, end: End) -> End {
+        let (Some(pages), Some(section)) = (&self.pages, section) else { return end };
+        let failed = matches!(end, End::Failed(_));
+        match (pages.write(&self.name, section, failed), end) {
+            (Ok(Some(path)), End::Failed(failure)) => {
+                End::Failed(format!("{}\npage: {}\n", failure.trim_end(), path.display()))
+            }
+            (Ok(_), end) => end,
+            (Err(error), End::Failed(failure)) => {
+                End::Failed(format!("{failure}\nwrite the page: {error}"))
+            }
+            (Err(error), _) => End::Failed(format!("write the page: {error}")),
+        }
+    }
+
+    /// Brings what was found to the gate.
+    fn pass(
+        &self,
+        mut outcome: Outcome,
+        gate: &Gate,
+        seen: &mut Seen,
+    ) -> Result<Option<(Unlike, Report)>, Failure> {
         seen.output = std::mem::take(&mut outcome.output);
         if let Some(problem) = &outcome.problem {
             return Err(Error::new(problem, &outcome).to_string().into());
@@ -176,6 +229,16 @@ enum Failure {
     Unlike(Box<(Unlike, Report)>),
     /// Anything else.
     Text(String),
+}
+
+#[cfg(feature = "exports")]
+impl Failure {
+    fn text(&self) -> &str {
+        match self {
+            Self::Unlike(found) => &found.0.text,
+            Self::Text(text) => text,
+        }
+    }
 }
 
 impl From<String> for Failure {

@@ -52,9 +52,21 @@ pub fn test(unit: &Unit) {
     let line = usize::try_from(place.line()).unwrap_or_default();
     let (path, entry) = (call.place.clone(), call.entry());
     let source = Source::Closure { path, entry, at: (source, line) };
+    #[cfg_attr(not(feature = "exports"), allow(unused_variables, reason = "there are none"))]
+    let pages = super::pages_of(&manifest).unwrap_or_else(|error| panic!("{error}"));
     // Whether it is ignored, and how long it may take, is for Rust's own harness.
     let (assert, most_time, is_ignored) = (unit.assert, None, false);
-    let case = Case { snapshots, base, source, name, assert, most_time, is_ignored };
+    let case = Case {
+        snapshots,
+        base,
+        source,
+        name,
+        assert,
+        most_time,
+        is_ignored,
+        #[cfg(feature = "exports")]
+        pages,
+    };
     let Told { end, output, notes, .. } = case.run(&review, &Onlooker::default());
     print!("{output}");
     notes.iter().for_each(|note| println!("note: {note}"));

@@ -161,7 +161,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Exit, Reachability, Rises, Ties, Tracing, Verdict};
+    use crate::report::{Exit, History, Reachability, Rises, Ties, Tracing, Verdict};
 
     fn report() -> Report {
         let known = Frame {
@@ -210,6 +210,7 @@ mod tests {
             iterations: 8,
             groups: vec![leak, once],
             notes: Vec::new(),
+            history: History::default(),
             descendants: None,
         }
     }

@@ -47,16 +47,22 @@ fn groups(report: &Report, all: bool) -> String {
 
 /// The notes of `report` behind an empty line; nothing where there are none.
 pub(crate) fn notes(report: &Report) -> String {
-    let mut notes: Vec<&str> = report.notes.iter().map(String::as_str).collect();
-    if report.tracing.active && !report.tracing.complete {
-        notes.insert(0, "tracing was not complete; there may be more");
-    }
+    let notes = note_lines(report);
     let mut text = if notes.is_empty() { String::new() } else { "\n".to_owned() };
     for note in notes {
         // Writing to a String can't fail.
         let _ = writeln!(text, "note: {note}");
     }
     text
+}
+
+/// The notes of `report`, and what its tracing says.
+pub(crate) fn note_lines(report: &Report) -> Vec<&str> {
+    let mut notes: Vec<&str> = report.notes.iter().map(String::as_str).collect();
+    if report.tracing.active && !report.tracing.complete {
+        notes.insert(0, "tracing was not complete; there may be more");
+    }
+    notes
 }
 
 /// The report in one line.
@@ -82,7 +88,8 @@ pub(crate) fn headline(report: &Report) -> String {
     format!("{what} in {subject}: {amount}{}", per_iteration(report.iterations))
 }
 
-fn subject(report: &Report) -> &str {
+/// What `report` is of: its scenario, else its program.
+pub(crate) fn subject(report: &Report) -> &str {
     report.scenario.as_ref().or(report.program.first()).map_or("the program", String::as_str)
 }
 
@@ -128,7 +135,7 @@ pub(crate) fn group_heading(group: &Group, iterations: u32) -> String {
 }
 
 /// Since when, and how often.
-fn rises_text(rises: &Rises) -> Option<String> {
+pub(crate) fn rises_text(rises: &Rises) -> Option<String> {
     let Rises { steps, first, of } = *rises;
     match first {
         0 => None,
@@ -138,7 +145,7 @@ fn rises_text(rises: &Rises) -> Option<String> {
 }
 
 /// What holds the blocks, and what they lead to.
-fn ties_text(ties: &Ties) -> String {
+pub(crate) fn ties_text(ties: &Ties) -> String {
     let mut text = String::new();
     if let Some(holder) = &ties.held_by {
         let _ = writeln!(text, "  held by {holder}");
@@ -164,7 +171,7 @@ fn frame_text(frame: &Frame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Exit, Ties, Tracing};
+    use crate::report::{Exit, History, Ties, Tracing};
 
     fn frame(function: &str, file: Option<&str>, line: Option<u32>) -> Frame {
         Frame {
@@ -205,6 +212,7 @@ mod tests {
             iterations: 8,
             groups,
             notes: Vec::new(),
+            history: History::default(),
             descendants: None,
         }
     }

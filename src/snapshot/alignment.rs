@@ -41,7 +41,7 @@ impl<'a> Line<'a> {
 
 /// What stands in one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Row<'a> {
+pub(crate) enum Row<'a> {
     /// The same frame.
     Same(&'a str, &'a str),
     /// Another frame in its place.
@@ -53,7 +53,7 @@ pub(super) enum Row<'a> {
 }
 
 /// The rows of `accepted` and `found`, with as many frames in common as there can be.
-pub(super) fn rows<'a>(accepted: &'a [String], found: &'a [String]) -> Vec<Row<'a>> {
+pub(crate) fn rows<'a>(accepted: &'a [String], found: &'a [String]) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
     for operation in operations(&Line::all(accepted), &Line::all(found)) {
         let (_, old, new) = operation.as_tag_tuple();

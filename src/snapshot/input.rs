@@ -1,7 +1,7 @@
 //! Two bodies of snapshots of any bytes, compared. For tests and fuzz targets.
 
 use super::{SnapshotGroup, compare as difference, failure_text, parse, write};
-use crate::report::{Exit, Frame, Group, Reachability, Report, Rises, Ties, Tracing};
+use crate::report::{Exit, Frame, Group, History, Reachability, Report, Rises, Ties, Tracing};
 
 /// Reads what is before the first NUL of `bytes` as the body of an accepted snapshot, and what is
 /// behind it as what was found; how many tracebacks both have, where they are bodies.
@@ -50,6 +50,7 @@ fn report(groups: Vec<Group>) -> Report {
         iterations: 8,
         groups,
         notes: Vec::new(),
+        history: History::default(),
         descendants: None,
     }
 }

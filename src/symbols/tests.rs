@@ -112,7 +112,8 @@ fn another_build_has_no_names() {
     let named = only(&libc, &build_id).frames(1, start, true);
     assert!(named.last().is_some_and(|frame| frame.function.is_some()));
     let cut = only(&libc, &build_id[..8]).frames(1, start, true);
-    assert_eq!(cut, named);
+    let names = |frames: &[Frame]| frames.iter().map(|it| it.function.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&cut), names(&named));
     let other = only(&libc, &[0xab; 20]).frames(1, start, true);
     let digits = Some("ab".repeat(20).into());
     assert_eq!(other, [unnamed(start, Some("libc.so.6".into()), digits)]);

@@ -2,7 +2,7 @@
 
 use super::growth::between;
 use super::parse;
-use crate::report::{Exit, Group, Report, Tracing, json, text};
+use crate::report::{Exit, Group, History, Report, Tracing, json, text};
 
 /// Reads what is before the first NUL of `bytes` as a saved trace, and what is behind it as a later
 /// one; how many groups grew, where both are traces of one form.
@@ -39,6 +39,7 @@ fn show(groups: Vec<Group>) {
         iterations: 1,
         groups,
         notes: Vec::new(),
+        history: History::default(),
         descendants: None,
     };
     let _ = (text::write(&report, true), json::write(&report, true));

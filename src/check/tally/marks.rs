@@ -18,6 +18,8 @@ pub(crate) struct Marks {
     base: u32,
     places: Places,
     count: usize,
+    /// By mark: what is live of all sites.
+    totals: Vec<Total>,
     /// By place: what is live at the mark that is read, and at the one before.
     now: Vec<Total>,
     before: Vec<Total>,
@@ -49,7 +51,29 @@ impl Marks {
         let places = Places::new();
         let (now, before, changes, earlier) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (last, last_places) = (Vec::new(), Vec::new());
-        Self { base, places, count: 0, now, before, changes, earlier, last, last_places }
+        let totals = Vec::new();
+        Self { base, places, count: 0, totals, now, before, changes, earlier, last, last_places }
+    }
+
+    /// What is live now of all sites, as a mark would count it; no mark is made.
+    ///
+    /// # Errors
+    /// Where the ledger can't be read.
+    pub(crate) fn glance(&self, ledger: &LedgerFile) -> Result<Total, LedgerError> {
+        let mut total = Total::default();
+        ledger.each_live(|mut block| {
+            self.shift(&mut block);
+            if is_counted(&block) {
+                total += one(&block);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(total)
+    }
+
+    /// What was live at each mark, of all sites.
+    pub(crate) fn totals(&self) -> &[Total] {
+        &self.totals
     }
 
     /// Reads a mark of which totals are all that is kept.
@@ -98,6 +122,7 @@ impl Marks {
 
     fn take_again(&mut self, live: Vec<Live>) {
         self.count = self.count.saturating_sub(1);
+        self.totals.truncate(self.count);
         while self.changes.pop_if(|change| change.mark == self.count).is_some() {}
         self.before.clone_from(&self.earlier);
         self.take(live);
@@ -157,6 +182,7 @@ impl Marks {
 
     fn close(&mut self) {
         self.before.resize(self.now.len(), Total::default());
+        self.totals.push(self.now.iter().fold(Total::default(), |sum, total| sum + *total));
         for (place, (now, before)) in self.now.iter_mut().zip(&mut self.before).enumerate() {
             if now != before {
                 self.changes.push(Change { place, mark: self.count, total: *now });
@@ -224,6 +250,8 @@ mod tests {
         assert_eq!(of(&marks, 5), [(0, 0), (1, 10), (2, 30), (2, 30), (0, 0), (1, 10)]);
         assert_eq!(of(&marks, 6), [(0, 0), (0, 0), (0, 0), (1, 1), (0, 0), (0, 0)]);
         assert_eq!(marks.changes.len(), 6, "what stays the same takes no room");
+        let bytes: Vec<_> = marks.totals().iter().map(|total| total.bytes).collect();
+        assert_eq!(bytes, [0, 10, 30, 31, 0, 10]);
     }
 
     #[test]
@@ -237,6 +265,8 @@ mod tests {
         assert_eq!(of(&marks, 5), [(1, 10), (1, 10), (0, 0)]);
         assert_eq!(of(&marks, 6), [(0, 0), (0, 0), (1, 1)]);
         assert_eq!(marks.last(), [three]);
+        let bytes: Vec<_> = marks.totals().iter().map(|total| total.bytes).collect();
+        assert_eq!(bytes, [10, 10, 1]);
     }
 
     #[test]

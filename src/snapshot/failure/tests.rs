@@ -1,7 +1,7 @@
 //! The whole text of failures.
 
 use super::*;
-use crate::report::{Exit, Frame, Rises, Ties, Tracing};
+use crate::report::{Exit, Frame, History, Rises, Ties, Tracing};
 use crate::snapshot::{compare, found};
 
 /// A leak of 8 iterations: blocks and bytes in all, and the functions.
@@ -51,6 +51,7 @@ fn report(groups: &[Group]) -> Report {
         iterations: 8,
         groups: groups.to_vec(),
         notes: Vec::new(),
+        history: History::default(),
         descendants: None,
     }
 }
