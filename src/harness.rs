@@ -225,9 +225,8 @@ fn cases(
     let mut names = BTreeSet::new();
     let mut cases = Vec::new();
     for (name, source) in sources {
-        // insta writes `__` for it, and would find the snapshot of another scenario.
-        if name.contains('\\') {
-            return Err(format!("rename the scenario `{name}`: a name can't have a backslash"));
+        if let Some(problem) = problem_of(&name) {
+            return Err(format!("rename the scenario `{name}`: {problem}"));
         }
         if !names.insert(name.clone()) {
             return Err(format!(
@@ -249,6 +248,17 @@ fn cases(
         });
     }
     Ok(cases)
+}
+
+/// Why a scenario can't have this `name`.
+fn problem_of(name: &str) -> Option<&'static str> {
+    if name.contains('\\') {
+        // insta writes `__` for it, and would find the snapshot of another scenario.
+        return Some("a name can't have a backslash");
+    }
+    // Its snapshot would lie elsewhere.
+    let is_way = |part: &str| ["", ".", ".."].contains(&part);
+    name.split('/').any(is_way).then_some("a name is words with `/` between them")
 }
 
 /// Where pages go, if somebody wants them.
@@ -365,4 +375,19 @@ macro_rules! register {
 #[must_use]
 pub fn parent(module: &'static str) -> &'static str {
     module.rsplit_once("::").map_or(module, |(parent, _)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_to_no_other_folder() {
+        for name in ["", "a/", "/a", "a//b", "a/../../b", "./a", "a\\b"] {
+            assert!(problem_of(name).is_some(), "{name}");
+        }
+        for name in ["a", "a/b", "a.b", "..a", "a b"] {
+            assert_eq!(problem_of(name), None, "{name}");
+        }
+    }
 }

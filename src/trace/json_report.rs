@@ -26,6 +26,17 @@ struct Document {
     exit: Exit,
     tracing: Tracing,
     groups: Vec<GroupObject>,
+    /// There only where programs that the program started were followed.
+    #[serde(default)]
+    descendants: Vec<Descendant>,
+}
+
+/// A program that the program started.
+#[derive(Deserialize)]
+struct Descendant {
+    command: Option<String>,
+    tracing: Tracing,
+    groups: Vec<GroupObject>,
 }
 
 #[derive(Deserialize)]
@@ -74,13 +85,23 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
             "{name}: its `version` is {version}, this leaksnap reads {VERSION}; {FORM}"
         )));
     }
-    let Document { exit, tracing, groups } = serde_json::from_slice(text).map_err(wrong)?;
+    let Document { exit, tracing, mut groups, descendants } =
+        serde_json::from_slice(text).map_err(wrong)?;
     let not_checked = |what: String| Err(TraceError::NotChecked(format!("{name}: {what}")));
     if !tracing.active || !tracing.complete {
         return not_checked("its tracing was not complete".to_owned());
     }
     if let Some(signal) = exit.signal {
         return not_checked(format!("signal {signal} ended its program"));
+    }
+    for descendant in descendants {
+        if !descendant.tracing.active || !descendant.tracing.complete {
+            let command = descendant.command.unwrap_or_default();
+            return not_checked(format!(
+                "the tracing of {command}, which it started, was not complete"
+            ));
+        }
+        groups.extend(descendant.groups);
     }
     let mut trace = Trace::new(Form::Report);
     for (index, group) in groups.into_iter().enumerate() {

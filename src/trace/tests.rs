@@ -251,6 +251,23 @@ fn a_report_that_was_not_checked_is_no_half_of_a_comparison() {
     assert_eq!(refused(&killed), expected);
 }
 
+#[test]
+fn what_a_program_started_counts_with_it() {
+    let group = r#"{"blocks": 1, "bytes": 77, "frames": [{"function": "lose", "module": "p", "offset": 4, "file": null, "line": null}]}"#;
+    let with = |tracing: &str| {
+        let started = format!(
+            "\"descendants\": [{{\"command\": \"p\", \"tracing\": {tracing}, \"groups\": [{group}]}}], \"groups\""
+        );
+        report(WHOLE, &[]).replacen("\"groups\"", &started, 1)
+    };
+    let before = parse("a.json", report(WHOLE, &[]).as_bytes()).expect("a report");
+    let after = parse("b.json", with(WHOLE).as_bytes()).expect("a report");
+    assert_ne!(before, after);
+    let expected = "not checked: a.json: the tracing of p, which it started, was not complete; what is \
+                    not checked is not clean";
+    assert_eq!(refused(&with(r#"{"active": true, "complete": false}"#)), expected);
+}
+
 /// A traceback of one frame, and its objects and bytes before and after.
 type Case = (&'static str, (u64, u64), (u64, u64));
 

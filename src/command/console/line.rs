@@ -17,6 +17,9 @@ pub(super) const OWN: [(&str, &str); 12] = [
     ("exit", "the same"),
 ];
 
+/// The most bytes of a line: it goes to the host as one message.
+const MOST: usize = 64 << 10;
+
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
@@ -47,6 +50,9 @@ pub(super) enum Line {
 /// # Errors
 /// With what is wrong, and what to write instead.
 pub(super) fn read(text: &str) -> Result<Option<Line>, String> {
+    if text.len() > MOST {
+        return Err(format!("the line has {} bytes; the most is {MOST}", text.len()));
+    }
     let text = text.trim();
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let line = match words.as_slice() {
@@ -165,5 +171,12 @@ mod tests {
             let line = read(&text).expect("it is right").expect("it says something");
             assert!(!matches!(line, Line::Plugin(_)), "{form}");
         }
+    }
+
+    #[test]
+    fn a_line_has_a_bound() {
+        let long = |bytes: usize| read(&format!("a {}", "b".repeat(bytes - 2)));
+        assert!(long(MOST).is_ok());
+        assert_eq!(long(MOST + 1), Err("the line has 65537 bytes; the most is 65536".to_owned()));
     }
 }
