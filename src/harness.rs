@@ -4,6 +4,7 @@
 //!   harness     lists the trials and runs them
 //!   flags       the command line, libtest's
 //!   trial       one scenario: checked, brought to the gate
+//!   folders     where snapshots and pages lie
 //!   account     what trials leave to be told: output, notes, times
 //!   junit       the same as a JUnit document
 //!   pages       what a trial found, as a page, where that is wanted
@@ -14,6 +15,7 @@
 
 mod account;
 mod flags;
+mod folders;
 mod junit;
 #[cfg(feature = "exports")]
 mod pages;
@@ -40,16 +42,11 @@ use crate::review::Review;
 use crate::scenario::{self, Entry};
 use account::{Account, End, Told};
 use flags::{Flags, Format};
+use folders::Folders;
 use progress::Progress;
 pub use registered::Registered;
 use trial::{Case, Source};
 pub use unit::{Unit, test};
-
-/// The variable that names a checkout of the base, in which the tests have run.
-const BASE_VARIABLE: &str = "LEAKSNAP_BASE";
-
-/// The variable that names the folder of pages.
-const PAGES_VARIABLE: &str = "LEAKSNAP_HTML";
 
 /// What [`main!`](crate::main!) hands over.
 #[doc(hidden)]
@@ -189,9 +186,7 @@ fn cases(
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
-    #[cfg_attr(not(feature = "exports"), allow(unused_variables, reason = "there are none"))]
-    let pages = if flags.list { None } else { pages_of(manifest)? };
-    let base = base_of(&snapshots, review)?;
+    let folders = Folders::open(snapshots, manifest, review)?;
     let most_time = flags.most_time()?;
     let files = if flags.exact && !flags.list && !flags.filters.is_empty() {
         // Tests by their names: there is no need to look at the others.
@@ -233,19 +228,9 @@ fn cases(
                 "there are two scenarios `{name}`; each needs a snapshot of its own"
             ));
         }
-        let (snapshots, base, assert) = (snapshots.clone(), base.clone(), setup.assert);
+        let (folders, assert) = (folders.clone(), setup.assert);
         let is_ignored = ignored.contains(name.as_str());
-        cases.push(Case {
-            snapshots,
-            base,
-            source,
-            name,
-            assert,
-            most_time,
-            is_ignored,
-            #[cfg(feature = "exports")]
-            pages: pages.clone(),
-        });
+        cases.push(Case { folders, source, name, assert, most_time, is_ignored });
     }
     Ok(cases)
 }
@@ -259,34 +244,6 @@ fn problem_of(name: &str) -> Option<&'static str> {
     // Its snapshot would lie elsewhere.
     let is_way = |part: &str| ["", ".", ".."].contains(&part);
     name.split('/').any(is_way).then_some("a name is words with `/` between them")
-}
-
-/// Where pages go, if somebody wants them.
-#[cfg(feature = "exports")]
-fn pages_of(manifest: &Path) -> Result<Option<pages::Pages>, String> {
-    let folder = std::env::var_os(PAGES_VARIABLE).filter(|folder| !folder.is_empty());
-    folder.map(|folder| pages::Pages::open(Path::new(&folder), manifest)).transpose()
-}
-
-/// The same, where there can be none.
-#[cfg(not(feature = "exports"))]
-fn pages_of(_: &Path) -> Result<Option<()>, String> {
-    match std::env::var_os(PAGES_VARIABLE).filter(|folder| !folder.is_empty()) {
-        Some(_) => Err(format!("{PAGES_VARIABLE} needs leaksnap's feature `exports`")),
-        None => Ok(None),
-    }
-}
-
-/// Where the base has the snapshots that lie in `snapshots` here, where a change is compared with it.
-fn base_of(snapshots: &Path, review: &Review) -> Result<Option<PathBuf>, String> {
-    let Some(base) = std::env::var_os(BASE_VARIABLE).map(PathBuf::from) else { return Ok(None) };
-    if !base.is_dir() {
-        return Err(format!("{BASE_VARIABLE}: {}: there is no such folder", base.display()));
-    }
-    let below = review
-        .below(snapshots)
-        .ok_or_else(|| format!("{BASE_VARIABLE}: {} is in no repository", snapshots.display()))?;
-    Ok(Some(base.join(below)))
 }
 
 fn shown(manifest: &Path, file: &Path) -> PathBuf {

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::outcome::without_foreign;
+use crate::outcome::{Outcome, without_foreign};
 
 /// The plugin in C `name`, as it was built with this package.
 #[must_use]
@@ -104,5 +104,12 @@ impl Workplace {
     /// Runs the executable with `arguments`.
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ended {
         self.end(&mut self.command(arguments))
+    }
+
+    /// Runs the scenario of `text`, which is called `it`.
+    pub fn check(&self, text: &str) -> Outcome {
+        self.write("it.toml", text);
+        let Ended { status, stdout, stderr } = self.run(["run", "it.toml"]);
+        Outcome { code: status, text: stdout.clone() + &stderr, out: stdout }
     }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use harness_tests::Workplace;
+use harness_tests::outcome::Outcome;
 use harness_tests::program::{Program, found};
 
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
@@ -29,20 +30,10 @@ fn compiled(compiler: &str, flags: &[&str]) -> Workplace {
     work
 }
 
-/// Runs the program for `rounds` in a scenario; its status, and all that was said.
-fn run(work: &Workplace, rounds: u32, how: &str, more: &str) -> (i32, String) {
+/// Runs the program for `rounds` in a scenario.
+fn run(work: &Workplace, rounds: u32, how: &str, more: &str) -> Outcome {
     let text = format!("program = [\"./marks\", \"{rounds}\", \"{how}\"]\n{more}\n");
-    work.write("it.toml", &text);
-    let ended = work.run(["run", "it.toml"]);
-    (ended.status.unwrap_or(-1), ended.stdout + &ended.stderr)
-}
-
-#[track_caller]
-fn expect((status, text): &(i32, String), expected: i32, parts: &[&str]) {
-    assert_eq!(*status, expected, "{text}");
-    for part in parts {
-        assert!(text.contains(part), "no `{part}` in:\n{text}");
-    }
+    work.check(&text)
 }
 
 const LOST: &str = "leak, lost: 8 blocks, 616 bytes (1 block, 77 bytes per iteration)";
@@ -54,8 +45,8 @@ fn marks_work(compiler: &str, flags: &[&str]) {
     let alone = work.end(&mut work.command_of(work.path("marks"), ["3"]));
     assert_eq!((alone.status, alone.stdout.as_str()), (Some(0), "done\n"), "{compiler} {flags:?}");
     let decided = run(&work, 40, "", "repeat = 8");
-    expect(&decided, 1, &[LOST, "\n  in each of 8 iterations\n    forget"]);
-    expect(&run(&work, 40, "frees", "repeat = 8"), 0, &["no leaks in it\n"]);
+    let _ = decided.ends_with(1).says(&[LOST, "\n  in each of 8 iterations\n    forget"]);
+    let _ = run(&work, 40, "frees", "repeat = 8").ends_with(0).says(&["no leaks in it\n"]);
 }
 
 #[test]
@@ -88,36 +79,36 @@ fn a_static_program_runs_and_is_not_checked() {
     let work = compiled("cc", &["-static"]);
     let alone = work.end(&mut work.command_of(work.path("marks"), ["3"]));
     assert_eq!((alone.status, alone.stdout.as_str()), (Some(0), "done\n"));
-    expect(&run(&work, 40, "", "repeat = 8"), 3, &["it is statically linked"]);
+    let _ = run(&work, 40, "", "repeat = 8").ends_with(3).says(&["it is statically linked"]);
 }
 
 #[test]
 fn marks_are_counted() {
     let work = compiled("cc", &[]);
     let few = "it.toml:1: FOLDER/marks ended after 9 marks; `warmup` and `repeat` are 10 together";
-    expect(&run(&work, 9, "", "repeat = 8"), 3, &[few]);
-    expect(&run(&work, 10, "", "warmup = 2"), 1, &[LOST]);
+    let _ = run(&work, 9, "", "repeat = 8").ends_with(3).says(&[few]);
+    let _ = run(&work, 10, "", "warmup = 2").ends_with(1).says(&[LOST]);
     let three = "leak, lost: 3 blocks, 231 bytes";
-    expect(&run(&work, 4, "", "warmup = 1\nrepeat = 3"), 1, &[three]);
+    let _ = run(&work, 4, "", "warmup = 1\nrepeat = 3").ends_with(1).says(&[three]);
     let none = "FOLDER/marks never called `leaksnap_mark` (include/leaksnap.h)";
-    expect(&run(&work, 0, "", "repeat = 8"), 3, &[none]);
+    let _ = run(&work, 0, "", "repeat = 8").ends_with(3).says(&[none]);
     // Nobody asked for iterations: the whole run counts.
-    expect(&run(&work, 5, "", ""), 1, &["leak, lost: 5 blocks, 385 bytes"]);
+    let _ = run(&work, 5, "", "").ends_with(1).says(&["leak, lost: 5 blocks, 385 bytes"]);
 }
 
 #[test]
 fn what_is_allocated_in_a_pause_is_no_leak() {
     let work = compiled("cc", &[]);
-    expect(&run(&work, 40, "pauses", "repeat = 8"), 0, &["no leaks in it\n"]);
-    expect(&run(&work, 40, "pauses", ""), 0, &["no leaks in it\n"]);
+    let _ = run(&work, 40, "pauses", "repeat = 8").ends_with(0).says(&["no leaks in it\n"]);
+    let _ = run(&work, 40, "pauses", "").ends_with(0).says(&["no leaks in it\n"]);
 }
 
 #[test]
 fn marks_of_threads_come_one_after_the_other() {
     let work = compiled("cc", &[]);
     // Which of them is where at a mark nobody knows.
-    expect(&run(&work, 160, "threads", "repeat = 8"), 1, &["\n    forget  marks"]);
-    expect(&run(&work, 12, "threads", "repeat = 8"), 1, &["\n    forget  marks"]);
+    let _ = run(&work, 160, "threads", "repeat = 8").ends_with(1).says(&["\n    forget  marks"]);
+    let _ = run(&work, 12, "threads", "repeat = 8").ends_with(1).says(&["\n    forget  marks"]);
 }
 
 #[test]
@@ -127,8 +118,8 @@ fn a_program_that_stands_nowhere_has_no_more_than_its_time() {
     std::fs::copy(program.path(), work.path("marks")).expect("the folder takes it");
     let start = Instant::now();
     for more in ["repeat = 8", "repeat = 2000", ""] {
-        let (status, text) = run(&work, 0, "", &format!("timeout = \"500ms\"\n{more}"));
-        assert!(status >= 3, "{more}: {text}");
+        let run = run(&work, 0, "", &format!("timeout = \"500ms\"\n{more}"));
+        assert!(run.code >= Some(3), "{more}: {}", run.text);
     }
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
@@ -137,7 +128,7 @@ fn a_program_that_stands_nowhere_has_no_more_than_its_time() {
 fn how_the_program_ends_counts() {
     let work = compiled("cc", &[]);
     let failed = "it.toml:1: FOLDER/marks ended with exit code 3";
-    expect(&run(&work, 40, "fails", "repeat = 8"), 4, &[LOST, failed]);
+    let _ = run(&work, 40, "fails", "repeat = 8").ends_with(4).says(&[LOST, failed]);
     let killed = "it.toml:1: FOLDER/marks was killed by signal 6 (SIGABRT)";
-    expect(&run(&work, 40, "crashes", "repeat = 8"), 4, &[killed]);
+    let _ = run(&work, 40, "crashes", "repeat = 8").ends_with(4).says(&[killed]);
 }

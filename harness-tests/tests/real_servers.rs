@@ -4,29 +4,15 @@
 use std::process::Command;
 
 use harness_tests::Workplace;
+use harness_tests::outcome::Outcome;
 use harness_tests::program::found;
 
 fn place() -> Workplace {
     Workplace::new(env!("CARGO_BIN_EXE_session"))
 }
 
-/// Runs the scenario; its status, and all that was said.
-fn run(work: &Workplace, scenario: &str) -> (i32, String) {
-    work.write("it.toml", scenario);
-    let ended = work.run(["run", "it.toml"]);
-    (ended.status.unwrap_or(-1), ended.stdout + &ended.stderr)
-}
-
-#[track_caller]
-fn expect((status, text): &(i32, String), expected: i32, parts: &[&str]) {
-    assert_eq!(*status, expected, "{text}");
-    for part in parts {
-        assert!(text.contains(part), "no `{part}` in:\n{text}");
-    }
-}
-
 /// `openssl s_server` with more `options`, one TLS session for each iteration.
-fn tls(options: &str) -> (i32, String) {
+fn tls(options: &str) -> Outcome {
     let work = place();
     let [key, certificate] = ["key.pem", "cert.pem"].map(|name| work.path(name));
     let made = Command::new(found("openssl", "openssl"))
@@ -51,12 +37,12 @@ fn tls(options: &str) -> (i32, String) {
         "#,
         options.join(", ")
     );
-    run(&work, &scenario)
+    work.check(&scenario)
 }
 
 #[test]
 fn a_tls_server_leaves_nothing_of_a_session() {
-    expect(&tls("-tls1_3"), 0, &["no leaks in it\n"]);
+    let _ = tls("-tls1_3").ends_with(0).says(&["no leaks in it\n"]);
 }
 
 /// Sessions without tickets are kept, 128 of them, which is more than anybody waits for: half of the timeout.
@@ -64,22 +50,20 @@ fn a_tls_server_leaves_nothing_of_a_session() {
 fn its_cache_of_sessions_is_seen_and_without_it_nothing_is_kept() {
     let kept = "    CRYPTO_zalloc  libcrypto.so.3\n    SSL_SESSION_new  libssl.so.3\n";
     let held = "held by openssl's .bss";
-    expect(&tls("-tls1_2 -no_ticket"), 1, &[kept, "reachable: 8 blocks, ", held]);
-    expect(&tls("-tls1_2 -no_ticket -no_cache"), 0, &["no leaks in it\n"]);
+    let _ = tls("-tls1_2 -no_ticket").ends_with(1).says(&[kept, "reachable: 8 blocks, ", held]);
+    let _ = tls("-tls1_2 -no_ticket -no_cache").ends_with(0).says(&["no leaks in it\n"]);
 }
 
 #[test]
 fn a_session_that_can_not_be_is_a_drive_that_fails() {
     let failed = "drive, in iteration 1, ended with exit code 1";
-    expect(
-        &tls("-cipher aNULL -no_tls1_3"),
-        4,
-        &[failed, "--- what the command wrote that failed:\n"],
-    );
+    let _ = tls("-cipher aNULL -no_tls1_3")
+        .ends_with(4)
+        .says(&[failed, "--- what the command wrote that failed:\n"]);
 }
 
 /// `nginx` with these directives at its top, one request for each iteration.
-fn nginx(directives: &str, status: u16) -> (i32, String) {
+fn nginx(directives: &str, status: u16) -> Outcome {
     let nginx = found("nginx", "nginx-light");
     let work = place();
     let folder = work.path("");
@@ -103,22 +87,23 @@ fn nginx(directives: &str, status: u16) -> (i32, String) {
         "#,
         nginx.display()
     );
-    run(&work, &scenario)
+    work.check(&scenario)
 }
 
 #[test]
 fn a_web_server_leaves_nothing_of_a_request() {
-    expect(&nginx("daemon off; master_process off;", 200), 0, &["no leaks in it\n"]);
+    let _ = nginx("daemon off; master_process off;", 200).ends_with(0).says(&["no leaks in it\n"]);
 }
 
 #[test]
 fn a_request_that_is_refused_is_a_drive_that_fails() {
     let failed = "drive, in iteration 1, ended with exit code 22";
-    expect(&nginx("daemon off; master_process off;", 500), 4, &[failed, "curl: (22)"]);
+    let _ =
+        nginx("daemon off; master_process off;", 500).ends_with(4).says(&[failed, "curl: (22)"]);
 }
 
 #[test]
 fn a_web_server_whose_workers_answer_is_not_checked() {
     let reason = "allocated nothing while it was driven, and has processes of its own";
-    expect(&nginx("daemon off;", 200), 3, &["not checked: ", reason]);
+    let _ = nginx("daemon off;", 200).ends_with(3).says(&["not checked: ", reason]);
 }

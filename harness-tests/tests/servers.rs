@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use harness_tests::Workplace;
+use harness_tests::outcome::Outcome;
 use harness_tests::program::Program;
 use harness_tests::trials::{Trials, body};
 
@@ -26,19 +27,9 @@ fn scenario(words: &str, more: &str) -> String {
     format!("program = [\"./serves\", {}]\n{ready}\n{drive}\n{more}\n", words.join(", "))
 }
 
-/// Runs the scenario; its status, and all that was said.
-fn run(work: &Workplace, words: &str, more: &str) -> (i32, String) {
-    work.write("it.toml", &scenario(words, more));
-    let ended = work.run(["run", "it.toml"]);
-    (ended.status.unwrap_or(-1), ended.stdout + &ended.stderr)
-}
-
-#[track_caller]
-fn expect((status, text): &(i32, String), expected: i32, parts: &[&str]) {
-    assert_eq!(*status, expected, "{text}");
-    for part in parts {
-        assert!(text.contains(part), "no `{part}` in:\n{text}");
-    }
+/// Runs the scenario.
+fn run(work: &Workplace, words: &str, more: &str) -> Outcome {
+    work.check(&scenario(words, more))
 }
 
 const CLEAN: &[&str] = &["no leaks in it\n"];
@@ -47,21 +38,19 @@ const CLEAN: &[&str] = &["no leaks in it\n"];
 fn a_block_that_each_request_loses_is_a_leak() {
     let work = place();
     let lost = "leak, lost: 8 blocks, 384 bytes (1 block, 48 bytes per iteration)";
-    expect(&run(&work, "loses {port}", ""), 1, &[lost, "\n    serve  serves"]);
+    let _ = run(&work, "loses {port}", "").ends_with(1).says(&[lost, "\n    serve  serves"]);
     let three = "leak, lost: 3 blocks, 144 bytes (1 block, 48 bytes per iteration)";
-    expect(&run(&work, "loses {port}", "warmup = 0\nrepeat = 3"), 1, &[three]);
-    expect(&run(&work, "frees {port}", ""), 0, CLEAN);
+    let _ = run(&work, "loses {port}", "warmup = 0\nrepeat = 3").ends_with(1).says(&[three]);
+    let _ = run(&work, "frees {port}", "").ends_with(0).says(CLEAN);
 }
 
 #[test]
 fn one_that_it_keeps_is_a_leak_and_what_holds_it_is_said() {
     let work = place();
     let kept = "leak, reachable: 8 blocks, 384 bytes (1 block, 48 bytes per iteration)";
-    expect(
-        &run(&work, "keeps {port}", "timeout = \"4s\""),
-        1,
-        &[kept, "held by requests in serves"],
-    );
+    let _ = run(&work, "keeps {port}", "timeout = \"4s\"")
+        .ends_with(1)
+        .says(&[kept, "held by requests in serves"]);
 }
 
 #[test]
@@ -69,29 +58,34 @@ fn a_server_is_ready_by_a_line_a_file_or_a_socket() {
     let work = place();
     let unix = "drive = [\"./serves\", \"ask\", \"{temp}/socket\"]\nready = ";
     let lost = &["leak, lost: 8 blocks, 384 bytes"];
-    expect(&run(&work, "loses {port}", "ready = \"ing on {port}\""), 1, lost);
-    expect(&run(&work, "speaks_on_stdout {port}", "ready = \"listening on {port}\""), 0, CLEAN);
-    expect(&run(&work, "loses {port}", "ready = \"tcp:127.0.0.1:{port}\""), 1, lost);
+    let _ = run(&work, "loses {port}", "ready = \"ing on {port}\"").ends_with(1).says(lost);
+    let _ = run(&work, "speaks_on_stdout {port}", "ready = \"listening on {port}\"")
+        .ends_with(0)
+        .says(CLEAN);
+    let _ = run(&work, "loses {port}", "ready = \"tcp:127.0.0.1:{port}\"").ends_with(1).says(lost);
     let by_file = "ready = \"file:{temp}/number\"";
-    expect(&run(&work, "writes_its_number {port} {temp}/number", by_file), 0, CLEAN);
-    expect(&run(&work, "loses {temp}/socket", &format!("{unix}\"unix:{{temp}}/socket\"")), 1, lost);
-    expect(&run(&work, "frees {temp}/socket", &format!("{unix}\"listening\"")), 0, CLEAN);
+    let _ = run(&work, "writes_its_number {port} {temp}/number", by_file).ends_with(0).says(CLEAN);
+    let _ = run(&work, "loses {temp}/socket", &format!("{unix}\"unix:{{temp}}/socket\""))
+        .ends_with(1)
+        .says(lost);
+    let _ =
+        run(&work, "frees {temp}/socket", &format!("{unix}\"listening\"")).ends_with(0).says(CLEAN);
 }
 
 #[test]
 fn what_the_first_requests_leave_is_a_cache() {
     let work = place();
-    expect(&run(&work, "caches {port} 3", ""), 0, CLEAN);
+    let _ = run(&work, "caches {port} 3", "").ends_with(0).says(CLEAN);
     let decided = " more iterations were run to decide";
-    expect(&run(&work, "caches {port} 40", ""), 0, &["no leaks in it\n", decided]);
+    let _ = run(&work, "caches {port} 40", "").ends_with(0).says(&["no leaks in it\n", decided]);
 }
 
 #[test]
 fn what_is_freed_later_is_no_leak() {
     let work = place();
-    expect(&run(&work, "frees_later {port} 50", ""), 0, CLEAN);
-    expect(&run(&work, "frees_later {port} 50", "warmup = 0\nrepeat = 1"), 0, CLEAN);
-    expect(&run(&work, "frees_later {port} 300", ""), 0, CLEAN);
+    let _ = run(&work, "frees_later {port} 50", "").ends_with(0).says(CLEAN);
+    let _ = run(&work, "frees_later {port} 50", "warmup = 0\nrepeat = 1").ends_with(0).says(CLEAN);
+    let _ = run(&work, "frees_later {port} 300", "").ends_with(0).says(CLEAN);
 }
 
 #[test]
@@ -99,13 +93,13 @@ fn what_comes_after_the_answer_counts_for_its_request() {
     let work = place();
     let late = "leak, lost: 8 blocks, 384 bytes (1 block, 48 bytes per iteration)";
     let by_requests = "  in each of 8 iterations\n";
-    expect(&run(&work, "loses_late {port} 1", ""), 1, &[late, by_requests]);
+    let _ = run(&work, "loses_late {port} 1", "").ends_with(1).says(&[late, by_requests]);
 }
 
 #[test]
 fn a_server_that_is_always_at_work_is_looked_at_all_the_same() {
     let work = place();
-    expect(&run(&work, "is_busy {port}", ""), 0, CLEAN);
+    let _ = run(&work, "is_busy {port}", "").ends_with(0).says(CLEAN);
 }
 
 #[test]
@@ -116,23 +110,26 @@ fn a_shell_may_start_it_by_exec() {
     };
     let work = place();
     let server = work.path("serves").display().to_string();
-    work.write("it.toml", &program(&format!("exec {server} loses {{port}}")));
-    let ended = work.run(["run", "it.toml"]);
-    expect(&(ended.status.unwrap_or(-1), ended.stderr), 1, &["leak, lost: 8 blocks, 384 bytes"]);
-    work.write("it.toml", &program(&format!("{server} loses {{port}}; true")));
-    let ended = work.run(["run", "it.toml"]);
+    let _ = work
+        .check(&program(&format!("exec {server} loses {{port}}")))
+        .ends_with(1)
+        .says(&["leak, lost: 8 blocks, 384 bytes"]);
     let reason =
         "it.toml:1: sh allocated nothing while it was driven, and has processes of its own";
-    expect(&(ended.status.unwrap_or(-1), ended.stderr), 3, &[reason]);
+    let _ = work
+        .check(&program(&format!("{server} loses {{port}}; true")))
+        .ends_with(3)
+        .says(&[reason]);
 }
 
 #[test]
 fn what_forked_processes_answer_is_not_taken_for_clean() {
     let work = place();
     let reason = "serves allocated nothing while it was driven, and has processes of its own";
-    expect(&run(&work, "forks {port}", ""), 3, &["not checked: it.toml:1: ", reason]);
+    let _ = run(&work, "forks {port}", "").ends_with(3).says(&["not checked: it.toml:1: ", reason]);
     let note = "note: what the processes allocated that it forked was not checked";
-    expect(&run(&work, "forks_and_allocates {port}", ""), 0, &["no leaks in it\n", note]);
+    let _ =
+        run(&work, "forks_and_allocates {port}", "").ends_with(0).says(&["no leaks in it\n", note]);
 }
 
 #[test]
@@ -140,15 +137,16 @@ fn one_that_takes_no_preloaded_object_is_not_checked() {
     let work = place();
     let program = Program::compile_with("serves.c", &["-static"]);
     fs::copy(program.path(), work.path("serves")).expect("the folder takes it");
-    expect(&run(&work, "loses {port}", ""), 3, &["it is statically linked"]);
+    let _ = run(&work, "loses {port}", "").ends_with(3).says(&["it is statically linked"]);
 }
 
 #[test]
 fn a_server_that_does_nothing_is_told() {
     let work = place();
     let note = "note: it allocated nothing while it was driven";
-    let (status, text) = run(&work, "frees {port}", "drive = [\"true\"]");
-    expect(&(status, text), 0, &["no leaks in it\n", note]);
+    let _ = run(&work, "frees {port}", "drive = [\"true\"]")
+        .ends_with(0)
+        .says(&["no leaks in it\n", note]);
 }
 
 #[test]
@@ -157,22 +155,18 @@ fn one_that_ends_early_is_told_with_what_it_wrote() {
     // The end may be seen when the next one is driven.
     let ended = "it.toml:1: FOLDER/serves ended with exit code 3 in iteration ";
     let advice = "; it has to stay up, in the foreground";
-    expect(&run(&work, "ends {port} 4", ""), 4, &[ended, advice, "listening on "]);
+    let _ = run(&work, "ends {port} 4", "").ends_with(4).says(&[ended, advice, "listening on "]);
     let crashed = ["FOLDER/serves, in iteration ", ", was killed by signal 11 (SIGSEGV)"];
-    expect(&run(&work, "crashes {port} 4", ""), 4, &crashed);
-    let (status, text) = run(&work, "goes_to_the_background {port}", "");
-    expect(&(status, text), 4, &["ended with exit code 0 ", "to stay up, in the foreground"]);
+    let _ = run(&work, "crashes {port} 4", "").ends_with(4).says(&crashed);
+    let _ = run(&work, "goes_to_the_background {port}", "")
+        .ends_with(4)
+        .says(&["ended with exit code 0 ", "to stay up, in the foreground"]);
     let refused = "serves ended with exit code 1 before it was ready";
-    expect(
-        &run(&work, "frees /no/such/folder/socket", ""),
-        4,
-        &["/no/such/folder/socket: ", refused],
-    );
+    let _ = run(&work, "frees /no/such/folder/socket", "")
+        .ends_with(4)
+        .says(&["/no/such/folder/socket: ", refused]);
     let missing = "program = [\"./nothing\"]\nready = \"x\"\ndrive = [\"true\"]\n";
-    work.write("it.toml", missing);
-    let ended = work.run(["run", "it.toml"]);
-    let text = ended.stderr;
-    expect(&(ended.status.unwrap_or(-1), text), 2, &["it.toml:1: there is no program ./nothing"]);
+    let _ = work.check(missing).ends_with(2).says(&["it.toml:1: there is no program ./nothing"]);
 }
 
 #[test]
@@ -180,9 +174,10 @@ fn a_drive_that_fails_is_shown() {
     let work = place();
     let failed = "it.toml:3: drive, in iteration 1, ended with exit code 1";
     let wrote = "--- what the command wrote that failed:\nno answer\n";
-    expect(&run(&work, "refuses {port}", ""), 4, &[failed, wrote, "listening on "]);
+    let _ = run(&work, "refuses {port}", "").ends_with(4).says(&[failed, wrote, "listening on "]);
     let missing = "it.toml:4: there is no program no-such-client";
-    expect(&run(&work, "frees {port}", "drive = [\"no-such-client\"]"), 2, &[missing]);
+    let _ =
+        run(&work, "frees {port}", "drive = [\"no-such-client\"]").ends_with(2).says(&[missing]);
 }
 
 #[test]
@@ -192,23 +187,21 @@ fn times_that_are_over_are_told_and_nobody_is_left() {
     let limit = "timeout = \"400ms\"";
     let awaited = "it.toml:2: waiting for the program to print a line with \"listening\" (to a pipe, \
                    which it may have to flush) timed out: it took more than 400ms";
-    expect(&run(&work, "says_nothing {port}", limit), 4, &[awaited]);
+    let _ = run(&work, "says_nothing {port}", limit).ends_with(4).says(&[awaited]);
     let awaited = "waiting for the file /no/such/file timed out";
-    expect(
-        &run(&work, "frees {port}", &format!("ready = \"file:/no/such/file\"\n{limit}")),
-        4,
-        &[awaited],
-    );
+    let _ = run(&work, "frees {port}", &format!("ready = \"file:/no/such/file\"\n{limit}"))
+        .ends_with(4)
+        .says(&[awaited]);
     let hung = "it.toml:3: drive, in iteration 1, timed out: it took more than 400ms";
-    expect(&run(&work, "hangs {port}", limit), 4, &[hung]);
+    let _ = run(&work, "hangs {port}", limit).ends_with(4).says(&[hung]);
     let sleeps = format!("drive = [\"sh\", \"-c\", \"sleep 61.7; true\"]\n{limit}");
-    expect(&run(&work, "frees {port}", &sleeps), 4, &["drive, in iteration 1, timed out"]);
+    let _ = run(&work, "frees {port}", &sleeps)
+        .ends_with(4)
+        .says(&["drive, in iteration 1, timed out"]);
     let stays = "FOLDER/serves, after SIGTERM, timed out: it took more than 2s";
-    expect(
-        &run(&work, "stays_for_ever {port}", "warmup = 0\nrepeat = 1\ntimeout = \"2s\""),
-        4,
-        &[stays],
-    );
+    let _ = run(&work, "stays_for_ever {port}", "warmup = 0\nrepeat = 1\ntimeout = \"2s\"")
+        .ends_with(4)
+        .says(&[stays]);
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
     let running = std::process::Command::new("pgrep").args(["-f", "^sleep 61.7"]).output();
     assert!(running.expect("pgrep runs").stdout.is_empty());
@@ -223,24 +216,28 @@ fn who_was_there_before_is_not_driven() {
         "not checked: it.toml:4: {address} accepts connections before the program was started: it \
          would not be this program that is driven"
     );
-    expect(&run(&work, "frees {port}", &format!("ready = \"tcp:{address}\"")), 3, &[&reason]);
-    let (status, text) = run(&work, "frees {port}", "ready = \"file:/\"");
-    expect(&(status, text), 3, &["/ is there before the program was started"]);
+    let _ = run(&work, "frees {port}", &format!("ready = \"tcp:{address}\""))
+        .ends_with(3)
+        .says(&[&reason]);
+    let _ = run(&work, "frees {port}", "ready = \"file:/\"")
+        .ends_with(3)
+        .says(&["/ is there before the program was started"]);
 }
 
 #[test]
 fn it_is_stopped_as_it_is_asked_to() {
     let work = place();
-    expect(&run(&work, "frees {port}", "stop = \"INT\""), 0, CLEAN);
+    let _ = run(&work, "frees {port}", "stop = \"INT\"").ends_with(0).says(CLEAN);
     let by_command = "stop = [\"sh\", \"-c\", \"kill $(cat {temp}/number)\"]";
-    expect(&run(&work, "writes_its_number {port} {temp}/number", by_command), 0, CLEAN);
+    let _ =
+        run(&work, "writes_its_number {port} {temp}/number", by_command).ends_with(0).says(CLEAN);
     let ended = "FOLDER/serves, after SIGTERM, ended with exit code 7";
-    expect(&run(&work, "ends_with {port} 7", ""), 4, &[ended]);
-    expect(&run(&work, "ends_with {port} 143", ""), 0, CLEAN);
+    let _ = run(&work, "ends_with {port} 7", "").ends_with(4).says(&[ended]);
+    let _ = run(&work, "ends_with {port} 143", "").ends_with(0).says(CLEAN);
     let failed = "it.toml:4: stop ended with exit code 9";
     let wrote = "--- what the command wrote that failed:\nwhy\n";
     let stop = "stop = [\"sh\", \"-c\", \"echo why; exit 9\"]";
-    expect(&run(&work, "frees {port}", stop), 4, &[failed, wrote]);
+    let _ = run(&work, "frees {port}", stop).ends_with(4).says(&[failed, wrote]);
 }
 
 #[test]
@@ -248,7 +245,7 @@ fn a_drive_is_not_traced() {
     let work = place();
     let line = "test -z $LEAKSNAP_LEDGER$LD_PRELOAD";
     let drive = format!("drive = [\"sh\", \"-c\", \"{line}\"]");
-    expect(&run(&work, "frees {port}", &drive), 0, &["no leaks in it\n"]);
+    let _ = run(&work, "frees {port}", &drive).ends_with(0).says(&["no leaks in it\n"]);
 }
 
 /// Servers as trials, each with a port of its own.

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::account::{End, Told};
-#[cfg(feature = "exports")]
-use super::pages::Pages;
+use super::folders::Folders;
 #[cfg(feature = "exports")]
 use crate::check::Problem;
 use crate::check::onlooker::Onlooker;
@@ -31,10 +30,8 @@ pub(super) enum Source {
 /// A scenario as a trial.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// The folder of all snapshots.
-    pub(super) snapshots: PathBuf,
-    /// Where the base has them, where a change is compared with that.
-    pub(super) base: Option<PathBuf>,
+    /// Where its snapshot is, and its page.
+    pub(super) folders: Folders,
     /// Where the scenario comes from.
     pub(super) source: Source,
     /// The scenario's name.
@@ -45,9 +42,6 @@ pub(super) struct Case {
     pub(super) most_time: Option<Duration>,
     /// It is run only where somebody asks for it.
     pub(super) is_ignored: bool,
-    /// Where its page goes.
-    #[cfg(feature = "exports")]
-    pub(super) pages: Option<Pages>,
 }
 
 impl Case {
@@ -57,7 +51,7 @@ impl Case {
         let mut seen = Seen::default();
         let checked = self.check(onlooker, &mut seen);
         #[cfg(feature = "exports")]
-        let section = self.pages.as_ref().map(|_| self.section(checked.as_ref()));
+        let section = self.folders.pages.as_ref().map(|_| self.section(checked.as_ref()));
         let found = checked.and_then(|(outcome, gate)| self.pass(outcome, &gate, &mut seen));
         let took = start.elapsed();
         let found = found.and_then(|found| self.in_time(took).map(|()| found));
@@ -129,8 +123,8 @@ impl Case {
             }
         };
         seen.line = scenario.line();
-        let mut gate = Gate::open(&self.snapshots, &self.name, self.file(), self.assert)?;
-        if let Some(base) = &self.base {
+        let mut gate = Gate::open(&self.folders.snapshots, &self.name, self.file(), self.assert)?;
+        if let Some(base) = &self.folders.base {
             gate = gate.with_base(base)?;
         }
         let accepts = |groups: &[Group]| gate.accepts(groups);
@@ -163,7 +157,7 @@ impl Case {
     /// `end`, with the place of the page, where there is one.
     #[cfg(feature = "exports")]
     fn with_page(&self, section: Option<&Section>, end: End) -> End {
-        let (Some(pages), Some(section)) = (&self.pages, section) else { return end };
+        let (Some(pages), Some(section)) = (&self.folders.pages, section) else { return end };
         let failed = matches!(end, End::Failed(_));
         match (pages.write(&self.name, section, failed), end) {
             (Ok(Some(path)), End::Failed(failure)) => {

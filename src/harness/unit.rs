@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use super::account::{End, Told};
-use super::base_of;
+use super::folders::Folders;
 use super::registered::Registered;
 use super::trial::{Case, Source};
 use crate::check::onlooker::Onlooker;
@@ -46,27 +46,15 @@ pub fn test(unit: &Unit) {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
     let manifest = manifest.map_or(PathBuf::from(unit.manifest), PathBuf::from);
     let source = source(&manifest, place.file());
-    let snapshots = source.with_file_name("snapshots");
     let review = Review::from_environment(&manifest);
-    let base = base_of(&snapshots, &review).unwrap_or_else(|error| panic!("{error}"));
+    let folders = Folders::open(source.with_file_name("snapshots"), &manifest, &review);
+    let folders = folders.unwrap_or_else(|error| panic!("{error}"));
     let line = usize::try_from(place.line()).unwrap_or_default();
     let (path, entry) = (call.place.clone(), call.entry());
     let source = Source::Closure { path, entry, at: (source, line) };
-    #[cfg_attr(not(feature = "exports"), allow(unused_variables, reason = "there are none"))]
-    let pages = super::pages_of(&manifest).unwrap_or_else(|error| panic!("{error}"));
     // Whether it is ignored, and how long it may take, is for Rust's own harness.
     let (assert, most_time, is_ignored) = (unit.assert, None, false);
-    let case = Case {
-        snapshots,
-        base,
-        source,
-        name,
-        assert,
-        most_time,
-        is_ignored,
-        #[cfg(feature = "exports")]
-        pages,
-    };
+    let case = Case { folders, source, name, assert, most_time, is_ignored };
     let Told { end, output, notes, .. } = case.run(&review, &Onlooker::default());
     print!("{output}");
     notes.iter().for_each(|note| println!("note: {note}"));

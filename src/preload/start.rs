@@ -185,8 +185,8 @@ pub(crate) fn open_again(book: Book) -> Option<&'static Book> {
     if core::ptr::eq(place, &CLOSED) {
         return None;
     }
-    // SAFETY: it is the page that `open` made, which `fork` wiped, and nobody has a reference to
-    // what was on it.
+    // SAFETY: it is the page that `open` made, which `fork` wiped, and this is the only thread. What
+    // an interrupted allocation goes on with is a book of the same addresses and sizes.
     unsafe { place.write(book) };
     IS_AT_EXIT.store(false, Ordering::Release);
     self::book()

@@ -3,7 +3,9 @@
 //! A remark stands at the innermost frame of its traceback whose source is in the repository: that
 //! is the line which a reviewer can change. Without such a frame it stands at the scenario.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::gate::Unlike;
 use crate::report::{Group, Report, text};
@@ -58,9 +60,12 @@ pub(crate) struct Scene<'a> {
     pub(crate) line: usize,
 }
 
+/// What the repository calls files.
+type Names = BTreeMap<Arc<str>, Option<String>>;
+
 impl Scene<'_> {
-    /// Line `line` of `file`, if the repository has it.
-    fn place(&self, file: &Path, line: usize) -> Option<Place> {
+    /// What the repository calls `file`, if it has it.
+    fn name(&self, file: &Path) -> Option<String> {
         // Paths in debug information may go through links and `..`.
         let file = file.canonicalize().ok()?;
         let below = file.strip_prefix(self.root).ok()?;
@@ -70,7 +75,7 @@ impl Scene<'_> {
             return None;
         }
         let parts: Vec<_> = parts.iter().map(|part| part.to_string_lossy()).collect();
-        Some(Place { file: parts.join("/"), line: line.max(1) })
+        Some(parts.join("/"))
     }
 
     /// `text` with the repository's files by their names in it.
@@ -80,15 +85,18 @@ impl Scene<'_> {
 
     /// The scenario's own line.
     fn scenario(&self) -> Option<Place> {
-        self.place(self.file, self.line)
+        Some(Place { file: self.name(self.file)?, line: self.line.max(1) })
     }
 
-    /// The line that a reviewer can change to mend `group`.
-    fn source(&self, group: &Group) -> Option<Place> {
+    /// The line that a reviewer can change to mend `group`. What files are called is kept in `names`:
+    /// many groups have the same ones.
+    fn source(&self, group: &Group, names: &mut Names) -> Option<Place> {
         let mut frames = group.frames.iter();
         let source = frames.find_map(|frame| {
-            let line = usize::try_from(frame.line?).ok()?;
-            self.place(&PathBuf::from(&**frame.file.as_ref()?), line)
+            let (file, line) = (frame.file.as_ref()?, usize::try_from(frame.line?).ok()?);
+            let name =
+                names.entry(Arc::clone(file)).or_insert_with(|| self.name(Path::new(&**file)));
+            Some(Place { file: name.clone()?, line: line.max(1) })
         });
         source.or_else(|| self.scenario())
     }
@@ -109,20 +117,18 @@ impl Finding {
         let changed = difference.grown.iter().map(|change| ("grown", &change.found));
         let moved = difference.moved.iter().map(|change| ("moved", &change.found));
         let new = difference.new.iter().map(|group| ("new", group));
-        let mut failing: Vec<_> = new
-            .chain(changed)
-            .chain(moved)
-            .filter_map(|(what, found)| {
-                let is_it = |group: &&Group| {
-                    group.verdict.fails() && traceback::key(&group.frames) == found.frames
-                };
-                let rank = groups.iter().position(|group| is_it(&group))?;
-                Some((rank, what, found))
-            })
+        let mut ranks = BTreeMap::new();
+        for (rank, group) in groups.iter().enumerate().filter(|(_, group)| group.verdict.fails()) {
+            ranks.entry(traceback::key(&group.frames)).or_insert(rank);
+        }
+        let all = new.chain(changed).chain(moved);
+        let mut failing: Vec<_> = all
+            .filter_map(|(what, found)| Some((*ranks.get(&found.frames)?, what, found)))
             .collect();
         failing.sort_by_key(|(rank, ..)| *rank);
+        let mut names = Names::new();
         let remark = |(rank, what, found): (usize, &str, &SnapshotGroup)| Remark {
-            place: scene.source(&groups[rank]),
+            place: scene.source(&groups[rank], &mut names),
             title: format!("{what} {}", text::group_heading(&groups[rank], report.iterations)),
             text: scene
                 .shorten(&format!("in {trial}\n{}", text::group(&groups[rank], report.iterations))),

@@ -90,8 +90,11 @@ fn section(finding: &Finding) -> String {
     let mut listed: Vec<String> =
         places.iter().map(|place| format!("`{}:{}`", place.file, place.line)).collect();
     listed.dedup();
+    let more = listed.len().saturating_sub(MOST);
+    listed.truncate(MOST);
     if !listed.is_empty() {
-        text += &format!("\nat {}\n", listed.join(", "));
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text += &format!("\nat {}{more}\n", listed.join(", "));
     }
     // No line of a traceback may end the block.
     let longest = difference.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
@@ -171,9 +174,11 @@ mod tests {
         let path = folder.path().join("summary.md");
         let mut odd = finding("a_b<i>", true, 1);
         odd.difference = "+leak\n+    ````  a.so".to_owned();
+        odd.remarks = finding("", true, 12).remarks;
         summarize(&path, &[&odd]).expect("written");
         let text = fs::read_to_string(&path).expect("it is there");
         assert!(text.contains("leaksnap: a\\_b&lt;i&gt;\n\n1 traceback in &lt;T&gt; is"), "{text}");
+        assert!(text.contains("`src/a,b.c:10` and 2 more\n"), "{text}");
         assert!(text.contains("\n`````diff\n+leak\n+    ````  a.so\n`````\n"), "{text}");
 
         let mut long = finding("long", true, 1);

@@ -1,0 +1,63 @@
+//! Where what belongs to the trials of an executable lies: what was accepted, here and on the base
+//! that a change is compared with, and pages.
+
+use std::path::{Path, PathBuf};
+
+#[cfg(feature = "exports")]
+use super::pages::Pages;
+use crate::review::Review;
+
+/// The variable that names a checkout of the base, in which the tests have run.
+const BASE_VARIABLE: &str = "LEAKSNAP_BASE";
+
+/// The variable that names the folder of pages.
+const PAGES_VARIABLE: &str = "LEAKSNAP_HTML";
+
+/// The folders.
+#[derive(Debug, Clone)]
+pub(super) struct Folders {
+    /// Of all snapshots.
+    pub(super) snapshots: PathBuf,
+    /// Of the base's snapshots, where a change is compared with it.
+    pub(super) base: Option<PathBuf>,
+    /// Of pages, where somebody wants them.
+    #[cfg(feature = "exports")]
+    pub(super) pages: Option<Pages>,
+}
+
+impl Folders {
+    /// The folders for snapshots that lie in `snapshots`, of the package in `manifest`.
+    ///
+    /// # Errors
+    /// Where the environment names one that can't be.
+    pub(super) fn open(
+        snapshots: PathBuf,
+        manifest: &Path,
+        review: &Review,
+    ) -> Result<Self, String> {
+        let base = base_of(&snapshots, review)?;
+        let pages = std::env::var_os(PAGES_VARIABLE).filter(|folder| !folder.is_empty());
+        #[cfg(not(feature = "exports"))]
+        if let (Some(_), _) = (pages, manifest) {
+            return Err(format!("{PAGES_VARIABLE} needs leaksnap's feature `exports`"));
+        }
+        Ok(Self {
+            snapshots,
+            base,
+            #[cfg(feature = "exports")]
+            pages: pages.map(|folder| Pages::open(Path::new(&folder), manifest)).transpose()?,
+        })
+    }
+}
+
+/// Where the base has the snapshots that lie in `snapshots` here.
+fn base_of(snapshots: &Path, review: &Review) -> Result<Option<PathBuf>, String> {
+    let Some(base) = std::env::var_os(BASE_VARIABLE).map(PathBuf::from) else { return Ok(None) };
+    if !base.is_dir() {
+        return Err(format!("{BASE_VARIABLE}: {}: there is no such folder", base.display()));
+    }
+    let below = review
+        .below(snapshots)
+        .ok_or_else(|| format!("{BASE_VARIABLE}: {} is in no repository", snapshots.display()))?;
+    Ok(Some(base.join(below)))
+}
