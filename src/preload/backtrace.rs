@@ -128,11 +128,7 @@ impl Visit for Walked<'_> {
 /// one if it has one.
 #[inline(never)]
 pub(crate) fn capture(caller: Fast, walked: &mut Walked<'_>) {
-    let mut stack = Logged { live: Live::current(caller.sp), log: walked.log };
-    let mut code = Loaded::default();
-    let frame = Frame::of(caller, |_| None);
-    let end = walk(frame, &mut code, &mut stack, walked, true);
-    walked.by_rules = end.is_some() && !code.asked;
+    let end = walk_by_rules(caller, walked);
     match end {
         Some(end) => walked.backtrace.truncated = end == End::Cut,
         None => {
@@ -171,6 +167,17 @@ fn find_stack(backtrace: &Backtrace) -> bool {
     true
 }
 
+/// Walks from `caller` outwards as far as rules lead; `None` where a frame needs more registers.
+#[inline]
+fn walk_by_rules(caller: Fast, walked: &mut Walked<'_>) -> Option<End> {
+    let mut stack = Logged { live: Live::current(caller.sp), log: walked.log };
+    let mut code = Loaded::default();
+    let frame = Frame::of(caller, |_| None);
+    let end = walk(frame, &mut code, &mut stack, walked, true);
+    walked.by_rules = end.is_some() && !code.asked;
+    end
+}
+
 /// Walks from the heap's own frames outwards, with every register that a function has to keep.
 unsafe extern "C" fn walk_rows(walked: *mut Walked<'_>, registers: &Registers) {
     // SAFETY: `capture` gave the argument and lent it for the call.
@@ -183,10 +190,24 @@ unsafe extern "C" fn walk_rows(walked: *mut Walked<'_>, registers: &Registers) {
 /// Whether the thread is in the middle of an allocation, which a signal interrupted.
 pub(crate) fn is_in_an_allocation() -> bool {
     let mut walked = Walked::new(None);
-    // SAFETY: `walk_rows` gets it and nothing else uses it meanwhile.
-    unsafe { with_registers(&raw mut walked, walk_rows) };
+    // SAFETY: `walk_all` gets it and nothing else uses it meanwhile.
+    unsafe { with_registers(&raw mut walked, walk_all) };
     // The innermost frames, of whoever asks, are not kept.
     walked.backtrace.frames().iter().any(|frame| modules::is_own(frame.address))
+}
+
+/// Walks from the heap's own frames outwards, by rules if they lead to the end.
+unsafe extern "C" fn walk_all(walked: *mut Walked<'_>, registers: &Registers) {
+    // SAFETY: the caller lent it for the call.
+    let found = unsafe { &mut *walked };
+    if let Some(caller) = Frame::new(registers).fast()
+        && walk_by_rules(caller, found).is_some()
+    {
+        return;
+    }
+    found.backtrace.len = 0;
+    // SAFETY: as above, and it is not used here any more.
+    unsafe { walk_rows(walked, registers) }
 }
 
 /// The thread's stack, with what was read of it written down.

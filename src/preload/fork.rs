@@ -66,6 +66,9 @@ pub(crate) fn watch(book: &Book) {
 
 /// Just before the fork: these handlers were the first, and libc calls the last one first.
 extern "C" fn prepare() {
+    // Here, where rules are remembered: each child would walk as if for the first time.
+    let is_midway = start::page().is_open() && backtrace::is_in_an_allocation();
+    thread::words().set_midway(is_midway);
     let Some(first) = follow::first() else { return };
     first.expected.fetch_add(1, Ordering::AcqRel);
     thread::words().begin_fork(Errno::current());
@@ -83,7 +86,7 @@ extern "C" fn parent() {
 /// The same in the child.
 extern "C" fn child() {
     let first = follow::first();
-    if backtrace::is_in_an_allocation() {
+    if thread::words().is_midway() {
         MIDWAY.store(true, Ordering::Relaxed);
     } else if first.is_none() {
         return;

@@ -38,6 +38,8 @@ pub(crate) struct Words {
     errno: Cell<c_int>,
     /// Whether the thread has asked for a place.
     asked: Cell<bool>,
+    /// Whether it forks in the middle of an allocation.
+    midway: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Words>() <= 64, "the assembly below reserves 64 bytes");
@@ -155,6 +157,16 @@ impl Words {
             errno.set(self.errno.get());
         }
         failed
+    }
+
+    /// Notes whether the thread forks in the middle of an allocation.
+    pub(crate) fn set_midway(&self, is_midway: bool) {
+        self.midway.set(is_midway);
+    }
+
+    /// Whether it does, or did in the parent.
+    pub(crate) fn is_midway(&self) -> bool {
+        self.midway.get()
     }
 
     /// The thread's counters, where it has its own.
