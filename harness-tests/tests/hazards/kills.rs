@@ -18,7 +18,9 @@ struct Started {
 }
 
 fn start(words: &Words, report: &Path) -> Started {
-    let mut command = Command::new(leaksnap());
+    // Whoever runs the tests in the background ignores some signals, and what it starts with it.
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(leaksnap());
     command.args(["exec", "--format", "json", "--output"]).arg(report);
     command.arg("--").args(&words.list).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut command = command.spawn().expect("the command starts");
