@@ -3,7 +3,7 @@
 //! Files are opened by bare system calls: a program may interpose `open`, and its own version may
 //! need what is not ready yet.
 
-use core::ffi::{CStr, c_char, c_int, c_long, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -80,6 +80,7 @@ unsafe extern "C" {
     fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     fn __errno_location() -> *mut c_int;
+    fn getauxval(kind: c_ulong) -> c_ulong;
     #[cfg(leaksnap_preload)]
     fn __cxa_at_quick_exit(call: extern "C" fn(*mut c_void), object: *mut c_void) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut [i64; 2]) -> c_int;
@@ -141,6 +142,13 @@ impl Errno {
 /// Sets the calling thread's `errno`.
 pub(crate) fn set_errno(value: c_int) {
     Errno::current().set(value);
+}
+
+/// Where the program's own headers lie (`Elf64_Phdr`); 0 where the kernel did not say.
+pub(crate) fn program_headers() -> usize {
+    const AT_PHDR: c_ulong = 3;
+    // SAFETY: getauxval has no preconditions.
+    usize::try_from(unsafe { getauxval(AT_PHDR) }).unwrap_or_default()
 }
 
 /// The process's number, from the kernel: libc's is stale in a child of `vfork`.

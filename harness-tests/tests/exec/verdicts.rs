@@ -161,6 +161,23 @@ fn what_new_gave_leaks_by_the_function_that_asked() {
 }
 
 #[test]
+fn a_program_with_a_gap_between_its_segments_has_whole_tracebacks() {
+    // glibc tells a segment of such a program, and not where it starts.
+    for flags in [
+        ["-pie", "-Wl,--section-start=.far=0x400000"],
+        ["-no-pie", "-Wl,--section-start=.far=0x900000"],
+    ] {
+        let program = Program::compile_with("has_a_gap.c", &flags);
+        let checked = Exec::of(program.with([])).check();
+        checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 77, "make")]);
+        let frames = checked.report["groups"][0]["frames"].as_array().expect("a traceback");
+        let functions: Vec<_> = frames.iter().map(|frame| &frame["function"]).collect();
+        assert_eq!(functions, ["make", "go_far", "main"], "{flags:?}");
+        Exec::of(program.with(["free"])).check().expect(0, Some(0)).expect_groups(&[]);
+    }
+}
+
+#[test]
 fn a_library_that_was_closed_keeps_its_name() {
     let library = |name: &str, size: &str| {
         let flags = [&format!("-DNAME={name}"), &format!("-DSIZE={size}"), "-shared", "-fPIC"];
