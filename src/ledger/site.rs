@@ -94,11 +94,11 @@ impl Interned {
     /// The root.
     pub(crate) const ROOT: Self = Self { number: ROOT, hash: 0 };
 
-    /// The hash of a node whose caller this is.
+    /// The hash of a node whose caller has the hash `outside`.
     #[inline(always)]
-    pub(crate) fn hash_with(self, module: u16, flags: u16, offset: u64) -> u64 {
+    pub(crate) fn hash_with(outside: u64, module: u16, flags: u16, offset: u64) -> u64 {
         let tag = (u64::from(flags) << 48) | (u64::from(module) << 32);
-        let mixed = (self.hash ^ tag ^ offset).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (outside ^ tag ^ offset).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ (mixed >> 32)
     }
 }

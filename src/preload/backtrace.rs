@@ -4,10 +4,11 @@
 //! first. [`capture`] is the one function that knows
 //! how to take a backtrace: it walks the thread's frames with [`unwind`](super::unwind).
 
-use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
 
 use super::book::Book;
+use super::interning::site_of;
+use super::list::List;
 use super::log::Log;
 use super::modules::{self, Object};
 use super::trace_cache::Traces;
@@ -17,8 +18,7 @@ use super::unwind::frame_table::{self, Function};
 use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
 use super::{extent, libgcc, thread};
-use crate::ledger::module::NO_MODULE;
-use crate::ledger::site::{Interned, MAX_FRAMES, flag};
+use crate::ledger::site::MAX_FRAMES;
 
 /// A place in the code: where a callee returns to, or where a signal interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,31 +32,31 @@ pub(crate) struct Place {
 /// The raw backtrace of one allocation, without frames of the preload heap.
 #[derive(Debug)]
 pub(crate) struct Backtrace {
-    frames: [MaybeUninit<Place>; MAX_FRAMES],
-    len: usize,
+    frames: List<Place, MAX_FRAMES>,
     truncated: bool,
 }
 
 impl Backtrace {
     pub(super) const fn empty() -> Self {
-        Self { frames: [MaybeUninit::uninit(); MAX_FRAMES], len: 0, truncated: false }
+        Self { frames: List::empty(), truncated: false }
     }
 
     /// The places, innermost first.
     pub(crate) fn frames(&self) -> &[Place] {
-        let kept = self.frames.get(..self.len).unwrap_or_default();
-        // SAFETY: the first `len` frames were written.
-        unsafe { &*(core::ptr::from_ref(kept) as *const [Place]) }
+        self.frames.items()
+    }
+
+    /// Frames further out are missing.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.truncated
     }
 
     /// Keeps the next frame outwards, unless it is the preload heap's; `None` where it is full.
     pub(super) fn keep(&mut self, place: Place) -> Option<()> {
-        if self.len == 0 && modules::is_own(place.address) && !cfg!(test) {
+        if self.frames.len() == 0 && modules::is_own(place.address) && !cfg!(test) {
             return Some(());
         }
-        self.frames.get_mut(self.len)?.write(place);
-        self.len = self.len.wrapping_add(1);
-        Some(())
+        self.frames.push(place)
     }
 }
 
@@ -76,11 +76,11 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
     let log = used.as_ref().map(|used| Log::new(used, caller, generation));
     let mut walked = Walked::new(log.as_ref());
     capture(caller, &mut walked);
-    let site = intern(book, &walked)?;
+    let site = site_of(book, &walked.backtrace, walked.log)?;
     if libgcc::is_checking() && log.is_some() {
         check_site(book, site, caller);
     }
-    let (frames, is_whole) = (walked.backtrace.len, !walked.backtrace.truncated);
+    let (frames, is_whole) = (walked.backtrace.frames.len(), !walked.backtrace.truncated);
     if walked.by_rules
         && let Some(log) = log
     {
@@ -120,7 +120,7 @@ impl Visit for Walked<'_> {
 
     #[inline]
     fn joins(&mut self, at: &Fast) -> bool {
-        self.log.is_some_and(|log| log.joins(at, self.backtrace.len))
+        self.log.is_some_and(|log| log.joins(at, self.backtrace.frames.len()))
     }
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn capture(caller: Fast, walked: &mut Walked<'_>) {
     match end {
         Some(end) => walked.backtrace.truncated = end == End::Cut,
         None => {
-            walked.backtrace.len = 0;
+            walked.backtrace.frames.clear();
             walked.log = None;
             // SAFETY: `walk_rows` gets what was walked as its argument and nothing else uses it
             // meanwhile.
@@ -205,7 +205,7 @@ unsafe extern "C" fn walk_all(walked: *mut Walked<'_>, registers: &Registers) {
     {
         return;
     }
-    found.backtrace.len = 0;
+    found.backtrace.frames.clear();
     // SAFETY: as above, and it is not used here any more.
     unsafe { walk_rows(walked, registers) }
 }
@@ -259,39 +259,10 @@ impl Code for Loaded {
 fn check_site(book: &Book, site: u32, caller: Fast) {
     let mut walked = Walked::new(None);
     capture(caller, &mut walked);
-    if !intern(book, &walked).is_some_and(|other| book.is_same(site, other)) {
+    if !site_of(book, &walked.backtrace, walked.log).is_some_and(|other| book.is_same(site, other))
+    {
         book.header().unwinds_wrong.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// The site of what was `walked`, with what lies outside where it joined; `None` where the ledger
-/// is full.
-fn intern(book: &Book, walked: &Walked<'_>) -> Option<u32> {
-    let backtrace = &walked.backtrace;
-    let joined = walked.log.and_then(Log::joined);
-    let mut outside = joined.map_or(Interned::ROOT, |joint| joint.node);
-    let mut flags = if backtrace.truncated { flag::TRUNCATED } else { 0 };
-    let mut last: Option<Object> = None;
-    let mut number = NO_MODULE;
-    for (inner, frame) in backtrace.frames().iter().enumerate().rev() {
-        if !last.is_some_and(|object| object.contains(frame.address)) {
-            last = Object::find(frame.address);
-            number = last.map_or(NO_MODULE, |object| modules::number(book, &object));
-        }
-        let bias = last.filter(|_| number != NO_MODULE).map_or(0, |object| object.bias);
-        let offset = frame.address.wrapping_sub(bias);
-        let exact = if frame.exact { flag::EXACT } else { 0 };
-        outside = book.intern(outside, number, flags | exact, offset as u64)?;
-        flags = 0;
-        if let Some(log) = walked.log {
-            log.name(inner, outside);
-        }
-    }
-    if outside == Interned::ROOT {
-        // Nothing could be unwound: one nameless frame, so that the allocation has a site.
-        outside = book.intern(outside, NO_MODULE, flag::TRUNCATED, 0)?;
-    }
-    Some(outside.number)
 }
 
 #[cfg(test)]

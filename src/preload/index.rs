@@ -12,6 +12,7 @@
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use super::system;
+use super::unwind::arch::prefetch;
 
 // A slot is `[hash: 32][number: 32]`, 0 where it is free.
 const NUMBER_BITS: u32 = 32;
@@ -102,6 +103,11 @@ fn parts(word: u64) -> (u32, u32) {
     ((word >> NUMBER_BITS) as u32, word as u32)
 }
 
+/// What the table knows of a hash: the better half.
+fn upper(hash: u64) -> u32 {
+    parts(hash).0
+}
+
 /// The index of one ledger's nodes.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -125,14 +131,21 @@ impl Index {
         unsafe { &*self.newest.load(Ordering::Acquire) }
     }
 
+    /// Something of `hash` is looked for in a moment.
+    #[inline(always)]
+    pub(crate) fn expect(&self, hash: u64) {
+        prefetch(self.newest().slot(upper(hash)));
+    }
+
     /// The number for which `is` says so, among those of `hash`, or the one that `make` gives.
     #[inline(always)]
     pub(crate) fn find_or_make(
         &self,
-        hash: u32,
+        hash: u64,
         mut is: impl FnMut(u32) -> bool,
         make: impl FnOnce() -> Option<u32>,
     ) -> Option<u32> {
+        let hash = upper(hash);
         let table = self.newest();
         if let Found::Number(number) = table.find(hash, &mut is) {
             return Some(number);
@@ -187,9 +200,9 @@ impl Index {
 mod tests {
     use super::*;
 
-    fn hash(number: u32) -> u32 {
+    fn hash(number: u32) -> u64 {
         // Many share one.
-        (number / 3).wrapping_mul(0x9e37_79b9)
+        u64::from((number / 3).wrapping_mul(0x9e37_79b9)) << NUMBER_BITS
     }
 
     #[test]
@@ -230,9 +243,10 @@ mod tests {
     #[test]
     fn nothing_is_made_where_nothing_can_be() {
         let index = Index::new().expect("there is memory");
-        assert_eq!(index.find_or_make(7, |_| false, || None), None);
+        assert_eq!(index.find_or_make(7 << NUMBER_BITS, |_| false, || None), None);
         // Nothing equals anything, and all have one hash: the search ends.
-        let made = (1..5000).filter_map(|number| index.find_or_make(7, |_| false, || Some(number)));
+        let made = (1..5000)
+            .filter_map(|number| index.find_or_make(7 << NUMBER_BITS, |_| false, || Some(number)));
         assert!(made.count() <= MAX_PROBES as usize);
     }
 }
