@@ -88,3 +88,60 @@ fn ctrl_c_gives_up_a_command_and_not_the_session() {
     assert!(terminal.enter("say hello").contains("\nhello\n"));
     assert_eq!(terminal.end("quit\r"), Some(4));
 }
+
+/// What is pasted or typed while nothing runs: each line is a command, and one of the history.
+#[test]
+fn a_pasted_block_is_a_command_for_each_line() {
+    let place = place(&["frees_all"]);
+    // As a terminal sends a block of lines, and as one whose marks another program has left on.
+    for (before, behind) in [("", ""), ("\u{1b}[200~", "\u{1b}[201~")] {
+        let mut terminal = Editor::start(&place, &["--plugin", "./frees_all.so"]);
+        assert!(!terminal.0.seen().contains("[?2004h"), "no marks are asked for");
+        terminal
+            .write(&format!("{before}say hello one\rsay hello two\r\rsay hello three\r{behind}"));
+        terminal.until(&format!("\nhello three\n{PROMPT}"));
+        let shown = terminal.plain();
+        assert!(shown.contains("\nhello one\n") && shown.contains("\nhello two\n"), "{shown}");
+        let up = "\u{1b}[A";
+        assert!(
+            terminal.enter(&format!("{up}{up}")).contains("\nhello two\n"),
+            "a line is one of the history"
+        );
+        // The last line of a block may have no end yet.
+        terminal.write(&format!("{before}say hello four\rsay hello fi{behind}"));
+        terminal.until(&format!("\nhello four\n{PROMPT}say hello fi"));
+        assert!(terminal.enter("ve").contains("\nhello five\n"));
+        assert_eq!(terminal.end("quit\r"), Some(0));
+    }
+}
+
+#[test]
+fn what_is_typed_ahead_while_a_command_runs_is_run_behind_it() {
+    let place = place(&["waits_for_a_word", "frees_all"]);
+    let plugins = ["--plugin", "./waits_for_a_word.so", "--plugin", "./frees_all.so"];
+    let fifo = place.path("word");
+    assert!(Command::new("mkfifo").arg(&fifo).status().is_ok_and(|status| status.success()));
+    for (before, behind) in [("", ""), ("\u{1b}[200~", "\u{1b}[201~")] {
+        let mut terminal = Editor::start(&place, &plugins);
+        // The first is read with the command, the others while it runs, and the last one has no end.
+        terminal.write("wait for word\rsay hello one\rsay hello tw");
+        terminal.until("wait for word\n");
+        terminal.write(&format!("o\r{before}say hello three\rsay hello four\r{behind}"));
+        let more = "say hello more\r".repeat(200);
+        terminal.write(&more);
+        terminal.write("say hello fi");
+        assert!(
+            !terminal.plain().contains("\nhello one\n"),
+            "it still waits: {}",
+            terminal.plain()
+        );
+        std::fs::write(&fifo, "go").expect("it is read");
+        terminal.until(&format!("{PROMPT}say hello fi"));
+        let shown = terminal.plain();
+        let ran = |word: &str| shown.matches(&format!("\nhello {word}\n")).count();
+        assert_eq!(["one", "two", "three", "four"].map(ran), [1; 4], "{shown}");
+        assert_eq!(ran("more"), 200, "{shown}");
+        assert!(terminal.enter("ve").contains("\nhello five\n"));
+        assert_eq!(terminal.end("quit\r"), Some(0), "{before:?}");
+    }
+}
