@@ -96,7 +96,7 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
                 }
             }
             (Ok(tracing), Request::Step(words)) => {
-                let exception = Exception::told(&mut channel, commands.plugin_of(&words));
+                let exception = Exception::told(&mut channel, &commands, &words);
                 let reply = step(&commands, &words, tracing);
                 exception.did_not_come();
                 reply

@@ -68,7 +68,7 @@ fn an_exception_leaves_a_step() {
         assert!(stderr.starts_with(&format!("leaksnap: it.toml:2: {error}")), "{stderr}");
         assert!(stderr.ends_with("/lets_exceptions_out.so has to catch\n"), "{stderr}");
         assert_eq!((ended.status, stderr.lines().count()), (Some(4), 1), "{stderr}");
-        assert_eq!(ended.stdout, "about to throw", "no words of a runtime's");
+        assert_eq!(ended.stdout, "about to throw\n", "no words of a runtime's");
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn complete(arguments: &Completions, mut command: Command) -> u8 {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
-    show(script);
+    show(&String::from_utf8_lossy(&script));
     0
 }
 
@@ -47,7 +47,7 @@ pub(super) fn man(arguments: &Manual, mut command: Command) -> u8 {
     let mut text = Vec::new();
     match Man::new(page).render(&mut text) {
         Ok(()) => {
-            show(text);
+            show(&String::from_utf8_lossy(&text));
             0
         }
         Err(error) => {

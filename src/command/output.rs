@@ -141,9 +141,9 @@ static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// Writes to standard output. Where that takes no more it is said once, and the command ends with
 /// [`shown`].
-pub(super) fn show(text: impl AsRef<[u8]>) {
+pub(super) fn show(text: &str) {
     let mut out = io::stdout().lock();
-    note(out.write_all(text.as_ref()).and_then(|()| out.flush()));
+    note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// Takes note of what came of writing to standard output. A reader that has had enough is no error.

@@ -1,5 +1,6 @@
 //! The commands that plugins registered, by their words.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_void};
 use std::fmt::Write as _;
@@ -50,6 +51,8 @@ pub(super) struct Commands {
     opening: Rc<str>,
     /// What they print is dropped.
     silent: bool,
+    /// The last line that one of them printed has no end.
+    within_a_line: Cell<bool>,
 }
 
 /// One running command: what a `RawCall` leads back to.
@@ -60,8 +63,7 @@ struct Running<'a> {
     raw: RawCall,
     tracing: &'a Tracing,
     silent: bool,
-    /// The last line that it printed has no end.
-    within_a_line: bool,
+    within_a_line: &'a Cell<bool>,
     reason: String,
 }
 
@@ -135,7 +137,16 @@ impl Commands {
     /// Runs the command that `line` calls, traced; `None` where it calls none.
     pub(super) fn run(&self, line: &str, tracing: &Tracing) -> Option<Result<(), String>> {
         let (command, arguments) = self.find(line)?;
-        Some(command.run(&arguments, tracing, self.silent))
+        let done = command.run(&arguments, tracing, self.silent, &self.within_a_line);
+        self.end_line();
+        Some(done)
+    }
+
+    /// Ends the line that a command has printed a part of.
+    pub(super) fn end_line(&self) {
+        if self.within_a_line.take() {
+            write("\n");
+        }
     }
 
     /// Every command's words, and what `help` says of it.
@@ -158,21 +169,23 @@ impl Registered {
     ///
     /// # Errors
     /// With the reason, where it failed.
-    fn run(&self, arguments: &[&str], tracing: &Tracing, silent: bool) -> Result<(), String> {
+    fn run(
+        &self,
+        arguments: &[&str],
+        tracing: &Tracing,
+        silent: bool,
+        within_a_line: &Cell<bool>,
+    ) -> Result<(), String> {
         let words: Result<Vec<_>, _> = arguments.iter().map(|word| CString::new(*word)).collect();
         let words = words.map_err(|_| "an argument has a NUL byte".to_owned())?;
         let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
         let argc = u32::try_from(arguments.len()).map_err(|_| "too many arguments".to_owned())?;
         let raw = RawCall { argc, reserved: 0, argv: argv.as_ptr(), print, fail };
-        let mut running =
-            Running { raw, tracing, silent, within_a_line: false, reason: String::new() };
+        let mut running = Running { raw, tracing, silent, within_a_line, reason: String::new() };
         let call = (&raw mut running).cast::<RawCall>();
         // SAFETY: the plugin is open (the type's invariant) and the call outlives the function.
         let status = tracing.traced(|| unsafe { (self.run)(self.context, call) });
-        if running.within_a_line {
-            write("\n");
-        }
         match status {
             0 => Ok(()),
             _ if running.reason.is_empty() => Err(format!("it returned {status}")),
@@ -214,7 +227,7 @@ fn write(text: &str) {
 unsafe extern "C" fn print(call: *const RawCall, text: *const c_char, length: usize) {
     let write = |running: &mut Running<'_>, text: &str| {
         if let (Some(last), false) = (text.chars().last(), running.silent) {
-            running.within_a_line = last != '\n';
+            running.within_a_line.set(last != '\n');
             self::write(text);
         }
     };

@@ -3,22 +3,22 @@
 //!
 //! Where the executable is built with `panic = "abort"` it ends before, and is said to have been killed.
 
-use std::rc::Rc;
-
+use super::commands::Commands;
 use crate::protocol::{Channel, Reply};
 
 /// A command that runs. Dropped, it was left by an exception.
 #[derive(Debug)]
 pub(super) struct Exception<'a> {
     channel: &'a mut Channel,
-    plugin: Option<Rc<str>>,
+    commands: &'a Commands,
+    words: &'a str,
 }
 
 impl<'a> Exception<'a> {
-    /// Until it [did not come](Self::did_not_come), one that comes is told over `channel`, with the
-    /// plugin's path.
-    pub(super) fn told(channel: &'a mut Channel, plugin: Option<Rc<str>>) -> Self {
-        Self { channel, plugin }
+    /// Until it [did not come](Self::did_not_come), one that comes out of what `words` call is told
+    /// over `channel`, with the plugin's path.
+    pub(super) fn told(channel: &'a mut Channel, commands: &'a Commands, words: &'a str) -> Self {
+        Self { channel, commands, words }
     }
 
     /// The command has come back.
@@ -31,7 +31,9 @@ impl Drop for Exception<'_> {
     fn drop(&mut self) {
         // A panic of the host's own is another matter: it says what it is.
         if !std::thread::panicking() {
-            let plugin = self.plugin.as_deref().unwrap_or_default();
+            self.commands.end_line();
+            let plugin = self.commands.plugin_of(self.words);
+            let plugin = plugin.as_deref().unwrap_or_default();
             // Where the parent is gone nobody is told.
             let _ = self.channel.send(&Reply::Thrown(plugin.to_owned()).bounded());
             std::process::abort();
