@@ -36,7 +36,8 @@ struct leaksnap_host;
 
 /*
  * A command. Returns 0 when it worked. Anything else fails the step; what was
- * given to `call->fail` is then the reason.
+ * given to `call->fail` is then the reason. No exception may leave it: one that
+ * does ends the host.
  */
 typedef int (*leaksnap_command)(void *context, const struct leaksnap_call *call);
 
@@ -46,7 +47,10 @@ struct leaksnap_call {
     uint32_t argc;
     uint32_t reserved;
     const char *const *argv;
-    /* Writes `length` bytes of UTF-8 to the command's output. */
+    /*
+     * Writes `length` bytes of UTF-8 to the command's output. A last line that
+     * the command leaves without an end gets one.
+     */
     void (*print)(const struct leaksnap_call *call, const char *text, size_t length);
     /* Says why the command is about to return non-zero. */
     void (*fail)(const struct leaksnap_call *call, const char *reason, size_t length);
@@ -58,8 +62,9 @@ struct leaksnap_host {
     uint32_t reserved;
     /*
      * Registers `words` ("test crypto"), one to four words of printable ASCII
-     * with single spaces between them. Both strings are copied. Returns 0, or
-     * non-zero where the words are malformed or taken: return that from `start`.
+     * with single spaces between them, which don't start with the console's own
+     * ("help", "show memory"). Both strings are copied. Returns 0, or non-zero
+     * where the words are malformed or taken: return that from `start`.
      */
     int (*register_command)(const struct leaksnap_host *host, const char *words,
                             const char *help, leaksnap_command run, void *context);

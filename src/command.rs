@@ -67,12 +67,17 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             manual::man(&arguments, Arguments::command())
         }
         Err(error) => {
-            // Where the terminal is gone there is nobody to tell.
-            let _ = error.print();
-            if error.use_stderr() { 2 } else { 0 }
+            let printed = error.print();
+            if error.use_stderr() {
+                // Where nobody listens any longer the exit status has to do.
+                2
+            } else {
+                output::note(printed);
+                0
+            }
         }
     };
-    ExitCode::from(status)
+    ExitCode::from(output::shown(status))
 }
 
 /// The most serious of two exit statuses.

@@ -5,13 +5,15 @@
 //!   plugins   opens shared objects             (the one file that opens plugins)
 //!   commands  the commands by their words
 //!   closure   a scenario's closure, iteration by iteration
+//!   exception the end of a host whose command an exception leaves
 //!   input     texts as a plugin may give them, for tests and fuzz targets
 //!   tracing   pauses and resumes the preload heap for this thread
 //! ```
 //! The host's own work is paused: only what a plugin does, from its opening on, is traced.
 
 pub(crate) mod closure;
-mod commands;
+pub(crate) mod commands;
+mod exception;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
 mod plugins;
@@ -24,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::protocol::{Channel, HOST_VARIABLE, Reply, Request};
 use closure::{Body, ClosureScenario, Run};
 use commands::Commands;
+use exception::Exception;
 use plugins::Plugins;
 use tracing::Tracing;
 
@@ -92,7 +95,12 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
                     Err(error) => Reply::Refused(error.to_string()),
                 }
             }
-            (Ok(tracing), Request::Step(words)) => step(&commands, &words, tracing),
+            (Ok(tracing), Request::Step(words)) => {
+                let exception = Exception::told(&mut channel, &commands, &words);
+                let reply = step(&commands, &words, tracing);
+                exception.did_not_come();
+                reply
+            }
             (Ok(tracing), Request::Trace(on)) => {
                 tracing.turn(on);
                 Reply::Done

@@ -30,8 +30,9 @@ pub const ABI: u32 = 1;
 /// The data symbol that makes a shared object a plugin.
 pub const ENTRY_SYMBOL: &CStr = c"leaksnap_plugin";
 
-/// `leaksnap_command` of the header.
-pub type RawCommand = unsafe extern "C" fn(context: *mut c_void, call: *const RawCall) -> c_int;
+/// `leaksnap_command` of the header. An exception that leaves it ends the host, which says so.
+pub type RawCommand =
+    unsafe extern "C-unwind" fn(context: *mut c_void, call: *const RawCall) -> c_int;
 
 /// `struct leaksnap_call` of the header.
 #[repr(C)]
@@ -149,7 +150,7 @@ impl Call<'_> {
 }
 
 /// Runs a [`Handler`] for the host; `context` is the handler.
-unsafe extern "C" fn call_handler(context: *mut c_void, call: *const RawCall) -> c_int {
+unsafe extern "C-unwind" fn call_handler(context: *mut c_void, call: *const RawCall) -> c_int {
     // SAFETY: `register` gave this function a Handler as its context, and nothing else does.
     let handler = unsafe { std::mem::transmute::<*mut c_void, Handler>(context) };
     let call = Call { raw: call, lifetime: PhantomData };

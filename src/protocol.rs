@@ -80,6 +80,8 @@ pub(crate) enum Reply {
     Refused(String),
     /// The command ran and failed; the reason.
     Failed(String),
+    /// An exception left a command of the plugin that lies here: the host ends.
+    Thrown(String),
 }
 
 /// What the heap holds, as the preload heap's `statistics.rs` has it.
@@ -97,7 +99,9 @@ impl Reply {
     #[must_use]
     pub(crate) fn bounded(mut self) -> Self {
         match &mut self {
-            Self::Refused(reason) | Self::Failed(reason) => cut(reason, LONGEST_REASON),
+            Self::Refused(reason) | Self::Failed(reason) | Self::Thrown(reason) => {
+                cut(reason, LONGEST_REASON);
+            }
             Self::Commands(commands) => {
                 let most = LONGEST_REASON / (2 * commands.len()).max(1);
                 for (words, help) in commands {

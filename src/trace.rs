@@ -72,13 +72,20 @@ struct Row {
 pub(crate) struct Trace {
     /// The form of its file.
     pub(crate) form: Form,
+    /// It has all that was live: a report without `--all` has what failed alone.
+    pub(crate) is_whole: bool,
     rows: BTreeMap<Vec<String>, Row>,
     all: Live,
 }
 
 impl Trace {
     fn new(form: Form) -> Self {
-        Self { form, rows: BTreeMap::new(), all: Live::default() }
+        Self { form, is_whole: true, rows: BTreeMap::new(), all: Live::default() }
+    }
+
+    /// Whether nothing was live.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Adds what is live of the traceback `key`, which is [`plain`] and may have rows already.

@@ -4,6 +4,8 @@
 mod files;
 #[path = "diff/gate.rs"]
 mod gate;
+#[path = "diff/notes.rs"]
+mod notes;
 #[path = "diff/real_pair.rs"]
 mod real_pair;
 

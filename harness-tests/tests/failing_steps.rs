@@ -60,10 +60,23 @@ fn a_plugin_crashes_at_its_stop() {
 }
 
 #[test]
+fn an_exception_leaves_a_step() {
+    for step in ["throw out", "throw out 1"] {
+        let ended = run("lets_exceptions_out", step, "");
+        let error = format!("step `{step}` was left by an exception, which plugin ");
+        let stderr = ended.stderr.as_str();
+        assert!(stderr.starts_with(&format!("leaksnap: it.toml:2: {error}")), "{stderr}");
+        assert!(stderr.ends_with("/lets_exceptions_out.so has to catch\n"), "{stderr}");
+        assert_eq!((ended.status, stderr.lines().count()), (Some(4), 1), "{stderr}");
+        assert_eq!(ended.stdout, "about to throw\n", "no words of a runtime's");
+    }
+}
+
+#[test]
 fn a_step_ends_the_host() {
     // Zero as well: the other iterations never ran.
     for status in [0, 7] {
-        for step in [format!("exit {status}"), format!("exit at once {status}")] {
+        for step in [format!("leave {status}"), format!("leave at once {status}")] {
             let error = format!("ended the host with exit code {status}");
             fails("exits_in_step", &step, &error, "");
         }

@@ -31,8 +31,8 @@ const FAILING: [(&str, &str, &str); 16] = [
     ),
     (
         "exit",
-        "plugins = ['exits_in_step.so']\nsteps = ['exit 0']",
-        "2: step `exit 0` ended the host with exit code 0",
+        "plugins = ['exits_in_step.so']\nsteps = ['leave 0']",
+        "2: step `leave 0` ended the host with exit code 0",
     ),
     (
         "fail",

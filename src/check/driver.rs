@@ -202,8 +202,15 @@ impl Driver {
             .send(request)
             .and_then(|()| self.channel.wait(left, interrupt))
             .and_then(|()| self.channel.receive());
-        self.lost = !matches!(heard, Ok(Some(_)));
+        self.lost = !matches!(&heard, Ok(Some(reply)) if !matches!(reply, Reply::Thrown(_)));
         match heard {
+            Ok(Some(Reply::Thrown(plugin))) => {
+                // It ends by itself; how is no news.
+                let _ = self.child.finish(LAST_PATIENCE);
+                Err(Problem::Failed(format!(
+                    "{what} was left by an exception, which plugin {plugin} has to catch"
+                )))
+            }
             Ok(Some(reply)) => Ok(reply),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(Problem::TimedOut { what: what.to_owned(), limit: self.limit })

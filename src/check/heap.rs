@@ -14,11 +14,41 @@ use crate::report::heap::Heap;
 use crate::report::table::Memory;
 use crate::symbols::DebugFiles;
 
+/// What a host has allocated before it heard of anything: older than epoch 1, and traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Own {
+    /// Bytes that were live when it was looked at.
+    bytes: u64,
+}
+
+impl Own {
+    /// What the host behind `driver` has now, before epoch 1 begins; from here on the most that is
+    /// live at a time is counted.
+    ///
+    /// # Errors
+    /// Where the ledger can't be read.
+    pub(crate) fn of(driver: &Driver) -> Result<Self, Problem> {
+        driver.ledger().restart_most();
+        Ok(Self { bytes: Self::within(&driver.live()?) })
+    }
+
+    /// What of `live` is its own.
+    fn within(live: &[Live]) -> u64 {
+        let own = live.iter().filter(|block| !block.is_paused() && block.entry.epoch == 0);
+        own.map(|block| block.entry.size).fold(0, u64::saturating_add)
+    }
+}
+
 /// The heap of the host behind `driver`; `traced` says whether tracing is on.
 ///
 /// # Errors
 /// Where the host or the kernel does not tell.
-pub(crate) fn look(driver: &mut Driver, live: &[Live], traced: bool) -> Result<Heap, Problem> {
+pub(crate) fn look(
+    driver: &mut Driver,
+    live: &[Live],
+    traced: bool,
+    own: Own,
+) -> Result<Heap, Problem> {
     let held = match driver.hear(&Request::Statistics, "the heap's statistics")? {
         Reply::Statistics(held) => held,
         other => return Err(Problem::Failed(format!("the host answered {other:?}"))),
@@ -33,6 +63,9 @@ pub(crate) fn look(driver: &mut Driver, live: &[Live], traced: bool) -> Result<H
     // A block is carved out before it has an entry.
     let in_use = u64::try_from(live.len()).unwrap_or(u64::MAX);
     let threads = u64::try_from(ledger.caches().len()).unwrap_or(u64::MAX);
+    // Each thread may keep a batch to itself.
+    let batches = if threads > 1 { threads.saturating_mul(BATCH.unsigned_abs()) } else { 0 };
+    // What the host had of its own is known; when it freed some of that is not.
     Ok(Heap {
         thread: name.trim_end().to_owned(),
         base,
@@ -46,9 +79,8 @@ pub(crate) fn look(driver: &mut Driver, live: &[Live], traced: bool) -> Result<H
         used: live.iter().map(|block| block.entry.size).fold(0, u64::saturating_add),
         trimmable: held.free_bytes,
         free_chunks: held.blocks.saturating_sub(in_use),
-        most: ledger.counts().peak_bytes,
-        // Each thread may keep a batch to itself.
-        most_within: if threads > 1 { threads.saturating_mul(BATCH.unsigned_abs()) } else { 0 },
+        most: ledger.counts().peak_bytes.saturating_sub(own.bytes),
+        most_within: batches.saturating_add(own.bytes.saturating_sub(Own::within(live))),
     })
 }
 

@@ -168,6 +168,14 @@ impl LedgerFile {
         Counts::of(self.counters.header(), self.counters.shards())
     }
 
+    /// The most bytes that were live at a time are counted anew, from what is live now: of a child
+    /// that stands still, with one thread that has allocated.
+    pub(crate) fn restart_most(&self) {
+        let live = self.counts().live_bytes;
+        self.counters.shards().iter().for_each(Shard::restart_most);
+        self.header().peak_bytes.store(live.cast_signed(), Ordering::Relaxed);
+    }
+
     /// How often each of the child's threads allocated.
     pub(crate) fn allocations(&self) -> Vec<u64> {
         self.counters.shards().iter().map(Shard::allocations).collect()

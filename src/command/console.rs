@@ -4,7 +4,9 @@
 //!   input       lines: from an editor on a terminal, else from standard input
 //!   completion  what the editor offers
 //!   line        what a line says
-//!   session     the host that the lines are about, and what is done with it
+//!   session     what is done for a line
+//!   host        the host that the lines are about
+//!   map         what is mapped there
 //! ```
 //! What a command has to say goes to standard output, what is wrong to standard error, in one
 //! line; the session goes on. The exit status is that of the most serious command, by the rank
@@ -12,8 +14,10 @@
 //! ended the host, 1 a `leak-check` found leaks, 0 none of these.
 
 mod completion;
+mod host;
 mod input;
 mod line;
+mod map;
 mod session;
 
 use std::time::Duration;

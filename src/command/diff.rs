@@ -3,6 +3,8 @@
 //! Nothing is run and nothing is traced here: the report's `exit` is empty, and its `tracing` says
 //! that both files were read whole, with no counts, which traces don't have.
 
+mod notes;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -88,7 +90,16 @@ fn compare(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, TraceEr
         )));
     }
     let growth = growth::between(&earlier, &later, *iterations);
-    let report = report(arguments, &growth);
+    for (path, trace) in [(before, &earlier), (after, &later)] {
+        // What was accepted fails no more, whatever else the file would have had.
+        if !trace.is_whole && (!growth.fails() || gate.is_some()) {
+            return Err(TraceError::NotChecked(format!(
+                "{} has what failed alone; write it again with `--all`",
+                path.display()
+            )));
+        }
+    }
+    let report = report(arguments, &growth, notes::of(arguments, [&earlier, &later], &growth));
     let sizes = match later.form {
         Form::Saved => Sizes::Usable,
         Form::Report => Sizes::Requested,
@@ -100,9 +111,8 @@ fn compare(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, TraceEr
         Format::Text => output.write_report(&for_people(arguments, &growth, &report), options.all),
     };
     written.map_err(|error| TraceError::Wrong(format!("write the report: {error}")))?;
-    let leaks = report.groups.iter().any(|group| group.verdict.fails());
     Ok(match gate {
-        None => u8::from(leaks),
+        None => u8::from(growth.fails()),
         Some(gate) => pass(&gate, &Report { groups: growth.without_addresses(), ..report }, sizes),
     })
 }
@@ -118,24 +128,8 @@ fn open_gate(arguments: &Arguments) -> Result<Option<Gate>, String> {
     Gate::open(&folder, name, Path::new(""), assert).map(Some)
 }
 
-fn report(arguments: &Arguments, growth: &Growth) -> Report {
-    let Arguments { before, after, iterations, options, snapshot, .. } = arguments;
-    let (failing, passing): (Vec<_>, Vec<_>) =
-        growth.groups.iter().partition(|group| group.verdict.fails());
-    let mut notes = Vec::new();
-    match iterations {
-        None if !failing.is_empty() => notes.push(
-            "without `--iterations N` all that grew counts, a cache that was filled as well: say \
-             how often the command ran"
-                .to_owned(),
-        ),
-        Some(times) if !passing.is_empty() && !options.all => notes.push(format!(
-            "{} more grew, but not by as many objects in each of {times} iterations; `--all` shows \
-             them",
-            passing.len()
-        )),
-        _ => {}
-    }
+fn report(arguments: &Arguments, growth: &Growth, notes: Vec<String>) -> Report {
+    let Arguments { before, after, iterations, snapshot, .. } = arguments;
     Report {
         history: History::default(),
         descendants: None,

@@ -1,13 +1,11 @@
 //! `leaksnap completions` and `leaksnap man`: what the command line says of itself, for shells and
 //! for `man`.
 
-use std::io;
-
 use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::output::say;
+use super::output::{say, show};
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {
@@ -27,7 +25,8 @@ pub(super) fn complete(arguments: &Completions, mut command: Command) -> u8 {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
-    print(&script)
+    show(&String::from_utf8_lossy(&script));
+    0
 }
 
 /// Prints a manual page of `command`; the exit status.
@@ -47,21 +46,13 @@ pub(super) fn man(arguments: &Manual, mut command: Command) -> u8 {
     };
     let mut text = Vec::new();
     match Man::new(page).render(&mut text) {
-        Ok(()) => print(&text),
+        Ok(()) => {
+            show(&String::from_utf8_lossy(&text));
+            0
+        }
         Err(error) => {
             say(&format!("leaksnap: the manual page: {error}\n"));
             2
         }
-    }
-}
-
-/// A reader that has had enough is no error.
-fn print(text: &[u8]) -> u8 {
-    match io::Write::write_all(&mut io::stdout().lock(), text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            say(&format!("leaksnap: standard output: {error}\n"));
-            2
-        }
-        _ => 0,
     }
 }

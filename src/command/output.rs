@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 
@@ -135,7 +136,27 @@ pub(super) fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes to standard output; as [`say`].
+/// Something that was to be written to standard output was not.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Writes to standard output. Where that takes no more it is said once, and the command ends with
+/// [`shown`].
 pub(super) fn show(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    let mut out = io::stdout().lock();
+    note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Takes note of what came of writing to standard output. A reader that has had enough is no error.
+pub(super) fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !UNWRITTEN.swap(true, Ordering::Relaxed)
+    {
+        say(&format!("leaksnap: standard output: {error}\n"));
+    }
+}
+
+/// The exit status, which was `status` so far, with what became of standard output.
+pub(super) fn shown(status: u8) -> u8 {
+    if UNWRITTEN.load(Ordering::Relaxed) { worse(status, 2) } else { status }
 }

@@ -1,9 +1,12 @@
 //! The commands that plugins registered, by their words.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_void};
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
+use std::rc::Rc;
 
 use super::tracing::Tracing;
 use crate::plugin::{RawCall, RawCommand};
@@ -11,11 +14,27 @@ use crate::plugin::{RawCall, RawCommand};
 /// The most words of a command's name.
 const MAX_WORDS: usize = 4;
 
+/// The console's own words: a command that starts with them could not be called there.
+pub(crate) const CONSOLE_S: [&str; 10] = [
+    "help",
+    "quit",
+    "exit",
+    "q",
+    "memory-trace",
+    "show memory",
+    "show plugins",
+    "leak-check",
+    "save memory-trace",
+    "load plugin",
+];
+
 /// A registered command.
 ///
 /// Invariant: `run` and `context` are a plugin's, which stays open as long as the host runs.
 #[derive(Debug)]
 pub(super) struct Registered {
+    /// Where the plugin lies.
+    pub(super) plugin: Rc<str>,
     /// What `help` says.
     pub(super) help: String,
     /// The plugin's function.
@@ -28,8 +47,12 @@ pub(super) struct Registered {
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     by_words: BTreeMap<String, Registered>,
+    /// Where the plugin lies that registers some now.
+    opening: Rc<str>,
     /// What they print is dropped.
     silent: bool,
+    /// The last line that one of them printed has no end.
+    within_a_line: Cell<bool>,
 }
 
 /// One running command: what a `RawCall` leads back to.
@@ -40,10 +63,21 @@ struct Running<'a> {
     raw: RawCall,
     tracing: &'a Tracing,
     silent: bool,
+    within_a_line: &'a Cell<bool>,
     reason: String,
 }
 
 impl Commands {
+    /// What is registered from now on is of the plugin at `path`.
+    pub(super) fn opening(&mut self, path: &Path) {
+        self.opening = path.to_string_lossy().into();
+    }
+
+    /// The plugin that registers commands now.
+    pub(super) fn plugin(&self) -> Rc<str> {
+        Rc::clone(&self.opening)
+    }
+
     /// Registers a command.
     ///
     /// # Errors
@@ -55,7 +89,20 @@ impl Commands {
         if split.len() > MAX_WORDS || !split.iter().all(printable) {
             return Err(format!("`{words}` is not one to four words of printable ASCII"));
         }
-        if words == "help" || self.by_words.contains_key(words) {
+        let is_own = |own: &&str| {
+            words.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        if let Some(own) = CONSOLE_S.iter().find(|own| is_own(own)) {
+            return Err(format!(
+                "its command `{words}` would be `{own}` of the console; rename it"
+            ));
+        }
+        if words.starts_with('#') {
+            return Err(format!(
+                "its command `{words}` would be a comment of the console; rename it"
+            ));
+        }
+        if self.by_words.contains_key(words) {
             return Err(format!("there is a command `{words}` already"));
         }
         self.by_words.insert(words.to_owned(), command);
@@ -69,6 +116,11 @@ impl Commands {
             let command = self.by_words.get(&words[..count].join(" "))?;
             Some((command, words[count..].to_vec()))
         })
+    }
+
+    /// Where the plugin of the command lies that `line` calls.
+    pub(super) fn plugin_of(&self, line: &str) -> Option<Rc<str>> {
+        self.find(line).map(|(command, _)| Rc::clone(&command.plugin))
     }
 
     /// The commands' names, for an error.
@@ -85,7 +137,16 @@ impl Commands {
     /// Runs the command that `line` calls, traced; `None` where it calls none.
     pub(super) fn run(&self, line: &str, tracing: &Tracing) -> Option<Result<(), String>> {
         let (command, arguments) = self.find(line)?;
-        Some(command.run(&arguments, tracing, self.silent))
+        let done = command.run(&arguments, tracing, self.silent, &self.within_a_line);
+        self.end_line();
+        Some(done)
+    }
+
+    /// Ends the line that a command has printed a part of.
+    pub(super) fn end_line(&self) {
+        if self.within_a_line.take() {
+            write("\n");
+        }
     }
 
     /// Every command's words, and what `help` says of it.
@@ -108,14 +169,20 @@ impl Registered {
     ///
     /// # Errors
     /// With the reason, where it failed.
-    fn run(&self, arguments: &[&str], tracing: &Tracing, silent: bool) -> Result<(), String> {
+    fn run(
+        &self,
+        arguments: &[&str],
+        tracing: &Tracing,
+        silent: bool,
+        within_a_line: &Cell<bool>,
+    ) -> Result<(), String> {
         let words: Result<Vec<_>, _> = arguments.iter().map(|word| CString::new(*word)).collect();
         let words = words.map_err(|_| "an argument has a NUL byte".to_owned())?;
         let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
         let argc = u32::try_from(arguments.len()).map_err(|_| "too many arguments".to_owned())?;
         let raw = RawCall { argc, reserved: 0, argv: argv.as_ptr(), print, fail };
-        let mut running = Running { raw, tracing, silent, reason: String::new() };
+        let mut running = Running { raw, tracing, silent, within_a_line, reason: String::new() };
         let call = (&raw mut running).cast::<RawCall>();
         // SAFETY: the plugin is open (the type's invariant) and the call outlives the function.
         let status = tracing.traced(|| unsafe { (self.run)(self.context, call) });
@@ -151,14 +218,18 @@ unsafe fn with_text(
     tracing.resume();
 }
 
+fn write(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed pipe is the reader's decision, not the command's failure.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 unsafe extern "C" fn print(call: *const RawCall, text: *const c_char, length: usize) {
     let write = |running: &mut Running<'_>, text: &str| {
-        if running.silent {
-            return;
+        if let (Some(last), false) = (text.chars().last(), running.silent) {
+            running.within_a_line.set(last != '\n');
+            self::write(text);
         }
-        let mut out = std::io::stdout().lock();
-        // A closed pipe is the reader's decision, not the command's failure.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     };
     // SAFETY: the header's contract with the plugin.
     unsafe { with_text(call, text, length, write) }
@@ -174,12 +245,13 @@ unsafe extern "C" fn fail(call: *const RawCall, text: *const c_char, length: usi
 mod tests {
     use super::*;
 
-    unsafe extern "C" fn nothing(_: *mut c_void, _: *const RawCall) -> i32 {
+    unsafe extern "C-unwind" fn nothing(_: *mut c_void, _: *const RawCall) -> i32 {
         0
     }
 
     fn command() -> Registered {
-        Registered { help: "helps".into(), run: nothing, context: std::ptr::null_mut() }
+        let (plugin, help, context) = ("it.so".into(), "helps".into(), std::ptr::null_mut());
+        Registered { plugin, help, run: nothing, context }
     }
 
     #[test]
@@ -200,8 +272,23 @@ mod tests {
     fn malformed_and_taken_names_are_refused() {
         let mut commands = Commands::default();
         commands.register("test crypto", command()).expect("well-formed");
-        for words in ["", " ", "a  b", "a b c d e", "tést", "test crypto", "help", "a\tb"] {
+        for words in ["", " ", "a  b", "a b c d e", "tést", "test crypto", "a\tb", "#a"] {
             assert!(commands.register(words, command()).is_err(), "{words:?}");
+        }
+    }
+    #[test]
+    fn the_console_s_own_words_are_refused() {
+        let mut commands = Commands::default();
+        for own in CONSOLE_S {
+            for words in [own.to_owned(), format!("{own} b")] {
+                let refused = commands.register(&words, command());
+                let text =
+                    format!("its command `{words}` would be `{own}` of the console; rename it");
+                assert_eq!(refused, Err(text));
+            }
+        }
+        for words in ["show keys", "show", "load", "helpful", "exits", "quite"] {
+            assert_eq!(commands.register(words, command()), Ok(()));
         }
     }
 }

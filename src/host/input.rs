@@ -103,7 +103,7 @@ fn register(
 }
 
 /// A command: reads its arguments, and fails where there is a reason.
-unsafe extern "C" fn fails(context: *mut c_void, call: *const RawCall) -> c_int {
+unsafe extern "C-unwind" fn fails(context: *mut c_void, call: *const RawCall) -> c_int {
     // SAFETY: the module's invariant.
     let failing = unsafe { &*context.cast::<Failing>() };
     // SAFETY: the host's call lives until this function returns.

@@ -96,6 +96,7 @@ impl Plugins {
         let start = start.ok_or_else(|| failed("it has no start function".into()))?;
         // SAFETY: the header's contract with the plugin.
         let start = |host: *const RawHost| unsafe { start(host) };
+        commands.opening(path);
         let started = register_all(start, commands, tracing);
         started.map_err(failed)?;
         self.open.push(Plugin { _library: library, stop: *stop });
@@ -151,7 +152,9 @@ unsafe extern "C" fn register_command(
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     };
     let (words, help) = (text(words), text(help));
-    let registered = starting.commands.register(&words, Registered { help, run, context });
+    let plugin = starting.commands.plugin();
+    let command = Registered { plugin, help, run, context };
+    let registered = starting.commands.register(&words, command);
     if let Err(reason) = &registered {
         starting.refused.get_or_insert_with(|| reason.clone());
     }

@@ -1,5 +1,6 @@
 //! What is counted. Each thread has a shard of its own, so that counting is a plain store to a
-//! line that nobody else writes.
+//! line that nobody else writes; but for the parent, which may have the most that was live
+//! counted anew while the process stands still.
 //!
 //! What a thread allocated and freed is added to the header's live bytes in batches. The most
 //! that was live at a time is exact while one thread works; with more, each may be off by a
@@ -99,6 +100,11 @@ impl Shard {
     pub(crate) fn cache(&self) -> (u64, u64) {
         let [from, to] = &self.cache;
         (from.load(Ordering::Relaxed), to.load(Ordering::Relaxed))
+    }
+
+    /// The most starts anew, with what is live now; its thread stands still.
+    pub(crate) fn restart_most(&self) {
+        self.most.store(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// How often its threads allocated.

@@ -17,6 +17,7 @@ pub(crate) fn write(report: &Report, all: bool) -> String {
         exit: Exit { code: report.exit.code, signal: report.exit.signal },
         tracing: Tracing::of(report),
         iterations: report.iterations,
+        all,
         groups: groups(report, all),
         summary: Summary::of(report),
         descendants: report.descendants.as_ref().map(|descendants| {
@@ -43,6 +44,9 @@ struct Document<'a> {
     exit: Exit,
     tracing: Tracing,
     iterations: u32,
+    /// Groups that pass are here, too; there only where they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    all: bool,
     groups: Vec<GroupObject<'a>>,
     summary: Summary,
     /// There only where programs that the program started were followed.
@@ -291,7 +295,8 @@ mod tests {
 
     #[test]
     fn all_is_written_on_request_and_the_summary_stays() {
-        assert_eq!(write(&report(), true), format!("{HEAD}{ONCE}{TAIL}"));
+        let head = HEAD.replace("\"iterations\": 8,", "\"iterations\": 8,\n  \"all\": true,");
+        assert_eq!(write(&report(), true), format!("{head}{ONCE}{TAIL}"));
     }
 
     #[test]

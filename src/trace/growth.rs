@@ -18,8 +18,9 @@
 //! nothing for what passes. Reachability is unknown: there is no program to look at.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use super::{Form, Live, Trace, saved};
+use super::{Form, Live, Row, Trace, saved};
 use crate::report::{Frame, Group, Reachability, Rises, Ties, Verdict};
 
 /// What has more objects or bytes in the later trace.
@@ -28,21 +29,43 @@ pub(crate) struct Growth {
     form: Form,
     /// A group for each traceback: those that fail first, then by bytes.
     pub(crate) groups: Vec<Group>,
+    /// What has less in the later trace.
+    pub(crate) shrunk: Shrunk,
+}
+
+/// How many tracebacks have less in the later trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Shrunk {
+    /// All of them.
+    pub(crate) all: usize,
+    /// Those that would be a leak or a growth the other way round.
+    pub(crate) in_step: usize,
 }
 
 /// What grew from `before` to `after`, two traces of one form, while `iterations` ran.
 pub(crate) fn between(before: &Trace, after: &Trace, iterations: Option<u32>) -> Growth {
     let grown = after.rows.iter().filter_map(|(key, row)| {
-        let earlier = before.rows.get(key).map_or(Live::default(), |row| row.live);
-        let more = Live {
-            objects: row.live.objects.saturating_sub(earlier.objects),
-            bytes: row.live.bytes.saturating_sub(earlier.bytes),
-        };
+        let more = more(key, row, before);
         judge(more, iterations).map(|verdict| group(verdict, more, iterations, &row.frames))
     });
     let mut groups: Vec<Group> = grown.collect();
     groups.sort_by_key(|group| (Reverse(group.verdict.fails()), Reverse(group.bytes)));
-    Growth { form: after.form, groups }
+    let mut shrunk = Shrunk::default();
+    let less = before.rows.iter().map(|(key, row)| more(key, row, after));
+    for verdict in less.filter_map(|less| judge(less, iterations)) {
+        shrunk.all += 1;
+        shrunk.in_step += usize::from(verdict.fails());
+    }
+    Growth { form: after.form, groups, shrunk }
+}
+
+/// What `row` of `key` has more than `other` has.
+fn more(key: &[String], row: &Row, other: &Trace) -> Live {
+    let live = other.rows.get(key).map_or(Live::default(), |row| row.live);
+    Live {
+        objects: row.live.objects.saturating_sub(live.objects),
+        bytes: row.live.bytes.saturating_sub(live.bytes),
+    }
 }
 
 /// The verdict on what there is `more`; `None` where there is nothing.
@@ -74,6 +97,24 @@ fn group(verdict: Verdict, more: Live, iterations: Option<u32>, frames: &[Frame]
 }
 
 impl Growth {
+    /// Whether something fails.
+    pub(crate) fn fails(&self) -> bool {
+        self.groups.iter().any(|group| group.verdict.fails())
+    }
+
+    /// The number of objects by which the most tracebacks grew out of step, and how many those are:
+    /// where they are more than one, more than those in step, and the objects more than one each.
+    pub(crate) fn other_step(&self) -> Option<(u64, usize)> {
+        let (in_step, others): (Vec<_>, Vec<_>) =
+            self.groups.iter().partition(|group| group.verdict.fails());
+        let mut steps: BTreeMap<u64, usize> = BTreeMap::new();
+        for group in others.iter().filter(|group| group.blocks > 1) {
+            *steps.entry(group.blocks).or_default() += 1;
+        }
+        let most = steps.into_iter().max_by_key(|(_, tracebacks)| *tracebacks);
+        most.filter(|(_, tracebacks)| *tracebacks > in_step.len().max(1))
+    }
+
     /// The groups with frames as the file has them, addresses and offsets included.
     pub(crate) fn as_written(&self) -> Vec<Group> {
         self.with_frames(saved::as_written)

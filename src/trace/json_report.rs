@@ -25,6 +25,9 @@ struct Head {
 struct Document {
     exit: Exit,
     tracing: Tracing,
+    /// Whether it was written with `--all`.
+    #[serde(default)]
+    all: bool,
     groups: Vec<GroupObject>,
     /// There only where programs that the program started were followed.
     #[serde(default)]
@@ -85,7 +88,7 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
             "{name}: its `version` is {version}, this leaksnap reads {VERSION}; {FORM}"
         )));
     }
-    let Document { exit, tracing, mut groups, descendants } =
+    let Document { exit, tracing, all, mut groups, descendants } =
         serde_json::from_slice(text).map_err(wrong)?;
     let not_checked = |what: String| Err(TraceError::NotChecked(format!("{name}: {what}")));
     if !tracing.active || !tracing.complete {
@@ -103,7 +106,7 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
         }
         groups.extend(descendant.groups);
     }
-    let mut trace = Trace::new(Form::Report);
+    let mut trace = Trace { is_whole: all, ..Trace::new(Form::Report) };
     for (index, group) in groups.into_iter().enumerate() {
         let frames: Vec<Frame> = group.frames.into_iter().map(frame).collect();
         let live = Live { objects: group.blocks, bytes: group.bytes };

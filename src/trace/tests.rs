@@ -1,6 +1,6 @@
 //! What is read, what is refused and in which words, and what grows.
 
-use super::growth::between;
+use super::growth::{Shrunk, between};
 use super::*;
 use crate::report::{Group, Verdict};
 use crate::traceback;
@@ -368,4 +368,34 @@ fn a_leak_among_growths_of_one_traceback_is_the_snapshot_s() {
     assert_eq!(growth.groups[0].verdict, Verdict::Growth);
     let body = crate::snapshot::write(&crate::snapshot::found(&growth.without_addresses()));
     assert_eq!(body, "leak: 1 block, 800 bytes per iteration\n    vector\n");
+}
+
+#[test]
+fn what_shrank_is_counted_as_what_grows_the_other_way_round() {
+    let before = trace(&[(20, 200, &["a"]), (3, 30, &["b"]), (5, 90, &["c"]), (1, 8, &["d"])]);
+    let after = trace(&[(10, 100, &["a"]), (5, 80, &["c"]), (1, 8, &["d"]), (1, 1, &["e"])]);
+    let shrunk = |iterations| {
+        let Shrunk { all, in_step } = between(&before, &after, iterations).shrunk;
+        (all, in_step)
+    };
+    assert_eq!([None, Some(10), Some(7), Some(1)].map(shrunk), [(3, 3), (3, 1), (3, 0), (3, 2)]);
+    assert_eq!(between(&after, &before, Some(10)).shrunk, Shrunk { all: 1, in_step: 0 });
+}
+
+#[test]
+fn another_step_is_that_of_the_most_tracebacks() {
+    let before = trace(&[]);
+    let other = |counts: &[u64], iterations| {
+        let names: Vec<String> = (0..counts.len()).map(|number| format!("f{number}")).collect();
+        let each: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+        let elements: Vec<(u64, u64, &[&str])> =
+            counts.iter().zip(&each).map(|(count, name)| (*count, 8, name.as_slice())).collect();
+        between(&before, &trace(&elements), Some(iterations)).other_step()
+    };
+    assert_eq!(other(&[8, 8, 8, 3, 3], 10), Some((8, 3)));
+    assert_eq!(other(&[8, 8, 8], 8), None, "they are in step");
+    assert_eq!(other(&[8, 8, 10], 10), Some((8, 2)), "more than those in step");
+    assert_eq!(other(&[8, 8, 10, 20], 10), None);
+    assert_eq!(other(&[8, 7, 9], 10), None, "each by itself");
+    assert_eq!(other(&[1, 1, 1], 10), None, "one object each is what a session leaves");
 }

@@ -148,7 +148,7 @@ pub const HAZARDS: &[Hazard] = &[
         .is_not_checked("the program overwrote its ledger"),
     step("a step crashes", "crashes_in_step", "crash").fails("signal 11 (SIGSEGV)"),
     step("a step hangs", "hangs_in_step", "hang").with("timeout = \"500ms\"").fails("timed out"),
-    step("a step ends the host", "exits_in_step", "exit 0").fails("ended the host"),
+    step("a step ends the host", "exits_in_step", "leave 0").fails("ended the host"),
     step("a step closes descriptors", "closes_descriptors", "close 3 9").is_clean(),
     step("a step closes the socket", "closes_descriptors", "close 3 100").fails("`close 3 100`"),
     step("a step changes the directory", "leaves_its_place", "change directory").leaks(8),

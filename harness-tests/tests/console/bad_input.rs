@@ -3,7 +3,7 @@
 use super::{place, replay, said};
 
 /// Each line, what is said of it, and the status.
-const CASES: [(&str, &str, i32); 17] = [
+const CASES: [(&str, &str, i32); 18] = [
     ("nonsense", "no command `nonsense`; `help` lists those there are", 2),
     ("forgetful", "no command `forgetful`; `help` lists those there are", 2),
     ("help you", "no command starts with `you`; `help` lists those there are", 2),
@@ -42,6 +42,12 @@ const CASES: [(&str, &str, i32); 17] = [
         2,
     ),
     (
+        "load plugin takes_the_console_s_words.so",
+        "plugin FOLDER/takes_the_console_s_words.so did not start: its command `show memory` would be \
+         `show memory` of the console; rename it",
+        2,
+    ),
+    (
         "save memory-trace /dev/full",
         "save memory-trace /dev/full: No space left on device (os error 28); save it elsewhere",
         2,
@@ -58,7 +64,8 @@ const CASES: [(&str, &str, i32); 17] = [
 
 #[test]
 fn each_wrong_line_is_one_line_and_the_session_goes_on() {
-    let place = place(&["leaks_per_call", "fails_in_step", "has_no_entry"]);
+    let place =
+        place(&["leaks_per_call", "fails_in_step", "has_no_entry", "takes_the_console_s_words"]);
     let plugins = ["--plugin", "./leaks_per_call.so", "--plugin", "./fails_in_step.so"];
     let folder = place.path("");
     let folder = folder.to_str().expect("a plain path").trim_end_matches('/');

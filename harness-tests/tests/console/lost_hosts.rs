@@ -17,7 +17,7 @@ fn a_command_that_ends_the_host_is_one_line_and_the_session_goes_on() {
     let plugins: Vec<_> = plugins.iter().flat_map(|path| ["--plugin", path.as_str()]).collect();
     for (line, error) in [
         ("crash", "`crash` was killed by signal 11 (SIGSEGV)"),
-        ("exit 3", "`exit 3` ended the host with exit code 3"),
+        ("leave 3", "`leave 3` ended the host with exit code 3"),
         ("leak-check { crash }", "leak-check: step `crash` was killed by signal 11 (SIGSEGV)"),
     ] {
         let input = format!(

@@ -51,6 +51,7 @@ fn no_table_is_shown_before_anything_was_traced() {
     let shown = said(&shown, "show memory");
     assert!(shown.starts_with("Thread 0 session\n  base 0x"), "{shown}");
     assert!(!shown.contains("Traceback") && !shown.contains("traced,"), "{shown}");
+    assert!(shown.ends_with("\n      max traced 0\n"), "{shown}");
 }
 
 #[test]

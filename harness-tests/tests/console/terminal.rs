@@ -88,3 +88,84 @@ fn ctrl_c_gives_up_a_command_and_not_the_session() {
     assert!(terminal.enter("say hello").contains("\nhello\n"));
     assert_eq!(terminal.end("quit\r"), Some(4));
 }
+
+#[test]
+fn output_that_ends_within_a_line_gets_its_end() {
+    let place = place(&["ends_within_a_line"]);
+    let plugins = ["--plugin", "./ends_within_a_line.so"];
+    let mut terminal = Editor::start(&place, &plugins);
+    let whole = "first\nhalf a line\n";
+    assert!(terminal.enter("half").ends_with(&format!("\n{whole}{PROMPT}")));
+    let failed = terminal.enter("half failing");
+    let error = "leaksnap: `half failing` failed: no key\n";
+    assert!(failed.ends_with(&format!("\n{whole}{error}{PROMPT}")), "{failed}");
+    let checked = terminal.enter("leak-check { half forgetting }");
+    assert!(checked.contains(&format!("\n{whole}1 leak in half forgetting: 1 block")), "{checked}");
+    assert_eq!(terminal.end("quit\r"), Some(4));
+
+    // The same from a pipe, and where what a step prints is captured.
+    let run = super::replay(&place, &plugins, "half\nhalf failing\nleak-check { half }\n");
+    let text = format!(
+        "{PROMPT}half\n{whole}{PROMPT}half failing\n{whole}{PROMPT}leak-check {{ half }}\n{whole}no \
+         leaks in half\n"
+    );
+    assert_eq!((run.code, run.text()), (Some(4), text));
+    place.write("it.toml", "plugins = [\"ends_within_a_line.so\"]\nsteps = [\"half\", \"half\"]\n");
+    let ended = place.run(["run", "--show-output", "it.toml"]);
+    assert_eq!((ended.status, ended.stdout), (Some(0), whole.repeat(2 * 10)));
+}
+
+/// What is pasted or typed while nothing runs: each line is a command, and one of the history.
+#[test]
+fn a_pasted_block_is_a_command_for_each_line() {
+    let place = place(&["frees_all"]);
+    // As a terminal sends a block of lines, and as one whose marks another program has left on.
+    for (before, behind) in [("", ""), ("\u{1b}[200~", "\u{1b}[201~")] {
+        let mut terminal = Editor::start(&place, &["--plugin", "./frees_all.so"]);
+        assert!(!terminal.0.seen().contains("[?2004h"), "no marks are asked for");
+        terminal
+            .write(&format!("{before}say hello one\rsay hello two\r\rsay hello three\r{behind}"));
+        terminal.until(&format!("\nhello three\n{PROMPT}"));
+        let shown = terminal.plain();
+        assert!(shown.contains("\nhello one\n") && shown.contains("\nhello two\n"), "{shown}");
+        let up = "\u{1b}[A";
+        assert!(
+            terminal.enter(&format!("{up}{up}")).contains("\nhello two\n"),
+            "a line is one of the history"
+        );
+        // The last line of a block may have no end yet.
+        terminal.write(&format!("{before}say hello four\rsay hello fi{behind}"));
+        terminal.until(&format!("\nhello four\n{PROMPT}say hello fi"));
+        assert!(terminal.enter("ve").contains("\nhello five\n"));
+        assert_eq!(terminal.end("quit\r"), Some(0));
+    }
+}
+
+#[test]
+fn what_is_typed_ahead_while_a_command_runs_is_run_behind_it() {
+    let place = place(&["waits_for_a_word", "frees_all"]);
+    let plugins = ["--plugin", "./waits_for_a_word.so", "--plugin", "./frees_all.so"];
+    let fifo = place.path("word");
+    assert!(Command::new("mkfifo").arg(&fifo).status().is_ok_and(|status| status.success()));
+    for (before, behind) in [("", ""), ("\u{1b}[200~", "\u{1b}[201~")] {
+        let mut terminal = Editor::start(&place, &plugins);
+        // The first is read with the command, the others while it runs, and the last one has no end.
+        terminal.write("wait for word\rsay hello one\rsay hello tw");
+        terminal.until("wait for word\n");
+        terminal.write(&format!("o\r{before}say hello three\rsay hello four\r{behind}"));
+        let more = "say hello more\r".repeat(200);
+        terminal.write(&more);
+        terminal.write("say hello fi");
+        // The kernel's echo; what the commands write comes behind it.
+        terminal.until("say hello more\nsay hello fi");
+        assert!(!terminal.plain().contains("\nhello"), "it still waits: {}", terminal.plain());
+        std::fs::write(&fifo, "go").expect("it is read");
+        terminal.until(&format!("{PROMPT}say hello fi"));
+        let shown = terminal.plain();
+        let ran = |word: &str| shown.matches(&format!("\nhello {word}\n")).count();
+        assert_eq!(["one", "two", "three", "four"].map(ran), [1; 4], "{shown}");
+        assert_eq!(ran("more"), 200, "{shown}");
+        assert!(terminal.enter("ve").contains("\nhello five\n"));
+        assert_eq!(terminal.end("quit\r"), Some(0), "{before:?}");
+    }
+}

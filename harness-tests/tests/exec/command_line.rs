@@ -49,6 +49,19 @@ fn completions_are_scripts_that_their_shell_takes() {
 }
 
 #[test]
+fn what_can_t_be_written_is_said_once_and_is_status_2() {
+    let script = "exec \"$0\" \"$@\" >/dev/full";
+    let whole = ["console", "help", "--help", "--version", "help exec", "completions bash", "man"];
+    for arguments in whole {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(leaksnap()).args(arguments.split(' '));
+        let run = run(&mut command, b"help\nhelp\n");
+        let error = "leaksnap: standard output: No space left on device (os error 28)\n";
+        assert_eq!((run.code, run.stderr.as_str()), (Some(2), error), "{arguments}");
+    }
+}
+
+#[test]
 fn each_command_has_a_manual_page() {
     let whole = command(&["man"]);
     assert!(whole.text().starts_with(".ie") && whole.text().contains(".TH leaksnap 1"));

@@ -1,6 +1,9 @@
 //! Where lines come from: on a terminal an editor with history and completion, else standard
 //! input, each line echoed behind the prompt, so that a session that is replayed reads as one
 //! that was typed.
+//!
+//! What is typed ahead while a command runs waits in the kernel: the terminal's mode changes without a
+//! flush, and what the editor has read beyond a line is where its next one begins.
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::os::fd::OwnedFd;
@@ -9,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::signal::Signal;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
-use rustyline::{Config, Editor};
+use rustyline::{Cmd, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
 
 use super::completion::Completion;
 use crate::command::output::show;
@@ -47,9 +50,16 @@ impl Input {
         let config = Config::builder()
             .completion_type(rustyline::CompletionType::List)
             .auto_add_history(true)
+            // What is pasted is as what is typed: each line is a command.
+            .bracketed_paste(false)
             .build();
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history)?;
+        // The marks come all the same where another program left them on.
+        for mark in [KeyCode::BracketedPasteStart, KeyCode::BracketedPasteEnd] {
+            let mark = KeyEvent(mark, Modifiers::NONE);
+            editor.bind_sequence(mark, EventHandler::Simple(Cmd::Noop));
+        }
         editor.set_helper(Some(Completion::default()));
         Ok(Self::Terminal(Box::new(Terminal { editor, interrupts })))
     }

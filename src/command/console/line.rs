@@ -112,6 +112,7 @@ fn braced(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::commands::CONSOLE_S;
 
     #[test]
     fn vpp_s_words_are_understood() {
@@ -171,6 +172,15 @@ mod tests {
             let line = read(&text).expect("it is right").expect("it says something");
             assert!(!matches!(line, Line::Plugin(_)), "{form}");
         }
+    }
+
+    #[test]
+    fn no_plugin_has_a_command_that_is_read_as_another() {
+        let is_refused = |line: &str| CONSOLE_S.iter().any(|own| line.starts_with(own));
+        for (form, _) in OWN {
+            assert!(is_refused(form), "{form}");
+        }
+        assert!(is_refused("q"));
     }
 
     #[test]

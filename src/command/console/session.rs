@@ -1,7 +1,6 @@
 //! The host of a console, and what lines do with it.
 //!
-//! Tracing is off at first, as in VPP. What is traced has an epoch of at least 1: older is what
-//! the host itself allocated before it heard of anything. A host that was lost is replaced at
+//! Tracing is off at first, as in VPP. A host that was lost is replaced at
 //! once, with the same plugins: what the old one had traced is gone with it.
 //!
 //! Invariant: no block has a higher epoch than `epoch`, the current one.
@@ -13,18 +12,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Trouble;
+use super::host::{Host, trouble, unexpected};
 use super::line::{Line, OWN};
-use crate::check::driver::{Driver, LAST_PATIENCE, Output};
+use super::{Trouble, map};
 use crate::check::onlooker::Onlooker;
-use crate::check::{Outcome, Problem, completeness, heap, iterations, plugin_path};
-use crate::child::pages;
+use crate::check::{Outcome, Problem, iterations, plugin_path};
 use crate::command::output::show;
 use crate::protocol::{Reply, Request};
-use crate::report::heap::{amount, whole};
-use crate::report::table::{self, Memory};
-use crate::report::{Exit, Group, text};
-use crate::scenario::{Entry, MAX_ITERATIONS, Scenario};
+use crate::report::{Group, table, text};
+use crate::scenario::{MAX_ITERATIONS, Scenario};
 use crate::suppression::module::Modules;
 use crate::trace::saved;
 
@@ -53,7 +49,7 @@ struct Plugin {
 pub(super) struct Session {
     setup: Setup,
     interrupts: Option<OwnedFd>,
-    driver: Driver,
+    host: Host,
     plugins: Vec<Plugin>,
     /// The plugins' commands, and what `help` says of each.
     commands: Vec<(String, String)>,
@@ -67,11 +63,10 @@ impl Session {
     /// A session with a host that has heard of nothing; `interrupts` can be read when a command is
     /// to be given up.
     pub(super) fn start(setup: Setup, interrupts: Option<OwnedFd>) -> Result<Self, Trouble> {
-        let driver =
-            host(setup, interrupts.as_ref(), false).map_err(|problem| trouble(&problem))?;
+        let host = Host::start(setup, interrupts.as_ref(), false)?;
         let (plugins, commands) = (Vec::new(), Vec::new());
         let (traced, was_traced) = (false, false);
-        Ok(Self { setup, interrupts, driver, plugins, commands, traced, was_traced, epoch: 1 })
+        Ok(Self { setup, interrupts, host, plugins, commands, traced, was_traced, epoch: 1 })
     }
 
     /// The plugins' commands, and what `help` says of each.
@@ -81,13 +76,13 @@ impl Session {
 
     /// Does what `line` says; the exit status for it.
     pub(super) fn run(&mut self, line: &Line) -> Result<u8, Trouble> {
-        if self.driver.is_lost() {
+        if self.host.driver.is_lost() {
             self.renew()?;
         }
-        self.driver.grant();
+        self.host.driver.grant();
         let done = self.obey(line);
         match done {
-            Err(lost) if self.driver.is_lost() => {
+            Err(lost) if self.host.driver.is_lost() => {
                 let text = match self.renew() {
                     Ok(()) => format!(
                         "{}; a new host runs, with the same plugins and nothing allocated yet",
@@ -103,33 +98,17 @@ impl Session {
 
     /// Ends the host.
     pub(super) fn end(&mut self) -> Result<u8, Trouble> {
-        if self.driver.is_lost() {
-            return Ok(0);
-        }
-        self.driver.grant();
-        let failed = |text: String| Err(Trouble { status: 4, text });
-        match self.driver.end() {
-            Ok((_, false)) => failed(format!(
-                "the host did not end {:?} after it was asked to, and was killed",
-                self.setup.limit.min(LAST_PATIENCE)
-            )),
-            Ok((Exit { code: Some(0), .. }, true)) => Ok(0),
-            Ok((Exit { signal: Some(signal), .. }, true)) => {
-                let what = "the host, at its exit,".to_owned();
-                Err(trouble(&Problem::Killed { what, signal }))
-            }
-            Ok((Exit { code, .. }, true)) => {
-                failed(format!("the host ended with exit code {}", code.unwrap_or_default()))
-            }
-            Err(error) => failed(format!("the host is gone: {error}")),
-        }
+        self.host.end(self.setup.limit)
     }
 
     fn obey(&mut self, line: &Line) -> Result<u8, Trouble> {
         match line {
             Line::Trace(on) => self.trace(*on),
             Line::Memory { verbose } => self.show_memory(*verbose),
-            Line::Map => self.show_map(),
+            Line::Map => {
+                show(&map::write(self.host.driver.process().pid())?);
+                Ok(0)
+            }
             Line::Plugins => {
                 show(&self.plugins_text());
                 Ok(0)
@@ -145,25 +124,12 @@ impl Session {
 
     /// Starts another host in the place of the one that was lost.
     fn renew(&mut self) -> Result<(), Trouble> {
-        self.driver = host(self.setup, self.interrupts.as_ref(), self.traced)
-            .map_err(|problem| trouble(&problem))?;
+        self.host = Host::start(self.setup, self.interrupts.as_ref(), self.traced)?;
         self.epoch = 1;
         for plugin in std::mem::take(&mut self.plugins) {
             self.open(&plugin.name, &plugin.path)?;
         }
         Ok(())
-    }
-
-    /// Asks the host for `request`, which has one answer if it works.
-    fn ask(&mut self, request: &Request, what: &str) -> Result<Reply, Trouble> {
-        match self.driver.hear(request, what).map_err(|problem| trouble(&problem))? {
-            Reply::Refused(reason) => Err(Trouble::input(reason)),
-            Reply::Failed(reason) => {
-                Err(Trouble { status: 4, text: format!("{what} failed: {reason}") })
-            }
-            Reply::NoHeap(reason) => Err(trouble(&Problem::NotChecked(reason))),
-            reply => Ok(reply),
-        }
     }
 
     fn step(&mut self, words: &str) -> Result<u8, Trouble> {
@@ -176,20 +142,15 @@ impl Session {
             let text = format!("no command `{words}`; `help` lists those there are");
             return Err(Trouble::input(text));
         }
-        self.ask(&Request::Step(words.to_owned()), &format!("`{words}`")).map(|_| 0)
+        self.host.ask(&Request::Step(words.to_owned()), &format!("`{words}`")).map(|_| 0)
     }
 
     fn trace(&mut self, on: bool) -> Result<u8, Trouble> {
-        self.switch(on)?;
+        self.host.switch(on)?;
         self.traced = on;
         self.was_traced |= on;
         if on {
-            let live = self.driver.live().map_err(|problem| trouble(&problem))?;
-            let sizes: Vec<u64> = live
-                .iter()
-                .filter(|block| block.is_untraced())
-                .map(|block| block.entry.size)
-                .collect();
+            let sizes = self.host.untraced()?;
             if !sizes.is_empty() {
                 show(&format!(
                     "allocated while tracing was off, and of unknown traceback: {} live, {} bytes\n",
@@ -199,10 +160,6 @@ impl Session {
             }
         }
         Ok(0)
-    }
-
-    fn switch(&mut self, on: bool) -> Result<(), Trouble> {
-        self.ask(&Request::Trace(on), "the tracing's switch").map(drop)
     }
 
     fn load(&mut self, plugin: &str) -> Result<u8, Trouble> {
@@ -216,8 +173,8 @@ impl Session {
     }
 
     fn open(&mut self, name: &str, path: &str) -> Result<(), Trouble> {
-        self.ask(&Request::Open(path.to_owned()), &format!("plugin {path}"))?;
-        let commands = match self.ask(&Request::Commands, "the list of commands")? {
+        self.host.ask(&Request::Open(path.to_owned()), &format!("plugin {path}"))?;
+        let commands = match self.host.ask(&Request::Commands, "the list of commands")? {
             Reply::Commands(commands) => commands,
             other => return Err(unexpected(&other)),
         };
@@ -230,53 +187,13 @@ impl Session {
     }
 
     fn show_memory(&mut self, verbose: bool) -> Result<u8, Trouble> {
-        let memory = self.look().map_err(|problem| trouble(&problem))?;
+        let memory = self.host.look(self.traced)?;
         show(&memory.0);
         let rows = if verbose { usize::MAX } else { ROWS };
         if self.was_traced {
             show(&format!("\n{}", table::write(&memory.1.rows, rows)));
         }
-        self.complete()?;
-        Ok(0)
-    }
-
-    /// The lines on the heap, and the table.
-    fn look(&mut self) -> Result<(String, Memory), Problem> {
-        let live = self.driver.live()?;
-        let heap = heap::look(&mut self.driver, &live, self.traced)?;
-        let memory = heap::table(&self.driver, &live, 1)?;
-        Ok((crate::report::heap::write(&heap), memory))
-    }
-
-    /// Whether all that was to be traced was.
-    fn complete(&self) -> Result<(), Trouble> {
-        let header = self.driver.ledger().header();
-        completeness(header, self.setup.heap).map_err(|problem| trouble(&problem))
-    }
-
-    fn show_map(&self) -> Result<u8, Trouble> {
-        let pid = self.driver.process().pid();
-        let mappings = pages::mappings(pid).map_err(|error| {
-            trouble(&Problem::NotChecked(format!("read the host's mappings: {error}")))
-        })?;
-        let mut text =
-            "StartAddr          Size PageSz    Pages   Mapped   NotMap Name\n".to_owned();
-        for mapping in mappings {
-            let page = mapping.page_size.max(1);
-            let size = mapping.end.saturating_sub(mapping.start);
-            let (pages, mapped) = (size / page, mapping.resident / page);
-            // Writing to a String can't fail.
-            let _ = writeln!(
-                text,
-                "{:#014x} {:>8} {:>6} {pages:>8} {mapped:>8} {:>8} {}",
-                mapping.start,
-                amount(size),
-                whole(page),
-                pages.saturating_sub(mapped),
-                mapping.name
-            );
-        }
-        show(&text);
+        self.host.complete()?;
         Ok(0)
     }
 
@@ -313,7 +230,7 @@ impl Session {
             let text = "this host has run as many iterations as its ledger tells apart; start anew";
             return Err(trouble(&Problem::NotChecked(text.into())));
         }
-        self.switch(true)?;
+        self.host.switch(true)?;
         let nothing_fails =
             |groups: &[Group], _: &Modules| !groups.iter().any(|group| group.verdict.fails());
         let job = iterations::Job {
@@ -324,12 +241,12 @@ impl Session {
             onlooker: &Onlooker::default(),
             accepts: &nothing_fails,
         };
-        let (outcome, newest) = iterations::check_on(&job, &mut self.driver, self.epoch);
+        let (outcome, newest) = iterations::check_on(&job, &mut self.host.driver, self.epoch);
         self.epoch = newest + 1;
-        self.driver.ledger().set_epoch(self.epoch);
-        if !self.driver.is_lost() {
-            self.ask(&Request::Show(true), "what is shown")?;
-            self.switch(self.traced)?;
+        self.host.driver.ledger().set_epoch(self.epoch);
+        if !self.host.driver.is_lost() {
+            self.host.ask(&Request::Show(true), "what is shown")?;
+            self.host.switch(self.traced)?;
         }
         self.was_traced = true;
         if let Outcome { problem: Some(problem), .. } = &outcome {
@@ -340,10 +257,8 @@ impl Session {
     }
 
     fn save(&mut self, file: &str) -> Result<u8, Trouble> {
-        self.complete()?;
-        let saved = |problem: Problem| trouble(&problem);
-        let live = self.driver.live().map_err(saved)?;
-        let memory = heap::table(&self.driver, &live, 1).map_err(saved)?;
+        self.host.complete()?;
+        let memory = self.host.table()?;
         let written =
             File::create(file).and_then(|out| saved::write(&memory.rows, BufWriter::new(out)));
         written.map_err(|error| {
@@ -351,30 +266,4 @@ impl Session {
         })?;
         Ok(0)
     }
-}
-
-/// A host that has heard of nothing but whether it is traced.
-fn host(setup: Setup, interrupts: Option<&OwnedFd>, traced: bool) -> Result<Driver, Problem> {
-    let mut driver = Driver::start(&Entry::Main, setup.heap, setup.limit, Output::Shared)?;
-    driver.control()?;
-    if let Some(interrupt) = interrupts.and_then(|interrupts| interrupts.try_clone().ok()) {
-        driver.interrupt_by(interrupt);
-    }
-    driver.ledger().set_epoch(1);
-    match driver.hear(&Request::Trace(traced), "the tracing's switch")? {
-        Reply::Done => Ok(driver),
-        other => Err(Problem::NotChecked(format!("the host answered {other:?}"))),
-    }
-}
-
-fn trouble(problem: &Problem) -> Trouble {
-    let note = match problem {
-        Problem::NotChecked(_) => "; what is not checked is not clean",
-        _ => "",
-    };
-    Trouble { status: problem.status(), text: format!("{problem}{note}") }
-}
-
-fn unexpected(reply: &Reply) -> Trouble {
-    Trouble { status: 4, text: format!("the host answered {reply:?}") }
 }
