@@ -242,7 +242,11 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
 
 /// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one
 /// that said nothing.
-pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
+pub(crate) fn activity(
+    header: &Header,
+    child: u32,
+    silent: impl FnOnce() -> String,
+) -> Result<(), Problem> {
     let unchecked = |reason: String| Err(Problem::NotChecked(reason));
     let version = header.child_version.load(Ordering::Acquire);
     match header.state.load(Ordering::Acquire) {
@@ -263,7 +267,7 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
             "`operator new` is that of another allocator, behind the preload heap's malloc".into(),
         ),
         state::UNTRACED => unchecked(format!("{TRACE_VARIABLE}=0 turned tracing off")),
-        _ => unchecked(format!("the preload heap did not become active: {silent}")),
+        _ => unchecked(format!("the preload heap did not become active: {}", silent())),
     }
 }
 

@@ -70,7 +70,7 @@ fn report(
         Some(Err(error)) => Some(not_checked(error)),
         None => None,
     };
-    let silent = "another process has its ledger";
+    let silent = || "another process has its ledger".into();
     let checked = activity(ledger.header(), descendant.pid, silent)
         .and_then(|()| completeness(ledger.header(), heap))
         .and_then(|()| problem.map_or(Ok(()), Err))

@@ -124,7 +124,7 @@ impl Driver {
     pub(crate) fn control(&mut self) -> Result<(), Problem> {
         let reply = self.prove(&Request::Allocate)?;
         let (header, pid) = (self.child.ledger().header(), self.child.pid());
-        activity(header, pid, "the host's loader ignored LD_PRELOAD")?;
+        activity(header, pid, || "the host's loader ignored LD_PRELOAD".into())?;
         let unproven = |what: &str| Problem::NotChecked(format!("the control allocation {what}"));
         let address = match reply {
             Reply::Allocated(address) => address,

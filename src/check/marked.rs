@@ -110,7 +110,7 @@ impl Run {
     fn ended(&self, exit: Exit, number: u32) -> Problem {
         let Self { name, wanted, .. } = self;
         let header = self.child.ledger().header();
-        if let Err(problem) = activity(header, self.child.pid(), &why_silent(&self.path)) {
+        if let Err(problem) = activity(header, self.child.pid(), || why_silent(&self.path)) {
             return problem;
         }
         match exit {
@@ -156,7 +156,7 @@ impl Iterate for Run {
             Event::AtMark => {
                 self.stands = true;
                 let header = self.child.ledger().header();
-                activity(header, self.child.pid(), &why_silent(&self.path))
+                activity(header, self.child.pid(), || why_silent(&self.path))
             }
             Event::Ended(exit) => Err(self.ended(exit, number)),
             _ => Err(self.timed_out()),

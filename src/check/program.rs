@@ -214,7 +214,7 @@ fn judge(
         let limit = program.timeout.unwrap_or_default();
         return Err(Problem::TimedOut { what: what(), limit });
     }
-    activity(header, child.pid(), &why_silent(name))?;
+    activity(header, child.pid(), || why_silent(name))?;
     completeness(header, program.heap)?;
     if let Some(signal) = seen.exit.signal {
         return Err(Problem::Killed { what: what(), signal });

@@ -143,7 +143,7 @@ impl Run<'_> {
         self.wait_until(ready)?;
         let name = self.program.first().map(std::path::Path::new).unwrap_or("".as_ref());
         let header = self.child.ledger().header();
-        activity(header, self.child.pid(), &why_silent(name))?;
+        activity(header, self.child.pid(), || why_silent(name))?;
         self.rest(LONG_REST, "once it was ready")?;
         self.before = self.work();
         let Job { memory, accepts, scenario, .. } = self.job;

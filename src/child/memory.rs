@@ -23,8 +23,9 @@ pub(crate) use self::threads::Thread;
 use self::threads::Threads;
 use super::reach::{Origin, Root};
 
-/// Bytes that are read at a time.
-const CHUNK: usize = 1 << 20;
+/// Bytes that are read at a time. The buffer is made for each look: a larger one would be pages that
+/// the kernel has to clear.
+const CHUNK: usize = 64 << 10;
 const PAGE: u64 = 4096;
 const WORD: usize = 8;
 
@@ -130,7 +131,6 @@ impl Stopped {
         apart: &[(u64, u64)],
         places: &Places,
     ) -> io::Result<[Vec<Root>; 4]> {
-        let in_heap = |word: u64| word >= heap.0 && word < heap.1;
         let mut roots = <[Vec<Root>; 4]>::default();
         let mut buffer = vec![0; CHUNK];
         for mapping in self.mappings.iter().filter(|mapping| mapping.is_root) {
@@ -140,19 +140,18 @@ impl Stopped {
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
                 let kinds = places.kinds(start, end);
                 for (start, end) in self.present(start, end)? {
-                    self.words(start, end, &mut buffer, |at, word| {
-                        if in_heap(word) {
-                            let kind = kinds.iter().find(|(range, _)| range.contains(&at));
-                            let class = kind.map_or(Kind::Other, |(_, kind)| *kind) as usize;
-                            roots[class].push(Root { word, origin: Origin::Memory(at) });
-                        }
+                    self.words(start, end, heap, &mut buffer, |at, word| {
+                        let kind = kinds.iter().find(|(range, _)| range.contains(&at));
+                        let class = kind.map_or(Kind::Other, |(_, kind)| *kind) as usize;
+                        roots[class].push(Root { word, origin: Origin::Memory(at) });
                     });
                 }
             }
         }
         for thread in &self.threads.0 {
             let origin = Origin::Register(thread.id);
-            let words = thread.registers.iter().copied().filter(|word| in_heap(*word));
+            let in_heap = |word: &u64| *word >= heap.0 && *word < heap.1;
+            let words = thread.registers.iter().copied().filter(in_heap);
             roots[3].extend(words.map(|word| Root { word, origin }));
         }
         Ok(roots)
@@ -174,10 +173,7 @@ impl Stopped {
             let mut rest = ranges.iter().peekable();
             let (start, end) = (ranges[0].0, ranges[ranges.len() - 1].1);
             for (start, end) in self.present(start, end)? {
-                self.words(start, end, &mut buffer, |at, word| {
-                    if word < heap.0 || word >= heap.1 {
-                        return;
-                    }
+                self.words(start, end, heap, &mut buffer, |at, word| {
                     while rest.next_if(|range| range.1 <= at).is_some() {}
                     if rest.peek().is_some_and(|range| range.0 <= at) {
                         roots.push(Root { word, origin: Origin::Inherited });
@@ -193,13 +189,29 @@ impl Stopped {
         self.memory.read(address, buffer)
     }
 
-    fn words(&self, start: u64, end: u64, buffer: &mut [u8], mut each: impl FnMut(u64, u64)) {
+    /// Calls `each` with every word from `start` to `end` that is an address in `[heap.0, heap.1)`,
+    /// and where it lies. A test's own profile compiles this: a plain loop is a fifth of the time that
+    /// iterators take where nothing is optimized.
+    fn words(
+        &self,
+        start: u64,
+        end: u64,
+        heap: (u64, u64),
+        buffer: &mut [u8],
+        mut each: impl FnMut(u64, u64),
+    ) {
         let mut at = start;
         while at < end {
             let wanted = usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK);
             let len = self.read(at, &mut buffer[..wanted]);
-            for (bytes, at) in buffer[..len].chunks_exact(WORD).zip((at..).step_by(WORD)) {
-                each(at, bytes.try_into().map_or(0, u64::from_le_bytes));
+            let (words, _) = buffer[..len].as_chunks::<WORD>();
+            let mut index = 0;
+            while index < words.len() {
+                let word = u64::from_le_bytes(words[index]);
+                if word >= heap.0 && word < heap.1 {
+                    each(at + (index * WORD) as u64, word);
+                }
+                index += 1;
             }
             // What can't be read (a file that was cut short) holds nothing.
             at += if len == 0 { PAGE - at % PAGE } else { len as u64 };
