@@ -34,11 +34,13 @@ struct Wanted {
     came: Arc<AtomicBool>,
 }
 
+/// What gets what comes.
+type Echo = fn(&[u8]);
+
 /// A pipe that is read.
 struct Source {
     pipe: OwnedFd,
-    /// What gets what comes.
-    echo: fn(&[u8]),
+    echo: Echo,
     wanted: Option<Wanted>,
     /// The end of what came, in which what is wanted may begin.
     tail: Vec<u8>,
@@ -86,7 +88,7 @@ impl Capture {
     }
 
     /// Reads pipes to their ends, in a thread, and gives the function beside each what comes.
-    fn read(&mut self, pipes: Vec<(OwnedFd, fn(&[u8]))>) {
+    fn read(&mut self, pipes: Vec<(OwnedFd, Echo)>) {
         let kept = Arc::clone(&self.kept);
         // Without a second descriptor nobody can see whether a pipe is empty: what comes late
         // then counts as late.

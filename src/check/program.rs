@@ -19,7 +19,7 @@ use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
 use crate::report::{Exit, History, Report};
 use crate::suppression::module::Modules;
-use crate::symbols::DebugFiles;
+use crate::symbols::{DebugFiles, Symbols};
 
 /// How often a program is looked at: it comes to its exit once, but for one that executes another
 /// from there, or lies.
@@ -150,10 +150,12 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // What a snapshot may hold has to be the same on every machine.
     let debug_files =
         if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
-    let judged = judge(program, &child, &seen, debug_files, outcome);
+    // Programs that start each other have most modules in common.
+    let mut symbols = Symbols::new(debug_files);
+    let judged = judge(program, &child, &seen, &mut symbols, outcome);
     let Some((descendants, unfollowed)) = followed else { return judged };
     let (reports, problem) =
-        descendants::reports(&descendants, debug_files, program.all, program.heap);
+        descendants::reports(&descendants, &mut symbols, program.all, program.heap);
     outcome.report.descendants = Some(reports);
     judged.and(problem.or_else(|| descendants::unfollowed(unfollowed)).map_or(Ok(()), Err))
 }
@@ -195,7 +197,7 @@ fn judge(
     program: &Program<'_>,
     child: &Process,
     seen: &Seen,
-    debug_files: DebugFiles,
+    symbols: &mut Symbols,
     outcome: &mut Outcome,
 ) -> Result<(), Problem> {
     let header = child.ledger().header();
@@ -203,7 +205,7 @@ fn judge(
     let what = || program.at_place(&name.display().to_string());
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
     if let Some((live, reached)) = &seen.at_exit {
-        let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
+        let mut tally = Tally::new(child.ledger(), None, symbols).map_err(damaged)?;
         let groups = tally.by_reachability(live, Some(reached), program.all);
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {
