@@ -13,6 +13,7 @@
 //!   onlooker    what somebody sees of a check while it goes on
 //!   signals     what ends this process is the child's
 //!   capture     the child's output, bounded
+//!   clock       how long a child may take, and what took it
 //!   input       a ledger made of bytes, for tests and fuzz targets
 //!   plugin_path where a plugin lies
 //! ```
@@ -20,6 +21,7 @@
 //! outcome has a problem is never clean.
 
 pub(crate) mod capture;
+mod clock;
 mod descendants;
 pub(crate) mod driver;
 pub(crate) mod heap;
@@ -148,8 +150,13 @@ pub(crate) enum Problem {
     #[error("{0}")]
     Failed(String),
     /// The child was killed because its time was over.
-    #[error("{what} timed out: it took more than {limit:?} (`timeout`)")]
-    TimedOut { what: String, limit: Duration },
+    #[error("{what} timed out: it took more than {limit:?} (`timeout`){}", longest_text(longest))]
+    TimedOut {
+        what: String,
+        limit: Duration,
+        /// What else took more of the time.
+        longest: Option<(String, Duration)>,
+    },
     /// A signal ended the child.
     #[error("{what} was killed by signal {signal} ({})", signal_name(*signal))]
     Killed { what: String, signal: i32 },
@@ -216,6 +223,13 @@ impl Outcome {
     pub(crate) fn fails_strictly(&self) -> bool {
         self.strict && self.report.any(|group| group.verdict == Verdict::OneTime)
     }
+}
+
+fn longest_text(longest: &Option<(String, Duration)>) -> String {
+    let text = |(part, took): &(String, Duration)| {
+        format!(", of which {} took {took:.0?}", part.trim_end_matches(','))
+    };
+    longest.as_ref().map_or_else(String::new, text)
 }
 
 fn signal_name(signal: i32) -> &'static str {

@@ -31,13 +31,16 @@ use crate::verdict::{Total, Window};
 const PAUSE: Duration = Duration::from_millis(32);
 const LAST_PAUSE: Duration = Duration::from_millis(512);
 
+/// How long what has no end of its own may be looked at.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What runs iterations: between two of them its ledger can be read.
 pub(super) trait Iterate {
     /// The child.
     fn process(&self) -> &Process;
 
-    /// When its time is over.
-    fn deadline(&self) -> Instant;
+    /// When its time is over; `None` for never.
+    fn deadline(&self) -> Option<Instant>;
 
     /// Runs the iteration `number`, counted from 1, the warm-up included, whose epoch has begun.
     ///
@@ -144,7 +147,8 @@ impl<S: Iterate> View<'_, S> {
         self.measure(&mut marks, 1..=window.repeat, None)?;
         // What decides must not cost the scenario its time.
         let now = Instant::now();
-        let give_up = now + self.subject.deadline().saturating_duration_since(now) / 2;
+        let left = self.subject.deadline().map(|at| at.saturating_duration_since(now));
+        let give_up = now + left.unwrap_or(LONGEST) / 2;
         let mut judged = self.judge(&mut marks)?;
         let mut measured = window.repeat;
         let mut memory = None;

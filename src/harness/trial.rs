@@ -183,7 +183,7 @@ impl Case {
             return Err(Error::new(problem, &outcome).to_string().into());
         }
         if outcome.fails_strictly() {
-            return Err(format!("{STRICT_TEXT}\n\n{}", text::write(&outcome.report, true)).into());
+            return Err(format!("{STRICT_TEXT}\n\n{}", text::write_strictly(&outcome.report)).into());
         }
         match gate.pass(&outcome.report, Sizes::Requested) {
             Ok(Passed::Less(unlike)) => Ok(Some((unlike, outcome.report))),
