@@ -77,18 +77,21 @@ impl Stopped {
     /// Stops every thread of `pid`.
     ///
     /// # Errors
-    /// Where the kernel refuses: the child ended, or may not be traced.
+    /// Where the child was killed, or the kernel refuses: it may not be traced.
     pub(crate) fn new(pid: u32) -> io::Result<Self> {
         let threads = Threads::stop(pid).map_err(|error| {
             let why = "a debugger holds it, or this system forbids ptrace";
-            refused(&format!("stop the program ({why})"), &error)
+            failed(pid, &format!("stop the program ({why})"), &error)
         })?;
+        if threads.0.is_empty() {
+            return Err(killed());
+        }
         // The first thread may have ended before the others (pthread_exit in main), and its
         // number leads to no memory any more.
         let id = threads.0.first().map_or(pid, |thread| thread.id);
         let proc = |name: &str| format!("/proc/{pid}/task/{id}/{name}");
         let unread = |name: &'static str| {
-            move |error: io::Error| refused(&format!("open the program's {name}"), &error)
+            move |error: io::Error| failed(pid, &format!("open the program's {name}"), &error)
         };
         let maps = std::fs::read_to_string(proc("maps")).map_err(unread("maps"))?;
         Ok(Self {
@@ -249,9 +252,17 @@ impl Stopped {
     }
 }
 
-/// That the kernel did not do `what`.
-fn refused(what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("the kernel refused to {what}: {error}"))
+/// Why `what` was not done to `pid`: it was killed meanwhile, or the kernel refused.
+fn failed(pid: u32, what: &str, error: &io::Error) -> io::Error {
+    match threads::is_killed(pid, error) {
+        true => killed(),
+        false => io::Error::new(error.kind(), format!("the kernel refused to {what}: {error}")),
+    }
+}
+
+/// Nothing but `SIGKILL` ends a program that stands.
+fn killed() -> io::Error {
+    io::Error::other("it was killed while it was looked at")
 }
 
 #[cfg(test)]
@@ -265,6 +276,20 @@ mod tests {
         let start = "the kernel refused to stop the program (a debugger holds it, or this system \
                      forbids ptrace): ";
         assert!(error.starts_with(start), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_was_killed_was_not_refused() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("a child");
+        child.kill().expect("it is ours");
+        // It has ended, and is still there.
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&child)), ended).expect("it ends");
+        let said = |pid| Stopped::new(pid).expect_err("it is gone").to_string();
+        assert_eq!(said(child.id()), "it was killed while it was looked at");
+        child.wait().expect("it is ours");
+        assert_eq!(said(child.id()), "it was killed while it was looked at");
     }
 
     #[test]

