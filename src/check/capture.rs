@@ -94,7 +94,8 @@ impl Capture {
         // then counts as late.
         self.pipes.extend(pipes.iter().filter_map(|(pipe, _)| pipe.try_clone().ok()));
         let reading = self.reading.0.clone();
-        let source = |(pipe, echo)| Source { pipe, echo, wanted: self.wanted.clone(), tail: vec![] };
+        let source =
+            |(pipe, echo)| Source { pipe, echo, wanted: self.wanted.clone(), tail: vec![] };
         let mut open: Vec<_> = pipes.into_iter().map(source).collect();
         std::thread::spawn(move || {
             let _until_the_end = reading;

@@ -107,7 +107,8 @@ mod tests {
         let parts = [("the start", 10), ("step", 30), (LOOK, 5), ("step", 60)];
         assert_eq!(text(&parts, 2), format!("step, in iteration 2, timed out: {limit}"));
         let parts = [("the start", 90), ("step", 1), ("the host, at its exit,", 10)];
-        let expected = format!("the host, at its exit, timed out: {limit}, of which the start took 9");
+        let expected =
+            format!("the host, at its exit, timed out: {limit}, of which the start took 9");
         assert!(text(&parts, 0).starts_with(&expected), "{}", text(&parts, 0));
     }
 

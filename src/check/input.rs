@@ -52,7 +52,11 @@ pub(crate) fn judge(bytes: &[u8]) -> Result<usize, LedgerError> {
     assert_eq!(ledger.has_live()?, !live.is_empty());
     let header = ledger.header();
     let base = header.heap_base.load(Ordering::Relaxed);
-    let _ = (activity(header, 1, || "it is silent".into()), completeness(header, 1 << 20), ledger.caches());
+    let _ = (
+        activity(header, 1, || "it is silent".into()),
+        completeness(header, 1 << 20),
+        ledger.caches(),
+    );
     marks.read_whole(ledger)?;
     marks.read_again(ledger)?;
     let inside = |block: &Live| block.address >= base && block.address - base < LARGEST;

@@ -172,7 +172,8 @@ fn watch(
     clock: &mut Clock,
 ) -> std::io::Result<Seen> {
     let (mut seen, mut looks) = (Seen::default(), 0);
-    let others = if program.follow { ", at its exit or in what it started," } else { ", at its exit," };
+    let others =
+        if program.follow { ", at its exit or in what it started," } else { ", at its exit," };
     loop {
         match child.wait(clock.deadline(), signals.as_fd())? {
             Event::Ended(exit) => {

@@ -250,8 +250,7 @@ impl<S: Iterate> View<'_, S> {
     fn judge(&mut self, marks: &mut Marks) -> Result<Judged, Problem> {
         let Asked { window, host, .. } = self.asked;
         let process = self.subject.process();
-        let mut tally =
-            Tally::new(process.ledger(), host, &mut self.symbols).map_err(damaged)?;
+        let mut tally = Tally::new(process.ledger(), host, &mut self.symbols).map_err(damaged)?;
         let judged = tally.by_age(marks, window, None).map_err(damaged)?;
         // What rose once may be lost: then it is looked at for longer.
         if !judged.rising && !judged.groups.iter().any(|group| group.verdict.fails()) {

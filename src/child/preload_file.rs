@@ -121,10 +121,7 @@ fn is_known(path: &Path, there: State) -> bool {
 fn is_whole(path: &Path, there: State) -> bool {
     let is_whole = fs::read(path).is_ok_and(|bytes| bytes == OBJECT);
     if is_whole {
-        WHOLE
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.to_owned(), there);
+        WHOLE.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), there);
     }
     is_whole
 }

@@ -94,7 +94,11 @@ impl Golden {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(format!("{}: it is no text (UTF-8); {}", path.display(), restore(&path)));
+                return Err(format!(
+                    "{}: it is no text (UTF-8); {}",
+                    path.display(),
+                    restore(&path)
+                ));
             }
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
@@ -220,7 +224,10 @@ mod tests {
         fs::write(golden.path(), b"---\nsource: a\n---\nleak: \xff").expect("written");
         let error = golden.accepted().expect_err("damaged");
         let path = golden.path().display().to_string();
-        assert!(error.starts_with(&format!("{path}: it is no text (UTF-8); restore it")), "{error}");
+        assert!(
+            error.starts_with(&format!("{path}: it is no text (UTF-8); restore it")),
+            "{error}"
+        );
         assert!(error.contains(&format!("`git checkout -- {path}`")), "{error}");
     }
 }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::*;
-use crate::symbols::DebugFiles;
 use crate::child::reach::{self, Block, Origin, Root};
 use crate::ledger::entry::Entry;
 use crate::ledger::layout::Layout;
 use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
+use crate::symbols::DebugFiles;
 
 const HEAP: u64 = 1 << 20;
 const NODES: u32 = 200;

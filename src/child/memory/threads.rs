@@ -203,7 +203,8 @@ mod tests {
         let error = |number: Errno| io::Error::from_raw_os_error(number.raw_os_error());
         assert!(is_killed(own, &error(Errno::SRCH)), "the kernel knows no such tracee");
         assert!(!is_killed(own, &error(Errno::PERM)), "this process lives");
-        let status = |pending| format!("Name:\tit\nSigPnd:\t{pending}\nSigBlk:\tffffffffffffffff\n");
+        let status =
+            |pending| format!("Name:\tit\nSigPnd:\t{pending}\nSigBlk:\tffffffffffffffff\n");
         assert!(has_to_die(&status("0000000000000100")));
         assert!(has_to_die("ShdPnd: 0000000000000900"));
         for pending in ["0000000000000200", "0000000000000000", "", "nonsense"] {
