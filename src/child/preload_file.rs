@@ -142,6 +142,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("heap.so");
         provide(&path).expect("written");
+        assert!(!is_known(&path, state(&path).expect("it is there")));
+        provide(&path).expect("read");
+        assert!(is_known(&path, state(&path).expect("it is there")), "it is read once");
         fs::write(&path, b"half").expect("damaged");
         provide(&path).expect("written again");
         assert_eq!(fs::read(&path).expect("there"), OBJECT);

@@ -191,7 +191,7 @@ fn shortened(accepted: &Candidate<'_>, found: &Candidate<'_>) -> Option<((bool, 
 fn moved(
     accepted: &Candidate<'_>,
     found: &Candidate<'_>,
-) -> Option<(Reverse<usize>, Reverse<usize>, usize, (bool, bool))> {
+) -> Option<(Reverse<(usize, usize)>, usize, (bool, bool))> {
     let (fewer, more) = lengths(accepted, found);
     let end = |left: Option<&Line<'_>>, right: Option<&Line<'_>>| match (left, right) {
         (Some(left), Some(right)) => left.is_same(*right),
@@ -206,7 +206,7 @@ fn moved(
     let both = if may_be { common(old, new) } else { 0 };
     (both * 2 > more).then(|| {
         let in_same_files = common(old, &found.lines);
-        (Reverse(both), Reverse(in_same_files), more - both, amounts(accepted, found))
+        (Reverse((both, in_same_files)), more - both, amounts(accepted, found))
     })
 }
 
