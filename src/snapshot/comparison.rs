@@ -188,10 +188,9 @@ fn shortened(accepted: &Candidate<'_>, found: &Candidate<'_>) -> Option<((bool, 
 
 /// The most frames in both are best, then the most in the same files, then the fewest in one alone,
 /// then the amounts.
-fn moved(
-    accepted: &Candidate<'_>,
-    found: &Candidate<'_>,
-) -> Option<(Reverse<(usize, usize)>, usize, (bool, bool))> {
+type Rank = (Reverse<(usize, usize)>, usize, (bool, bool));
+
+fn moved(accepted: &Candidate<'_>, found: &Candidate<'_>) -> Option<Rank> {
     let (fewer, more) = lengths(accepted, found);
     let end = |left: Option<&Line<'_>>, right: Option<&Line<'_>>| match (left, right) {
         (Some(left), Some(right)) => left.is_same(*right),
