@@ -13,6 +13,7 @@
 //!   onlooker    what somebody sees of a check while it goes on
 //!   signals     what ends this process is the child's
 //!   capture     the child's output, bounded
+//!   clock       how long a child may take, and what took it
 //!   input       a ledger made of bytes, for tests and fuzz targets
 //!   plugin_path where a plugin lies
 //! ```
@@ -20,6 +21,7 @@
 //! outcome has a problem is never clean.
 
 pub(crate) mod capture;
+mod clock;
 mod descendants;
 pub(crate) mod driver;
 pub(crate) mod heap;
@@ -148,8 +150,13 @@ pub(crate) enum Problem {
     #[error("{0}")]
     Failed(String),
     /// The child was killed because its time was over.
-    #[error("{what} timed out: it took more than {limit:?} (`timeout`)")]
-    TimedOut { what: String, limit: Duration },
+    #[error("{what} timed out: it took more than {limit:?} (`timeout`){}", longest_text(longest))]
+    TimedOut {
+        what: String,
+        limit: Duration,
+        /// What else took more of the time.
+        longest: Option<(String, Duration)>,
+    },
     /// A signal ended the child.
     #[error("{what} was killed by signal {signal} ({})", signal_name(*signal))]
     Killed { what: String, signal: i32 },
@@ -218,6 +225,13 @@ impl Outcome {
     }
 }
 
+fn longest_text(longest: &Option<(String, Duration)>) -> String {
+    let text = |(part, took): &(String, Duration)| {
+        format!(", of which {} took {took:.0?}", part.trim_end_matches(','))
+    };
+    longest.as_ref().map_or_else(String::new, text)
+}
+
 fn signal_name(signal: i32) -> &'static str {
     nix::sys::signal::Signal::try_from(signal).map_or("unknown", |signal| signal.as_str())
 }
@@ -242,7 +256,11 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
 
 /// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one
 /// that said nothing.
-pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), Problem> {
+pub(crate) fn activity(
+    header: &Header,
+    child: u32,
+    silent: impl FnOnce() -> String,
+) -> Result<(), Problem> {
     let unchecked = |reason: String| Err(Problem::NotChecked(reason));
     let version = header.child_version.load(Ordering::Acquire);
     match header.state.load(Ordering::Acquire) {
@@ -263,7 +281,7 @@ pub(crate) fn activity(header: &Header, child: u32, silent: &str) -> Result<(), 
             "`operator new` is that of another allocator, behind the preload heap's malloc".into(),
         ),
         state::UNTRACED => unchecked(format!("{TRACE_VARIABLE}=0 turned tracing off")),
-        _ => unchecked(format!("the preload heap did not become active: {silent}")),
+        _ => unchecked(format!("the preload heap did not become active: {}", silent())),
     }
 }
 

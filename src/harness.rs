@@ -145,7 +145,7 @@ impl Runner {
             let why = "another one failed";
             let (name, end) = (case.name.clone(), End::Skipped(why.to_owned()));
             let (output, notes, took) = (String::new(), Vec::new(), Duration::ZERO);
-            self.account.keep(Told { name, took, end, output, notes });
+            self.account.keep(Told { name, took, end, leaks: false, output, notes });
             return Ok(Completion::ignored_with(why));
         }
         let onlooker = Arc::new(Onlooker::new(self.echo));

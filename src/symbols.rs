@@ -36,7 +36,7 @@ use crate::report::Frame;
 const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
 
 /// A loaded object, as the ledger recorded it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Module {
     /// The file it was loaded from.
     pub(crate) path: PathBuf,
@@ -58,15 +58,29 @@ pub(crate) enum DebugFiles {
 /// instruction itself and not the return address behind a call.
 pub(crate) type CodeAddress = (u16, u64, bool);
 
-/// Names the code of the modules of one run.
-pub(crate) struct Symbolizer {
-    /// By module number; none where there is no record.
-    modules: Vec<Option<Module>>,
+/// What is known of modules: the same ones have the same numbers here, whichever process loaded them.
+pub(crate) struct Symbols {
     debug_files: DebugFiles,
-    /// The files to ask for each module, best first; filled on first use.
-    sources: HashMap<u16, Vec<Sources>>,
+    files: Vec<File>,
+    numbers: HashMap<Option<Module>, usize>,
     blazesym: symbolize::Symbolizer,
-    known: HashMap<CodeAddress, Vec<Frame>>,
+    /// By number here.
+    known: HashMap<(usize, u64, bool), Vec<Frame>>,
+}
+
+/// A module's file.
+struct File {
+    name: Option<Arc<str>>,
+    build_id: Option<Arc<str>>,
+    /// The files to ask, best first.
+    sources: Vec<Sources>,
+}
+
+/// Names the code of the modules of one ledger.
+pub(crate) struct Symbolizer<'a> {
+    /// By module number of the ledger; none where there is no record.
+    modules: Vec<Option<Module>>,
+    symbols: &'a mut Symbols,
 }
 
 /// One file, as it is asked.
@@ -86,15 +100,21 @@ impl Sources {
     }
 }
 
-impl std::fmt::Debug for Symbolizer {
+impl std::fmt::Debug for Symbols {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Symbols").field("debug_files", &self.debug_files).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Symbolizer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Symbolizer").field("modules", &self.modules).finish_non_exhaustive()
     }
 }
 
-impl Symbolizer {
-    /// A symbolizer for `modules`, by module number; 0 is no module.
-    pub(crate) fn new(modules: Vec<Option<Module>>, debug_files: DebugFiles) -> Self {
+impl Symbols {
+    /// Nothing is known yet; it is for one report.
+    pub(crate) fn new(debug_files: DebugFiles) -> Self {
         let builder = symbolize::Symbolizer::builder()
             .enable_code_info(true)
             .enable_inlined_fns(true)
@@ -106,41 +126,37 @@ impl Symbolizer {
             // Debug links are followed to these folders.
             DebugFiles::Ignored => builder.set_debug_dirs(Some([""; 0])),
         };
-        let (sources, known) = (HashMap::new(), HashMap::new());
-        Self { modules, debug_files, sources, blazesym: blazesym.build(), known }
+        let (files, numbers, known) = (Vec::new(), HashMap::new(), HashMap::new());
+        Self { debug_files, files, numbers, blazesym: blazesym.build(), known }
     }
 
-    /// The frames of every one of `addresses`, and of those asked for before. Many at once are
-    /// faster than one by one.
-    pub(crate) fn symbolize_all(
-        &mut self,
-        addresses: &[CodeAddress],
-    ) -> &HashMap<CodeAddress, Vec<Frame>> {
-        let mut unknown: Vec<CodeAddress> = addresses
-            .iter()
-            .filter(|address| !self.known.contains_key(*address))
-            .copied()
-            .collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        for of_module in unknown.chunk_by(|left, right| left.0 == right.0) {
-            self.symbolize_module(of_module);
+    /// A symbolizer for `modules`, by module number; 0 is no module.
+    pub(crate) fn of(&mut self, modules: Vec<Option<Module>>) -> Symbolizer<'_> {
+        Symbolizer { modules, symbols: self }
+    }
+
+    /// The number of `module`.
+    fn number(&mut self, module: Option<&Module>) -> usize {
+        let next = self.files.len();
+        let number = *self.numbers.entry(module.cloned()).or_insert(next);
+        if number == next {
+            self.files.push(File {
+                name: module.and_then(|module| base_name(&module.path)),
+                build_id: module.and_then(|module| hexadecimal(&module.build_id)),
+                sources: module.map_or_else(Vec::new, |module| sources(module, self.debug_files)),
+            });
         }
-        &self.known
+        number
     }
 
-    /// `addresses` are of one module.
-    fn symbolize_module(&mut self, addresses: &[CodeAddress]) {
-        let Some(&(number, ..)) = addresses.first() else { return };
-        let module = self.modules.get(usize::from(number)).and_then(Option::as_ref);
-        let name = module.and_then(|module| base_name(&module.path));
-        let build_id = module.and_then(|module| hexadecimal(&module.build_id));
-        let sources = self.sources.entry(number).or_insert_with(|| {
-            module.map(|module| sources(module, self.debug_files)).unwrap_or_default()
-        });
+    /// Has the frames of `addresses`, which are of one ledger's module and of the file `number`.
+    fn learn(&mut self, number: usize, addresses: &[CodeAddress]) {
+        let Self { files, blazesym, known, .. } = self;
+        let File { name, build_id, sources } = &files[number];
+        let place = |(_, offset, exact): CodeAddress| (number, offset, exact);
         let mut left = addresses.to_vec();
-        for source in sources.iter() {
-            let found = symbols(&self.blazesym, &source.whole, &left);
+        for source in sources {
+            let found = symbols(blazesym, &source.whole, &left);
             let mut missed = Vec::new();
             let mut bare = Vec::new();
             for (address, symbol) in left.into_iter().zip(found) {
@@ -151,17 +167,15 @@ impl Symbolizer {
                         if symbol.code_info.is_some() && !name::is_mangled(&symbol.name) {
                             bare.push(address);
                         }
-                        self.known.insert(
-                            address,
-                            frames(address, &symbol, name.as_ref(), build_id.as_ref()),
-                        );
+                        let frames = frames(address, &symbol, name.as_ref(), build_id.as_ref());
+                        known.insert(place(address), frames);
                     }
                 }
             }
-            for (address, symbol) in bare.iter().zip(symbols(&self.blazesym, &source.table, &bare))
-            {
+            for (address, symbol) in bare.iter().zip(symbols(blazesym, &source.table, &bare)) {
                 let whole = symbol.filter(|symbol| name::is_mangled(&symbol.name));
-                let function = self.known.get_mut(address).and_then(|frames| frames.last_mut());
+                let frames = known.get_mut(&place(*address));
+                let function = frames.and_then(|frames| frames.last_mut());
                 if let (Some(function), Some(whole)) = (function, whole) {
                     function.function = Some(name::clean(&whole.name).into());
                 }
@@ -169,8 +183,35 @@ impl Symbolizer {
             left = missed;
         }
         for address in left {
-            self.known.insert(address, vec![unnamed(address.1, name.clone(), build_id.clone())]);
+            let frames = vec![unnamed(address.1, name.clone(), build_id.clone())];
+            known.insert(place(address), frames);
         }
+    }
+}
+
+impl Symbolizer<'_> {
+    /// The frames of each of `addresses`, in their order. Many at once are faster than one by one.
+    pub(crate) fn symbolize_all(&mut self, addresses: &[CodeAddress]) -> Vec<&[Frame]> {
+        let Self { modules, symbols } = self;
+        let mut numbers = HashMap::new();
+        for (module, ..) in addresses {
+            numbers.entry(*module).or_insert_with(|| {
+                symbols.number(modules.get(usize::from(*module)).and_then(Option::as_ref))
+            });
+        }
+        let place = |(module, offset, exact): &CodeAddress| (numbers[module], *offset, *exact);
+        let mut unknown: Vec<CodeAddress> = addresses
+            .iter()
+            .filter(|address| !symbols.known.contains_key(&place(address)))
+            .copied()
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        for of_module in unknown.chunk_by(|left, right| left.0 == right.0) {
+            symbols.learn(numbers[&of_module[0].0], of_module);
+        }
+        let frames = |address| symbols.known.get(&place(address)).map_or(&[][..], Vec::as_slice);
+        addresses.iter().map(frames).collect()
     }
 }
 

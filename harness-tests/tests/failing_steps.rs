@@ -30,8 +30,8 @@ fn a_step_fails() {
 #[test]
 fn a_step_hangs() {
     let before = Instant::now();
-    let ended = run("hangs_in_step", "hang", "timeout = \"300ms\"");
-    let error = "step `hang` timed out: it took more than 300ms (`timeout`)";
+    let ended = run("hangs_in_step", "hang", "timeout = \"1s\"");
+    let error = "step `hang`, in iteration 1, timed out: it took more than 1s (`timeout`)";
     assert_eq!(ended.stderr, format!("leaksnap: it.toml:2: {error}\n"));
     assert_eq!((ended.status, ended.stdout.as_str()), (Some(4), "about to hang\n"));
     assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
@@ -112,6 +112,27 @@ fn the_end_of_much_output_is_kept() {
     assert!(start.starts_with('[') && start.ends_with(" bytes cut]"), "{start:.80}");
     assert!(ended.stdout.ends_with("x\nthe end\n"));
     assert!(ended.stdout.len() < 1 << 20, "{} bytes", ended.stdout.len());
+}
+
+#[test]
+fn a_time_that_is_over_is_never_clean() {
+    let work = Workplace::new(env!("CARGO_BIN_EXE_session"));
+    work.add_plugin("frees_all");
+    let steps = "plugins = [\"frees_all.so\"]\nsteps = [\"churn\"]";
+    // No process is over in a millisecond, of which it sleeps one.
+    for (what, text) in [("steps", steps), ("program", "program = [\"sleep\", \"0.001\"]")] {
+        work.write("it.toml", &format!("timeout = \"1ms\"\n{text}\n"));
+        for _ in 0..10 {
+            let ended = work.run(["run", "it.toml"]);
+            let said = "timed out: it took more than 1ms (`timeout`)";
+            assert!(ended.stderr.contains(said), "{what}: {}", ended.stderr);
+            assert_eq!(ended.status, Some(4), "{what}");
+        }
+    }
+    // Where it went is said of the start, which no step is to blame for.
+    work.write("it.toml", &format!("timeout = \"1ms\"\n{steps}\n"));
+    let said = "leaksnap: the host's start timed out: it took more than 1ms (`timeout`)\n";
+    assert_eq!(work.run(["run", "it.toml"]).stderr, said);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use harness_tests::cargo::repository;
 use harness_tests::source::{Source, files, sources};
 use harness_tests::trials::read;
+use saphyr::{LoadableYamlNode, Yaml};
 
 /// The folders with files in Rust.
 const RUST: [&str; 6] = ["build.rs", "src", "benches", "fixtures", "fuzz", "harness-tests"];
@@ -257,4 +258,19 @@ fn the_changelog_has_one_heading_for_each_version() {
     let named = seen.contains(format!("[{version}]").as_str()) || seen.contains(version);
     let unreleased = seen.contains("[Unreleased]") || seen.contains("Unreleased");
     assert!(text.is_empty() || named || unreleased, "CHANGELOG.md does not have {version}");
+}
+
+#[test]
+fn what_a_runner_reads_is_yaml() {
+    let workflows = repository().join(".github/workflows");
+    let paths = std::fs::read_dir(workflows).expect("a folder");
+    let paths: Vec<_> = paths.map(|entry| entry.expect("an entry").path()).collect();
+    assert!(paths.len() > 1, "{paths:?}");
+    for path in paths.into_iter().chain([repository().join("action.yml")]) {
+        let text = read(&path);
+        let documents = Yaml::load_from_str(&text);
+        let documents = documents.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let has = |key| documents[0].as_mapping_get(key).is_some();
+        assert!(has("name") && (has("jobs") || has("runs")), "{}", path.display());
+    }
 }

@@ -46,8 +46,8 @@ const FAILING: [(&str, &str, &str); 16] = [
     ),
     (
         "hang",
-        "plugins = ['hangs_in_step.so']\nsteps = ['hang']\ntimeout = '300ms'",
-        "2: step `hang` timed out: it took more than 300ms (`timeout`)",
+        "plugins = ['hangs_in_step.so']\nsteps = ['hang']\ntimeout = '1s'",
+        "2: step `hang`, in iteration 1, timed out: it took more than 1s (`timeout`)",
     ),
     ("missing", "plugins = ['gone.so']\nsteps = ['a']", "1: no plugin `gone.so`: looked for "),
     (

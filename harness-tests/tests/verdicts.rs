@@ -232,6 +232,12 @@ fn a_strict_scenario_fails_what_is_live_once() {
     for part in ["one-time", "squares", "leaksnap: `strict = true` fails what is live once"] {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
+    let start = "1 traceback in it is live once\n\none-time";
+    assert!(
+        ended.stderr.starts_with(start),
+        "it does not begin as if all was well: {}",
+        ended.stderr
+    );
     // What opening a plugin leaves was there before the first iteration.
     let (status, report) = check("frees_all", "steps = [\"churn\"]\nstrict = true\n");
     assert_eq!((status, &report["groups"]), (Some(0), &json!([])));

@@ -3,12 +3,13 @@
 //! Invariant: what is read from a pipe is kept under the same lock, so that an empty pipe and a
 //! lock that is held mean that all of it is here.
 
-use std::io::{Read, Write, stderr, stdout};
+use std::convert::Infallible;
+use std::io::{Write, stderr, stdout};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -17,10 +18,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 const KEPT: usize = 1 << 20;
 
 /// The output of one child, from all its pipes, in the order it came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Capture {
     kept: Arc<Mutex<Kept>>,
-    readers: Vec<JoinHandle<()>>,
+    /// Each thread that reads has the first until its pipes end, and nothing is sent.
+    reading: (Sender<Infallible>, Receiver<Infallible>),
     pipes: Vec<OwnedFd>,
     wanted: Option<Wanted>,
 }
@@ -32,12 +34,30 @@ struct Wanted {
     came: Arc<AtomicBool>,
 }
 
+/// What gets what comes.
+type Echo = fn(&[u8]);
+
+/// A pipe that is read.
+struct Source {
+    pipe: OwnedFd,
+    echo: Echo,
+    wanted: Option<Wanted>,
+    /// The end of what came, in which what is wanted may begin.
+    tail: Vec<u8>,
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     bytes: Vec<u8>,
     dropped: usize,
     /// What came before the [cut](Capture::cut).
     before: Option<String>,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self { kept: Arc::default(), reading: channel(), pipes: Vec::new(), wanted: None }
+    }
 }
 
 impl Capture {
@@ -62,36 +82,41 @@ impl Capture {
             let _ = out.write_all(bytes).and_then(|()| out.flush());
         });
         let err = to(|bytes| _ = stderr().lock().write_all(bytes));
-        child.stdout.take().into_iter().for_each(|pipe| self.read(pipe, out));
-        child.stderr.take().into_iter().for_each(|pipe| self.read(pipe, err));
+        let out = child.stdout.take().map(|pipe| (OwnedFd::from(pipe), out));
+        let err = child.stderr.take().map(|pipe| (OwnedFd::from(pipe), err));
+        self.read(out.into_iter().chain(err).collect());
     }
 
-    /// Reads `pipe` to its end, and gives `echo` what comes.
-    fn read(&mut self, mut pipe: impl Read + AsFd + Send + 'static, echo: fn(&[u8])) {
+    /// Reads pipes to their ends, in a thread, and gives the function beside each what comes.
+    fn read(&mut self, pipes: Vec<(OwnedFd, Echo)>) {
         let kept = Arc::clone(&self.kept);
-        // Without a second descriptor nobody can see whether the pipe is empty: what comes late
+        // Without a second descriptor nobody can see whether a pipe is empty: what comes late
         // then counts as late.
-        self.pipes.extend(pipe.as_fd().try_clone_to_owned());
-        let mut wanted = self.wanted.clone();
-        let mut tail = Vec::new();
-        self.readers.push(std::thread::spawn(move || {
+        self.pipes.extend(pipes.iter().filter_map(|(pipe, _)| pipe.try_clone().ok()));
+        let reading = self.reading.0.clone();
+        let source =
+            |(pipe, echo)| Source { pipe, echo, wanted: self.wanted.clone(), tail: vec![] };
+        let mut open: Vec<_> = pipes.into_iter().map(source).collect();
+        std::thread::spawn(move || {
+            let _until_the_end = reading;
             let mut buffer = [0; 16 << 10];
-            loop {
-                let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
-                // An error is an end, as is one of the read: the pipe has nothing more to say.
+            while !open.is_empty() {
+                let polled = |source| PollFd::from_borrowed_fd(source, PollFlags::IN);
+                let mut polled: Vec<_> =
+                    open.iter().map(|source| polled(source.pipe.as_fd())).collect();
+                // An error is an end, as is one of a read: the pipe has nothing more to say.
                 match poll(&mut polled, None) {
                     Ok(_) => {}
                     Err(rustix::io::Errno::INTR) => continue,
                     Err(_) => return,
                 }
-                let mut kept = lock(&kept);
-                let Ok(len @ 1..) = pipe.read(&mut buffer) else { return };
-                kept.add(&buffer[..len]);
-                drop(kept);
-                wanted.take_if(|wanted| wanted.is_in(&mut tail, &buffer[..len]));
-                echo(&buffer[..len]);
+                let came: Vec<_> = polled.iter().map(|it| !it.revents().is_empty()).collect();
+                let mut came = came.into_iter();
+                open.retain_mut(|source| {
+                    came.next() != Some(true) || source.read(&mut buffer, &kept)
+                });
             }
-        }));
+        });
     }
 
     /// All that the child wrote so far is the output; what comes now is only of interest where
@@ -115,16 +140,34 @@ impl Capture {
     /// The output before the cut, or all of it without one, and what came behind it, once the
     /// child is gone. A pipe that somebody else still holds is not waited for.
     pub(crate) fn texts(self) -> (String, String) {
-        let patience = Instant::now() + Duration::from_millis(200);
-        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let (own, readers) = self.reading;
+        drop(own);
+        // It ends as soon as all of them have.
+        let _ = readers.recv_timeout(Duration::from_millis(200));
         let mut kept = lock(&self.kept);
         let text = kept.text();
         match kept.before.take() {
             Some(before) => (before, text),
             None => (text, String::new()),
         }
+    }
+}
+
+impl Source {
+    /// Reads what is there; whether more may come.
+    fn read(&mut self, buffer: &mut [u8], kept: &Mutex<Kept>) -> bool {
+        let mut kept = lock(kept);
+        let len = match rustix::io::read(&self.pipe, &mut *buffer) {
+            Ok(len @ 1..) => len,
+            Err(rustix::io::Errno::INTR) => return true,
+            Ok(_) | Err(_) => return false,
+        };
+        kept.add(&buffer[..len]);
+        drop(kept);
+        let Self { wanted, tail, .. } = self;
+        wanted.take_if(|wanted| wanted.is_in(tail, &buffer[..len]));
+        (self.echo)(&buffer[..len]);
+        true
     }
 }
 
@@ -178,7 +221,7 @@ mod tests {
     fn capture() -> (Capture, PipeWriter) {
         let (reader, writer) = pipe().expect("a pipe");
         let mut capture = Capture::default();
-        capture.read(reader, |_| {});
+        capture.read(vec![(reader.into(), |_| {})]);
         (capture, writer)
     }
 
@@ -197,7 +240,7 @@ mod tests {
     fn what_is_waited_for_may_come_in_parts() {
         let mut capture = Capture::wanting("on port 80");
         let (reader, mut writer) = pipe().expect("a pipe");
-        capture.read(reader, |_| {});
+        capture.read(vec![(reader.into(), |_| {})]);
         for part in ["listening on", " po\n on port 8", "\nlistening on p", "ort 8"] {
             writer.write_all(part.as_bytes()).expect("it is read");
             std::thread::sleep(Duration::from_millis(2));
@@ -217,7 +260,7 @@ mod tests {
     fn two_pipes_are_one_text() {
         let (mut capture, mut out) = capture();
         let (reader, mut err) = pipe().expect("a pipe");
-        capture.read(reader, |_| {});
+        capture.read(vec![(reader.into(), |_| {})]);
         out.write_all(b"out\n").expect("it is read");
         err.write_all(b"err\n").expect("it is read");
         drop((out, err));

@@ -7,7 +7,7 @@ use super::{Problem, activity, completeness, notes, tracing};
 use crate::child::follow::{Descendant, MOST, Unfollowed};
 use crate::child::ledger_file::LedgerError;
 use crate::report::{Exit, Group, History, Report};
-use crate::symbols::DebugFiles;
+use crate::symbols::Symbols;
 
 /// Why a process that was started has no part of its own in a report.
 pub(super) fn unfollowed(count: Unfollowed) -> Option<Problem> {
@@ -24,12 +24,12 @@ pub(super) fn unfollowed(count: Unfollowed) -> Option<Problem> {
 /// they ended is their parents' to know.
 pub(super) fn reports(
     descendants: &[Descendant],
-    debug_files: DebugFiles,
+    symbols: &mut Symbols,
     all: bool,
     heap: u64,
 ) -> (Vec<Report>, Option<Problem>) {
     let mut found: Vec<_> =
-        descendants.iter().map(|descendant| report(descendant, debug_files, all, heap)).collect();
+        descendants.iter().map(|descendant| report(descendant, symbols, all, heap)).collect();
     found.sort_by_cached_key(|(report, problem)| {
         let leaked = |of: fn(&Group) -> u64| {
             let failing = report.groups.iter().filter(|group| group.verdict.fails());
@@ -44,7 +44,7 @@ pub(super) fn reports(
 
 fn report(
     descendant: &Descendant,
-    debug_files: DebugFiles,
+    symbols: &mut Symbols,
     all: bool,
     heap: u64,
 ) -> (Report, Option<Problem>) {
@@ -62,7 +62,7 @@ fn report(
     };
     report.tracing.complete &= matches!(descendant.at_exit, Some(Ok(_)));
     let problem = match &descendant.at_exit {
-        Some(Ok((live, reached))) => Tally::new(ledger, None, debug_files)
+        Some(Ok((live, reached))) => Tally::new(ledger, None, symbols)
             .and_then(|mut tally| tally.by_reachability(live, Some(reached), all))
             .map(|groups| report.groups = groups)
             .err()
@@ -70,7 +70,7 @@ fn report(
         Some(Err(error)) => Some(not_checked(error)),
         None => None,
     };
-    let silent = "another process has its ledger";
+    let silent = || "another process has its ledger".into();
     let checked = activity(ledger.header(), descendant.pid, silent)
         .and_then(|()| completeness(ledger.header(), heap))
         .and_then(|()| problem.map_or(Ok(()), Err))

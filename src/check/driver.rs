@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::clock::{Clock, LOOK};
 use super::{Problem, activity, new_ledger};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::child::process::{Look, Process};
@@ -37,7 +38,7 @@ pub(crate) struct Driver {
     /// What its start is called.
     start: &'static str,
     limit: Duration,
-    deadline: Instant,
+    clock: Clock,
     interrupt: Option<OwnedFd>,
     lost: bool,
 }
@@ -75,10 +76,11 @@ impl Driver {
                 command.process_group(0);
             }
         }
+        let clock = Clock::start(Some(limit), start);
         let child = Process::start(command, ledger, Look::WhenAsked)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
-        let (channel, deadline) = (Channel::new(here), Instant::now() + limit);
-        Ok(Self { child, channel, start, limit, deadline, interrupt: None, lost: false })
+        let channel = Channel::new(here);
+        Ok(Self { child, channel, start, limit, clock, interrupt: None, lost: false })
     }
 
     /// While `interrupt` can be read, what is asked for is given up.
@@ -88,12 +90,22 @@ impl Driver {
 
     /// From now on the host has its whole time again.
     pub(crate) fn grant(&mut self) {
-        self.deadline = Instant::now() + self.limit;
+        self.clock = Clock::start(Some(self.limit), LOOK);
     }
 
     /// When the host's time is over.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.clock.deadline()
+    }
+
+    /// What is asked for from now on is of this iteration, from 1; 0 is none.
+    pub(crate) fn iteration(&mut self, number: u32) {
+        self.clock.iteration(number);
+    }
+
+    /// That the host's time is over, where it is, and what took it.
+    pub(crate) fn timed_out(&self) -> Option<Problem> {
+        self.clock.is_over().then(|| self.clock.clone().timed_out())
     }
 
     /// Whether the host is gone, or was given up.
@@ -124,7 +136,7 @@ impl Driver {
     pub(crate) fn control(&mut self) -> Result<(), Problem> {
         let reply = self.prove(&Request::Allocate)?;
         let (header, pid) = (self.child.ledger().header(), self.child.pid());
-        activity(header, pid, "the host's loader ignored LD_PRELOAD")?;
+        activity(header, pid, || "the host's loader ignored LD_PRELOAD".into())?;
         let unproven = |what: &str| Problem::NotChecked(format!("the control allocation {what}"));
         let address = match reply {
             Reply::Allocated(address) => address,
@@ -195,8 +207,14 @@ impl Driver {
     /// # Errors
     /// Where none comes in time, or the host is gone.
     pub(crate) fn hear(&mut self, request: &Request, what: &str) -> Result<Reply, Problem> {
+        if let Some(problem) = self.timed_out() {
+            // What is not asked any more did not take the time.
+            self.lost = true;
+            return Err(problem);
+        }
+        self.clock.enter(what);
         let interrupt = self.interrupt.as_ref().map(AsFd::as_fd);
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.clock.left();
         let heard = self
             .channel
             .send(request)
@@ -211,9 +229,14 @@ impl Driver {
                     "{what} was left by an exception, which plugin {plugin} has to catch"
                 )))
             }
-            Ok(Some(reply)) => Ok(reply),
+            Ok(Some(reply)) => {
+                // Over is over, also where the reply came just behind it.
+                let late = self.timed_out();
+                self.clock.enter(LOOK);
+                late.map_or(Ok(reply), Err)
+            }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Err(Problem::TimedOut { what: what.to_owned(), limit: self.limit })
+                Err(self.clock.clone().timed_out())
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 let interrupt = self.interrupt.as_ref();
@@ -248,9 +271,11 @@ impl Driver {
     /// # Errors
     /// Where the kernel can't wait for it.
     pub(crate) fn end(&mut self) -> io::Result<(Exit, bool)> {
+        self.clock.iteration(0);
+        self.clock.enter("the host, at its exit,");
         // A host that is gone has said why already.
         let _ = self.channel.send(&Request::Quit);
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.clock.left();
         self.child.finish(left.min(LAST_PATIENCE))
     }
 }

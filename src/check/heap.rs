@@ -12,7 +12,7 @@ use crate::ledger::shard::BATCH;
 use crate::protocol::{Reply, Request};
 use crate::report::heap::Heap;
 use crate::report::table::Memory;
-use crate::symbols::DebugFiles;
+use crate::symbols::{DebugFiles, Symbols};
 
 /// What a host has allocated before it heard of anything: older than epoch 1, and traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(crate) fn table(driver: &Driver, live: &[Live], from: u32) -> Result<Memory,
     let host = std::env::current_exe().ok();
     let host = host.as_deref().and_then(std::path::Path::file_name);
     let host = host.map(|name| name.to_string_lossy());
-    Tally::new(driver.ledger(), host.as_deref(), DebugFiles::Ignored)
+    Tally::new(driver.ledger(), host.as_deref(), &mut Symbols::new(DebugFiles::Ignored))
         .and_then(|mut tally| tally.memory(live, from))
         .map_err(damaged)
 }

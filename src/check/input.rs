@@ -22,7 +22,7 @@ use crate::child::view::Reached;
 use crate::ledger::layout::Layout;
 use crate::report::table::{self, Memory};
 use crate::report::{Exit, Group, History, Report, json, text};
-use crate::symbols::DebugFiles;
+use crate::symbols::{DebugFiles, Symbols};
 use crate::verdict::Window;
 
 /// Bytes of the largest heap.
@@ -52,14 +52,19 @@ pub(crate) fn judge(bytes: &[u8]) -> Result<usize, LedgerError> {
     assert_eq!(ledger.has_live()?, !live.is_empty());
     let header = ledger.header();
     let base = header.heap_base.load(Ordering::Relaxed);
-    let _ = (activity(header, 1, "it is silent"), completeness(header, 1 << 20), ledger.caches());
+    let _ = (
+        activity(header, 1, || "it is silent".into()),
+        completeness(header, 1 << 20),
+        ledger.caches(),
+    );
     marks.read_whole(ledger)?;
     marks.read_again(ledger)?;
     let inside = |block: &Live| block.address >= base && block.address - base < LARGEST;
     assert!(live.iter().all(inside), "blocks are in the heap");
     let reached = mark(&written, &live);
     let Written { ledger, marks, .. } = &written;
-    let mut tally = Tally::new(ledger, Some("host"), DebugFiles::Ignored)?;
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(ledger, Some("host"), &mut symbols)?;
     let all = tally.by_reachability(&live, Some(&reached), true)?;
     let counted = live.iter().filter(|block| !block.is_paused()).count();
     assert_eq!(all.iter().map(|group| group.blocks).sum::<u64>(), counted as u64);

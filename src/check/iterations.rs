@@ -132,7 +132,6 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let mut capture = Capture::default();
     job.onlooker.started(driver.process().shared_ledger());
     capture.read_child(driver.child().child(), job.onlooker.has_echo());
-    let deadline = driver.deadline();
     let iteration = Vec::new();
     let (base, newest, once) = (0, 0, false);
     let mut run = Run { job: *job, driver: &mut driver, capture, base, newest, iteration, once };
@@ -141,6 +140,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // A heap that was full explains whatever else went wrong.
     let full = completeness(driver.ledger().header(), scenario.heap);
     let ended = driver.end();
+    let timed_out = driver.timed_out();
     outcome.report.tracing = tracing(driver.ledger());
     outcome.report.notes.extend(notes(driver.ledger().header()));
     outcome.modules = modules([driver.ledger()]);
@@ -158,15 +158,11 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
         }
         (Err(problem), _) => Err(problem),
         (Ok(()), Err(full)) => Err(full),
-        (Ok(()), Ok(())) if !by_itself && Instant::now() < deadline => Err(Problem::Failed(
-            format!("the host did not end {LAST_PATIENCE:?} after its last step"),
-        )),
-        (Ok(()), Ok(())) if !by_itself => {
-            let what = "the host, at its exit,".into();
-            Err(Problem::TimedOut { what, limit: scenario.timeout })
-        }
+        (Ok(()), Ok(())) if !by_itself => Err(timed_out.unwrap_or_else(|| {
+            Problem::Failed(format!("the host did not end {LAST_PATIENCE:?} after its last step"))
+        })),
         (Ok(()), Ok(())) => match outcome.report.exit {
-            Exit { code: Some(0), .. } => Ok(()),
+            Exit { code: Some(0), .. } => timed_out.map_or(Ok(()), Err),
             Exit { signal: Some(signal), .. } => {
                 Err(Problem::Killed { what: "the host, at its exit,".into(), signal })
             }
@@ -206,6 +202,7 @@ impl Run<'_> {
         let before = self.driver.ledger().allocations();
         let asked = window::Asked { window, base, host, memory, accepts };
         let goes_on = window::observe(self, asked, report, table)?;
+        self.driver.iteration(0);
         if let Some(object) = object {
             self.is_made(&object, &before)?;
             if report.groups.iter().any(|group| group.verdict.fails()) {
@@ -306,11 +303,12 @@ impl Iterate for Run<'_> {
         self.driver.process()
     }
 
-    fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Option<Instant> {
         self.driver.deadline()
     }
 
     fn iterate(&mut self, number: u32) -> Result<(), Problem> {
+        self.driver.iteration(number);
         if self.once && number == 2 {
             self.ask((Request::Show(false), 0))?;
         }

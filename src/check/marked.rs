@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::capture::Capture;
+use super::clock::{Clock, LOOK};
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
@@ -21,7 +22,7 @@ use crate::verdict::Window;
 struct Run {
     child: Process,
     capture: Capture,
-    deadline: Instant,
+    clock: Clock,
     /// It stands at a mark.
     stands: bool,
     /// What it is called in what is said about it.
@@ -30,7 +31,6 @@ struct Run {
     path: std::path::PathBuf,
     /// Iterations that the scenario asks for.
     wanted: u32,
-    limit: std::time::Duration,
 }
 
 /// Runs the scenario of `job`, the program of `words`.
@@ -49,15 +49,16 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     };
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let called = at(&name.to_string_lossy());
+    let clock = Clock::start(Some(scenario.timeout), &format!("the start of {called}"));
     let mut child = Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks)
         .map_err(|error| program::not_started(&error, at))?;
     let mut capture = Capture::default();
     job.onlooker.started(child.shared_ledger());
     capture.read_child(child.child(), job.onlooker.has_echo());
-    let (limit, stands) = (scenario.timeout, false);
-    let (deadline, wanted) = (Instant::now() + limit, scenario.warmup + scenario.repeat);
-    let (name, path) = (at(&name.to_string_lossy()), name.into());
-    let mut run = Run { child, capture, deadline, stands, name, path, wanted, limit };
+    let (stands, wanted) = (false, scenario.warmup + scenario.repeat);
+    let (name, path) = (called, name.into());
+    let mut run = Run { child, capture, clock, stands, name, path, wanted };
     let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
     let Job { memory, accepts, .. } = *job;
     let asked = window::Asked { window, base: 0, host: None, memory, accepts };
@@ -95,22 +96,24 @@ impl Run {
             return self.child.end().map_err(unwaited);
         }
         self.child.look_no_more();
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.clock.iteration(0);
+        self.clock.enter(&format!("{}, after its last mark,", self.name));
+        let left = self.clock.left();
         match self.child.finish(left).map_err(unwaited)? {
-            (exit, true) => Ok(exit),
-            (_, false) => Err(self.timed_out()),
+            (exit, true) if !self.clock.is_over() => Ok(exit),
+            _ => Err(self.timed_out()),
         }
     }
 
     fn timed_out(&self) -> Problem {
-        Problem::TimedOut { what: self.name.clone(), limit: self.limit }
+        self.clock.clone().timed_out()
     }
 
     /// That the program ended before its mark `number`.
     fn ended(&self, exit: Exit, number: u32) -> Problem {
         let Self { name, wanted, .. } = self;
         let header = self.child.ledger().header();
-        if let Err(problem) = activity(header, self.child.pid(), &why_silent(&self.path)) {
+        if let Err(problem) = activity(header, self.child.pid(), || why_silent(&self.path)) {
             return problem;
         }
         match exit {
@@ -143,20 +146,26 @@ impl Iterate for Run {
         &self.child
     }
 
-    fn deadline(&self) -> Instant {
-        self.deadline
+    fn deadline(&self) -> Option<Instant> {
+        self.clock.deadline()
     }
 
     fn iterate(&mut self, number: u32) -> Result<(), Problem> {
+        if self.clock.is_over() {
+            return Err(self.timed_out());
+        }
+        self.clock.iteration(number);
+        self.clock.enter(&self.name);
         if std::mem::take(&mut self.stands) {
             self.child.release();
         }
-        let event = self.child.wait(Some(self.deadline), None);
+        let event = self.child.wait(self.clock.deadline(), None);
         match event.map_err(|error| Problem::Failed(format!("wait for {}: {error}", self.name)))? {
-            Event::AtMark => {
+            Event::AtMark if !self.clock.is_over() => {
                 self.stands = true;
+                self.clock.enter(LOOK);
                 let header = self.child.ledger().header();
-                activity(header, self.child.pid(), &why_silent(&self.path))
+                activity(header, self.child.pid(), || why_silent(&self.path))
             }
             Event::Ended(exit) => Err(self.ended(exit, number)),
             _ => Err(self.timed_out()),

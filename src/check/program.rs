@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::capture::Capture;
+use super::clock::{Clock, LOOK};
 use super::onlooker::Onlooker;
 use super::signals::Signals;
 use super::tally::Tally;
@@ -19,7 +20,7 @@ use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
 use crate::report::{Exit, History, Report};
 use crate::suppression::module::Modules;
-use crate::symbols::DebugFiles;
+use crate::symbols::{DebugFiles, Symbols};
 
 /// How often a program is looked at: it comes to its exit once, but for one that executes another
 /// from there, or lies.
@@ -78,7 +79,7 @@ pub(crate) fn words(words: &[String], scenario: &Path) -> Vec<OsString> {
 struct Seen {
     exit: Exit,
     at_exit: Option<(Vec<Live>, Reached)>,
-    timed_out: bool,
+    timed_out: Option<Problem>,
     unreadable: Option<String>,
 }
 
@@ -130,12 +131,15 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // In a test it is the harness that the terminal's signals are for.
     let signals = if program.captured { Signals::default() } else { Signals::keep() };
     let look = if program.follow { Look::Followed } else { Look::AtExit };
+    let name = program.at_place(&path.to_string_lossy());
+    let mut clock = Clock::start(program.timeout, &format!("the start of {name}"));
     let mut child = Process::start(command, ledger, look)
         .map_err(|error| not_started(&error, |text| program.at_place(text)))?;
     let mut capture = Capture::default();
     program.onlooker.started(child.shared_ledger());
     capture.read_child(child.child(), program.onlooker.has_echo());
-    let seen = watch(&mut child, program, &signals)
+    clock.enter(&name);
+    let seen = watch(&mut child, program, &signals, &mut clock)
         .map_err(|error| Problem::Failed(format!("wait for the program: {error}")));
     (outcome.output, _) = capture.texts();
     let seen = seen?;
@@ -150,25 +154,36 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // What a snapshot may hold has to be the same on every machine.
     let debug_files =
         if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
-    let judged = judge(program, &child, &seen, debug_files, outcome);
+    // Programs that start each other have most modules in common.
+    let mut symbols = Symbols::new(debug_files);
+    let judged = judge(program, &child, &seen, &mut symbols, outcome);
     let Some((descendants, unfollowed)) = followed else { return judged };
     let (reports, problem) =
-        descendants::reports(&descendants, debug_files, program.all, program.heap);
+        descendants::reports(&descendants, &mut symbols, program.all, program.heap);
     outcome.report.descendants = Some(reports);
     judged.and(problem.or_else(|| descendants::unfollowed(unfollowed)).map_or(Ok(()), Err))
 }
 
-fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::io::Result<Seen> {
-    let deadline = program.timeout.map(|timeout| Instant::now() + timeout);
+/// Waits for the end of `child`, whose time is that of `clock`, and looks at it before.
+fn watch(
+    child: &mut Process,
+    program: &Program<'_>,
+    signals: &Signals,
+    clock: &mut Clock,
+) -> std::io::Result<Seen> {
     let (mut seen, mut looks) = (Seen::default(), 0);
+    let others =
+        if program.follow { ", at its exit or in what it started," } else { ", at its exit," };
     loop {
-        match child.wait(deadline, signals.as_fd())? {
+        match child.wait(clock.deadline(), signals.as_fd())? {
             Event::Ended(exit) => {
+                // Over is over, also where it ended just behind it.
+                seen.timed_out = clock.is_over().then(|| clock.clone().timed_out());
                 seen.exit = exit;
                 return Ok(seen);
             }
             Event::TimedOut => {
-                seen.timed_out = true;
+                seen.timed_out = Some(clock.clone().timed_out());
                 seen.exit = child.end()?;
                 return Ok(seen);
             }
@@ -180,11 +195,14 @@ fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::
             Event::AtMark => child.release(),
             Event::AtExit => {
                 looks += 1;
+                clock.enter(LOOK);
                 if looks <= MOST_LOOKS {
                     let found = view::look(child.pid(), child.ledger());
                     seen.unreadable = found.as_ref().err().map(ToString::to_string);
                     seen.at_exit = found.ok();
                 }
+                let name = program.words.first().map(|name| name.to_string_lossy());
+                clock.enter(&(program.at_place(&name.unwrap_or_default()) + others));
                 child.release();
             }
         }
@@ -195,7 +213,7 @@ fn judge(
     program: &Program<'_>,
     child: &Process,
     seen: &Seen,
-    debug_files: DebugFiles,
+    symbols: &mut Symbols,
     outcome: &mut Outcome,
 ) -> Result<(), Problem> {
     let header = child.ledger().header();
@@ -203,18 +221,17 @@ fn judge(
     let what = || program.at_place(&name.display().to_string());
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
     if let Some((live, reached)) = &seen.at_exit {
-        let mut tally = Tally::new(child.ledger(), None, debug_files).map_err(damaged)?;
+        let mut tally = Tally::new(child.ledger(), None, symbols).map_err(damaged)?;
         let groups = tally.by_reachability(live, Some(reached), program.all);
         outcome.report.groups = groups.map_err(damaged)?;
         if program.memory {
             outcome.memory = tally.memory(live, 0).map_err(damaged)?;
         }
     }
-    if seen.timed_out {
-        let limit = program.timeout.unwrap_or_default();
-        return Err(Problem::TimedOut { what: what(), limit });
+    if let Some(problem) = &seen.timed_out {
+        return Err(problem.clone());
     }
-    activity(header, child.pid(), &why_silent(name))?;
+    activity(header, child.pid(), || why_silent(name))?;
     completeness(header, program.heap)?;
     if let Some(signal) = seen.exit.signal {
         return Err(Problem::Killed { what: what(), signal });

@@ -143,7 +143,7 @@ impl Run<'_> {
         self.wait_until(ready)?;
         let name = self.program.first().map(std::path::Path::new).unwrap_or("".as_ref());
         let header = self.child.ledger().header();
-        activity(header, self.child.pid(), &why_silent(name))?;
+        activity(header, self.child.pid(), || why_silent(name))?;
         self.rest(LONG_REST, "once it was ready")?;
         self.before = self.work();
         let Job { memory, accepts, scenario, .. } = self.job;
@@ -249,10 +249,11 @@ impl Run<'_> {
             let event = self.child.wait(Some(deadline), Some(drive.as_fd()));
             match event.map_err(|error| self.unwaited(&error))? {
                 Event::Ended(exit) => break Err(self.ended(exit, when)),
-                Event::TimedOut => break Err(Problem::TimedOut { what, limit }),
+                Event::TimedOut => break Err(Problem::TimedOut { what, limit, longest: None }),
                 Event::AtExit | Event::AtMark => self.child.release(),
                 Event::Interrupted => match drive.finish(&what) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) if Instant::now() < deadline => return Ok(()),
+                    Ok(()) => break Err(Problem::TimedOut { what, limit, longest: None }),
                     // A program that crashed is why its client fails.
                     Err(problem) => {
                         let soon = Instant::now() + Duration::from_millis(50);
@@ -271,8 +272,8 @@ impl Iterate for Run<'_> {
         &self.child
     }
 
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.job.scenario.timeout
+    fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.job.scenario.timeout)
     }
 
     fn iterate(&mut self, number: u32) -> Result<(), Problem> {

@@ -26,7 +26,7 @@ use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::child::view::Reached;
 use crate::report::table::{Memory, TableRow};
 use crate::report::{Group, Reachability, Rises, Ties, Verdict};
-use crate::symbols::{DebugFiles, Symbolizer};
+use crate::symbols::Symbols;
 use crate::verdict::{History, Total, Window};
 
 /// The groups of an iterated scenario.
@@ -51,16 +51,16 @@ pub(crate) struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// A tally of what is in `ledger`; `host` is the base name of the executable that ran the
-    /// steps.
+    /// steps, and `symbols` is what other tallies of the same report have found out.
     ///
     /// # Errors
     /// Where the ledger can't be read.
     pub(crate) fn new(
         ledger: &'a LedgerFile,
         host: Option<&'a str>,
-        debug_files: DebugFiles,
+        symbols: &'a mut Symbols,
     ) -> Result<Self, LedgerError> {
-        let symbolizer = Symbolizer::new(ledger.modules()?, debug_files);
+        let symbolizer = symbols.of(ledger.modules()?);
         Ok(Self { ledger, tracebacks: Tracebacks::new(ledger, host, symbolizer) })
     }
 

@@ -23,7 +23,7 @@ use crate::report::table::Memory;
 use crate::report::{Group, History, Live, Report};
 use crate::scenario::MAX_ITERATIONS;
 use crate::suppression::module::Modules;
-use crate::symbols::DebugFiles;
+use crate::symbols::{DebugFiles, Symbols};
 use crate::verdict::{Total, Window};
 
 /// The longest pause before more iterations are run, and before the last word; all that come
@@ -31,13 +31,16 @@ use crate::verdict::{Total, Window};
 const PAUSE: Duration = Duration::from_millis(32);
 const LAST_PAUSE: Duration = Duration::from_millis(512);
 
+/// How long what has no end of its own may be looked at.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What runs iterations: between two of them its ledger can be read.
 pub(super) trait Iterate {
     /// The child.
     fn process(&self) -> &Process;
 
-    /// When its time is over.
-    fn deadline(&self) -> Instant;
+    /// When its time is over; `None` for never.
+    fn deadline(&self) -> Option<Instant>;
 
     /// Runs the iteration `number`, counted from 1, the warm-up included, whose epoch has begun.
     ///
@@ -97,7 +100,8 @@ pub(super) fn observe(
 ) -> Result<bool, Problem> {
     let repeat = asked.window.repeat;
     report.iterations = repeat;
-    let observed = View { subject, asked }.observe()?;
+    let symbols = Symbols::new(DebugFiles::Ignored);
+    let observed = View { subject, asked, symbols }.observe()?;
     report.groups = observed.judged.groups;
     if let Some(error) = observed.judged.unread {
         report.notes.push(format!("what holds the blocks is not known: {error}"));
@@ -122,6 +126,8 @@ pub(super) fn observe(
 struct View<'a, S> {
     subject: &'a mut S,
     asked: Asked<'a>,
+    /// What one verdict has found out is there for the next.
+    symbols: Symbols,
 }
 
 impl<S: Iterate> View<'_, S> {
@@ -141,7 +147,8 @@ impl<S: Iterate> View<'_, S> {
         self.measure(&mut marks, 1..=window.repeat, None)?;
         // What decides must not cost the scenario its time.
         let now = Instant::now();
-        let give_up = now + self.subject.deadline().saturating_duration_since(now) / 2;
+        let left = self.subject.deadline().map(|at| at.saturating_duration_since(now));
+        let give_up = now + left.unwrap_or(LONGEST) / 2;
         let mut judged = self.judge(&mut marks)?;
         let mut measured = window.repeat;
         let mut memory = None;
@@ -240,16 +247,17 @@ impl<S: Iterate> View<'_, S> {
 
     /// The verdicts at the last mark. Where the child's memory can't be read, what holds the
     /// blocks stays unknown.
-    fn judge(&self, marks: &mut Marks) -> Result<Judged, Problem> {
+    fn judge(&mut self, marks: &mut Marks) -> Result<Judged, Problem> {
         let Asked { window, host, .. } = self.asked;
-        let mut tally = Tally::new(self.ledger(), host, DebugFiles::Ignored).map_err(damaged)?;
+        let process = self.subject.process();
+        let mut tally = Tally::new(process.ledger(), host, &mut self.symbols).map_err(damaged)?;
         let judged = tally.by_age(marks, window, None).map_err(damaged)?;
         // What rose once may be lost: then it is looked at for longer.
         if !judged.rising && !judged.groups.iter().any(|group| group.verdict.fails()) {
             return Ok(judged);
         }
         // Threads go on until they are stopped: what was freed since the mark would look lost.
-        match view::look(self.subject.process().pid(), self.ledger()) {
+        match view::look(process.pid(), process.ledger()) {
             Ok((live, reached)) => {
                 marks.replace(live);
                 tally.by_age(marks, window, Some(&reached)).map_err(damaged)
@@ -261,12 +269,12 @@ impl<S: Iterate> View<'_, S> {
         }
     }
 
-    fn table(&self, marks: &Marks) -> Result<Memory, Problem> {
+    fn table(&mut self, marks: &Marks) -> Result<Memory, Problem> {
         let Asked { window, host, memory, .. } = self.asked;
         if !memory {
             return Ok(Memory::default());
         }
-        Tally::new(self.ledger(), host, DebugFiles::Ignored)
+        Tally::new(self.subject.process().ledger(), host, &mut self.symbols)
             .and_then(|mut tally| tally.memory(marks.last(), window.warmup + 1))
             .map_err(damaged)
     }

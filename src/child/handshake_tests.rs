@@ -29,7 +29,7 @@ fn ledger() -> LedgerFile {
 }
 
 fn problem(child: &Process) -> Option<String> {
-    match activity(child.ledger().header(), child.pid(), "nobody knows why") {
+    match activity(child.ledger().header(), child.pid(), || "nobody knows why".into()) {
         Ok(()) => None,
         Err(Problem::NotChecked(reason)) => Some(reason),
         Err(other) => panic!("{other}"),

@@ -282,7 +282,7 @@ mod tests {
     fn a_large_block_at_a_chunk_s_end_keeps_its_size() {
         let ledger = ledger();
         let large = Entry { site: 4, epoch: 2, size: 17 << 20 };
-        let last_of_chunk = (256 << 10) / ENTRY - 1;
+        let last_of_chunk = entries::CHUNK as u64 / ENTRY - 1;
         enter(&ledger, last_of_chunk, large);
         let live = ledger.live().expect("it makes sense");
         assert_eq!(live.len(), 1, "the size is not taken for an entry");

@@ -3,13 +3,14 @@
 //! It lies beside the executable under a name with its hash, so that two versions never share
 //! one, written to a temporary name and renamed, so that nobody ever loads half of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::Hasher;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The shared object that `build.rs` made; empty where the target can't have one.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));
@@ -63,7 +64,8 @@ fn provide(path: &Path) -> io::Result<()> {
         let text = "the loader takes no path with a space or a colon";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    if is_out_of_reach(path) && fs::read(path).is_ok_and(|there| there == OBJECT) {
+    let there = state(path).filter(State::is_out_of_reach);
+    if there.is_some_and(|there| is_known(path, there) || is_whole(path, there)) {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -75,14 +77,53 @@ fn provide(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether nobody else can change what is at `path` after it was looked at.
-fn is_out_of_reach(path: &Path) -> bool {
-    const OTHERS_WRITE: u32 = 0o022;
-    fs::symlink_metadata(path).is_ok_and(|it| {
-        let owner = it.uid();
-        let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
-        it.is_file() && is_trusted && it.mode() & OTHERS_WRITE == 0
+/// What the kernel says of a file. Whoever changes the file changes this, but for the superuser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    is_file: bool,
+    mode: u32,
+    owner: u32,
+    /// Device and number.
+    which: (u64, u64),
+    size: u64,
+    /// When it was changed last.
+    changed: (i64, i64),
+}
+
+fn state(path: &Path) -> Option<State> {
+    fs::symlink_metadata(path).ok().map(|it| State {
+        is_file: it.is_file(),
+        mode: it.mode(),
+        owner: it.uid(),
+        which: (it.dev(), it.ino()),
+        size: it.size(),
+        changed: (it.ctime(), it.ctime_nsec()),
     })
+}
+
+impl State {
+    /// Whether nobody else can change the file after it was looked at.
+    fn is_out_of_reach(&self) -> bool {
+        const OTHERS_WRITE: u32 = 0o022;
+        let is_trusted = self.owner == 0 || self.owner == rustix::process::geteuid().as_raw();
+        self.is_file && is_trusted && self.mode & OTHERS_WRITE == 0
+    }
+}
+
+/// Files that were read to their end, as they were before: each child is given one.
+static WHOLE: Mutex<BTreeMap<PathBuf, State>> = Mutex::new(BTreeMap::new());
+
+fn is_known(path: &Path, there: State) -> bool {
+    WHOLE.lock().unwrap_or_else(PoisonError::into_inner).get(path) == Some(&there)
+}
+
+/// Whether `path`, which is `there`, holds the object.
+fn is_whole(path: &Path, there: State) -> bool {
+    let is_whole = fs::read(path).is_ok_and(|bytes| bytes == OBJECT);
+    if is_whole {
+        WHOLE.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), there);
+    }
+    is_whole
 }
 
 /// The name only has to differ between versions; the content is compared whole.
@@ -101,6 +142,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("heap.so");
         provide(&path).expect("written");
+        assert!(!is_known(&path, state(&path).expect("it is there")));
+        provide(&path).expect("read");
+        assert!(is_known(&path, state(&path).expect("it is there")), "it is read once");
         fs::write(&path, b"half").expect("damaged");
         provide(&path).expect("written again");
         assert_eq!(fs::read(&path).expect("there"), OBJECT);

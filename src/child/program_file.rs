@@ -1,9 +1,8 @@
 //! A program's file, as far as it decides whether the preload heap can be loaded into it.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use object::Endianness;
@@ -11,7 +10,7 @@ use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 /// The most that headers of a program take, and the path of its loader.
-const HEAD: u64 = 64 << 10;
+const HEAD: usize = 64 << 10;
 
 /// The bits of a file's mode that give a program other rights than its user's.
 const SET_ID: u32 = 0o6000;
@@ -32,9 +31,11 @@ impl Loader {
         if !path.is_file() {
             return None;
         }
-        let mut file = File::open(path).ok()?;
-        let mut head = Vec::new();
-        file.by_ref().take(HEAD).read_to_end(&mut head).ok()?;
+        let file = File::open(path).ok()?;
+        // In one read: each child's program is looked at.
+        let mut head = vec![0; HEAD];
+        let len = file.read_at(&mut head, 0).ok()?;
+        head.truncate(len);
         let header = FileHeader64::<Endianness>::parse(&*head).ok()?;
         let endian = header.endian().ok()?;
         let segments = header.program_headers(endian, &*head).ok()?;
@@ -42,9 +43,10 @@ impl Loader {
         else {
             return Some(Self::None);
         };
-        file.seek(SeekFrom::Start(segment.p_offset(endian))).ok()?;
-        let mut path = Vec::new();
-        file.take(segment.p_filesz(endian).min(HEAD)).read_to_end(&mut path).ok()?;
+        let len = usize::try_from(segment.p_filesz(endian)).map_or(HEAD, |len| len.min(HEAD));
+        let mut path = vec![0; len];
+        let len = file.read_at(&mut path, segment.p_offset(endian)).ok()?;
+        path.truncate(len);
         let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
         Some(Self::At(PathBuf::from(std::ffi::OsStr::from_bytes(path))))
     }

@@ -71,8 +71,10 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 fn compare(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, TraceError> {
     if reviewed::are_snapshots([&arguments.before, &arguments.after]) {
-        if arguments.iterations.is_some() || arguments.snapshot.is_some() {
-            let text = "`--iterations` and `--snapshot` are for traces, not for two snapshots";
+        let is_for_traces = arguments.iterations.is_some() || arguments.snapshot.is_some();
+        if is_for_traces || arguments.options.output.is_some() {
+            let text = "`--iterations`, `--output` and `--snapshot` are for traces, not for two \
+                        snapshots: their comparison goes to standard output";
             return Err(TraceError::Wrong(text.to_owned()));
         }
         return reviewed::compare(&arguments.before, &arguments.after).map_err(TraceError::Wrong);

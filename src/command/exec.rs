@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::{Options, Output, say};
-use super::problem_text;
+use super::output::{Options, Output, say, unwritten};
 use crate::check::Problem;
 use crate::check::onlooker::Onlooker;
 use crate::check::program::{Program, check};
@@ -80,13 +79,9 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     })
     .suppressed(&suppressions);
     if let Err(error) = output.write(&outcome) {
-        say(&format!("leaksnap: write the report: {error}\n"));
-        return 2;
+        return unwritten(&error);
     }
     #[cfg(feature = "exports")]
     output.exports.add(|| Section::of(&outcome, None, arguments.options.all));
-    if let Some(text) = problem_text(&outcome) {
-        say(&text);
-    }
     output.finish(outcome.status())
 }

@@ -73,10 +73,18 @@ impl<'a> Output<'a> {
     /// all had been checked.
     pub(super) fn refused(&mut self, name: &str, problem: Problem) -> u8 {
         let outcome = Outcome::refused(name, problem);
-        problem_text(&outcome).iter().for_each(|text| say(text));
+        // Who reads the file alone shall not find nothing there.
+        let written = match self.options.format {
+            Format::Json if self.file.is_some() => self.write_report(&outcome.report, false),
+            Format::Json | Format::Text => Ok(()),
+        };
+        let written = written.and_then(|()| self.problem(&outcome));
         #[cfg(feature = "exports")]
         self.exports.add(|| Section::of(&outcome, None, false));
-        outcome.status()
+        match written {
+            Ok(()) => outcome.status(),
+            Err(error) => worse(outcome.status(), unwritten(&error)),
+        }
     }
 
     /// Writes what is written when all is known; the exit status, which was `status` so far.
@@ -87,10 +95,7 @@ impl<'a> Output<'a> {
         let written: Result<(), String> = Ok(());
         match written {
             Ok(()) => status,
-            Err(error) => {
-                say(&format!("leaksnap: write the report: {error}\n"));
-                worse(status, 2)
-            }
+            Err(error) => worse(status, unwritten(&error)),
         }
     }
 
@@ -100,13 +105,29 @@ impl<'a> Output<'a> {
     /// Where it can't be written.
     pub(super) fn write(&mut self, outcome: &Outcome) -> io::Result<()> {
         let leaks = outcome.report.any(|group| group.verdict.fails());
-        // What fails is shown.
-        let all = self.options.all || outcome.fails_strictly();
-        // Nothing may look like a clean report where not everything was checked.
-        if self.options.format == Format::Text && outcome.problem.is_some() && !leaks {
-            return Ok(());
+        match self.options.format {
+            // Nothing may look like a clean report where not everything was checked.
+            Format::Text if outcome.problem.is_some() && !leaks => {}
+            // What fails is shown.
+            Format::Text if outcome.fails_strictly() => {
+                self.text(&text::write_strictly(&outcome.report))?;
+            }
+            Format::Text | Format::Json => {
+                let all = self.options.all || outcome.fails_strictly();
+                self.write_report(&outcome.report, all)?;
+            }
         }
-        self.write_report(&outcome.report, all)
+        self.problem(outcome)
+    }
+
+    /// Says what keeps `outcome` from being clean beside what leaks; a text has it, too.
+    fn problem(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let Some(text) = problem_text(outcome) else { return Ok(()) };
+        if self.options.format == Format::Text && self.file.is_some() {
+            self.text(&text)?;
+        }
+        say(&text);
+        Ok(())
     }
 
     /// Writes `report`; groups that pass are left out unless `all` are wanted.
@@ -129,6 +150,12 @@ impl<'a> Output<'a> {
             }
         }
     }
+}
+
+/// Says that a report could not be written; the exit status.
+pub(super) fn unwritten(error: &dyn std::fmt::Display) -> u8 {
+    say(&format!("leaksnap: write the report: {error}\n"));
+    2
 }
 
 /// Writes to standard error. Where nobody listens any longer the exit status has to do.

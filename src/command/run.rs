@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::output::{Options, Output, say, show};
-use super::{problem_text, worse};
+use super::output::{Options, Output, say, show, unwritten};
+use super::worse;
 use crate::check::onlooker::Onlooker;
 use crate::check::{self, Outcome, Problem, Wanted};
 #[cfg(feature = "exports")]
@@ -77,11 +77,7 @@ fn one(file: &Path, arguments: &Arguments, output: &mut Output<'_>) -> u8 {
 
 fn finish(outcome: &Outcome, output: &mut Output<'_>) -> u8 {
     if let Err(error) = output.write(outcome) {
-        say(&format!("leaksnap: write the report: {error}\n"));
-        return 2;
-    }
-    if let Some(text) = problem_text(outcome) {
-        say(&text);
+        return unwritten(&error);
     }
     outcome.status()
 }

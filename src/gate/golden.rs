@@ -93,10 +93,18 @@ impl Golden {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(format!(
+                    "{}: it is no text (UTF-8); {}",
+                    path.display(),
+                    restore(&path)
+                ));
+            }
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
-        let (header, body) = snapshot::split(&text)
-            .ok_or_else(|| format!("{}:1: it has no insta header; restore it", path.display()))?;
+        let (header, body) = snapshot::split(&text).ok_or_else(|| {
+            format!("{}:1: it has no insta header; {}", path.display(), restore(&path))
+        })?;
         let groups = snapshot::parse(body)
             .map_err(|error| format!("{}:{}: {error}", path.display(), header + error.line))?;
         Ok(Some((groups, body.to_owned())))
@@ -179,6 +187,14 @@ fn is_only_thread() -> bool {
     fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
+/// What to do about a snapshot that somebody damaged.
+fn restore(path: &Path) -> String {
+    format!(
+        "restore it (`git checkout -- {}`), or remove it and accept again what is found",
+        path.display()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,5 +221,13 @@ mod tests {
         assert!(error.contains("a.snap:4: "), "{error}");
         write("leak: 1 block");
         assert!(golden.accepted().expect_err("damaged").contains("a.snap:1: "));
+        fs::write(golden.path(), b"---\nsource: a\n---\nleak: \xff").expect("written");
+        let error = golden.accepted().expect_err("damaged");
+        let path = golden.path().display().to_string();
+        assert!(
+            error.starts_with(&format!("{path}: it is no text (UTF-8); restore it")),
+            "{error}"
+        );
+        assert!(error.contains(&format!("`git checkout -- {path}`")), "{error}");
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Told {
     pub(super) took: Duration,
     /// How it ended.
     pub(super) end: End,
+    /// It failed because of what leaks, and of nothing else.
+    pub(super) leaks: bool,
     /// What its child wrote, where that was not passed on.
     pub(super) output: String,
     /// What is to be said of it, pass or not.

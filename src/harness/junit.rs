@@ -18,7 +18,7 @@ pub(super) fn document(entries: &[Told]) -> String {
          errors=\"0\" skipped=\"{skipped}\">",
         entries.len()
     );
-    for Told { name, took, end, .. } in entries {
+    for Told { name, took, end, leaks, .. } in entries {
         let (name, took) = (escaped(name), took.as_secs_f64());
         let _ = write!(text, "<testcase classname=\"leaks\" name=\"{name}\" time=\"{took:.3}\"");
         let _ = match end {
@@ -26,9 +26,10 @@ pub(super) fn document(entries: &[Told]) -> String {
             End::Failed(why) => {
                 let (first, all) = (why.lines().next().unwrap_or_default(), escaped(why));
                 let first = escaped(first);
+                let kind = if *leaks { "leak" } else { "failure" };
                 writeln!(
                     text,
-                    ">\n<failure type=\"leak\" message=\"{first}\">{all}</failure>\n</testcase>"
+                    ">\n<failure type=\"{kind}\" message=\"{first}\">{all}</failure>\n</testcase>"
                 )
             }
             End::Skipped(why) => {
@@ -71,6 +72,7 @@ mod tests {
     #[test]
     fn each_end_has_its_element() {
         let entry = |name: &str, end| Told {
+            leaks: name.contains("leaky"),
             name: name.to_owned(),
             took: Duration::from_millis(1204),
             end,
@@ -80,16 +82,20 @@ mod tests {
         let entries = [
             entry("clean", End::Passed),
             entry("sub/<leaky>", End::Failed("1 \"traceback\" & more\n\u{1b}[0m".into())),
+            entry("typo", End::Failed("unknown key".into())),
             entry("late", End::Skipped("another failed".into())),
         ];
         let expected = "\
 <?xml version=\"1.0\" encoding=\"UTF-8\"?>
 <testsuites>
-<testsuite name=\"leaks\" package=\"leaks\" id=\"0\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\">
+<testsuite name=\"leaks\" package=\"leaks\" id=\"0\" tests=\"4\" failures=\"2\" errors=\"0\" skipped=\"1\">
 <testcase classname=\"leaks\" name=\"clean\" time=\"1.204\"/>
 <testcase classname=\"leaks\" name=\"sub/&lt;leaky&gt;\" time=\"1.204\">
 <failure type=\"leak\" message=\"1 &quot;traceback&quot; &amp; more\">1 &quot;traceback&quot; &amp; more
 \u{fffd}[0m</failure>
+</testcase>
+<testcase classname=\"leaks\" name=\"typo\" time=\"1.204\">
+<failure type=\"failure\" message=\"unknown key\">unknown key</failure>
 </testcase>
 <testcase classname=\"leaks\" name=\"late\" time=\"1.204\">
 <skipped message=\"another failed\"/>

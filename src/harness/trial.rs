@@ -55,6 +55,7 @@ impl Case {
         let found = checked.and_then(|(outcome, gate)| self.pass(outcome, &gate, &mut seen));
         let took = start.elapsed();
         let found = found.and_then(|found| self.in_time(took).map(|()| found));
+        let leaks = matches!(found, Err(Failure::Unlike(_)));
         let scene = match &self.source {
             Source::File { file, .. } => review.scene(file, seen.line),
             Source::Closure { at: (file, line), .. } => review.scene(file, *line),
@@ -89,7 +90,7 @@ impl Case {
         };
         #[cfg(feature = "exports")]
         let end = self.with_page(section.as_ref(), end);
-        Told { name: self.name.clone(), took, end, output, notes: seen.notes }
+        Told { name: self.name.clone(), took, end, leaks, output, notes: seen.notes }
     }
 
     /// Whether a trial that took as long may pass.
@@ -183,7 +184,9 @@ impl Case {
             return Err(Error::new(problem, &outcome).to_string().into());
         }
         if outcome.fails_strictly() {
-            return Err(format!("{STRICT_TEXT}\n\n{}", text::write(&outcome.report, true)).into());
+            return Err(
+                format!("{STRICT_TEXT}\n\n{}", text::write_strictly(&outcome.report)).into()
+            );
         }
         match gate.pass(&outcome.report, Sizes::Requested) {
             Ok(Passed::Less(unlike)) => Ok(Some((unlike, outcome.report))),

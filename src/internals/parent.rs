@@ -7,7 +7,7 @@ use crate::check::tally::{Marks, Tally};
 use crate::child::memory::Memory;
 use crate::child::reach::{self, Block, Origin, Root};
 use crate::report::{Group, Reachability, table};
-use crate::symbols::{DebugFiles, Module, Symbolizer};
+use crate::symbols::{DebugFiles, Module, Symbols};
 use crate::trace::saved;
 use crate::verdict::Window;
 
@@ -32,7 +32,7 @@ impl Ledger {
         (0..repeat).for_each(|_| marks.read(&self.file).expect("it makes sense"));
         marks.read_whole(&self.file).expect("it makes sense");
         let window = Window { warmup, repeat };
-        self.tally().by_age(&marks, window, None).expect("it makes sense").groups
+        self.tally(&mut symbols()).by_age(&marks, window, None).expect("it makes sense").groups
     }
 
     /// Reads the ledger once and judges by reachability: every second block is lost.
@@ -45,7 +45,9 @@ impl Ledger {
         let states = [Reachability::Lost, Reachability::Reachable];
         let reached: Vec<_> = states.into_iter().cycle().take(live.len()).collect();
         let reached = reach::Reached::from(reached).into();
-        self.tally().by_reachability(&live, Some(&reached), true).expect("it makes sense")
+        let mut symbols = symbols();
+        let mut tally = self.tally(&mut symbols);
+        tally.by_reachability(&live, Some(&reached), true).expect("it makes sense")
     }
 
     /// The memory table with all rows, read and written; how many bytes it has.
@@ -67,12 +69,16 @@ impl Ledger {
 
     fn memory(&self) -> table::Memory {
         let live = self.file.live().expect("it makes sense");
-        self.tally().memory(&live, 0).expect("it makes sense")
+        self.tally(&mut symbols()).memory(&live, 0).expect("it makes sense")
     }
 
-    fn tally(&self) -> Tally<'_> {
-        Tally::new(&self.file, None, DebugFiles::Ignored).expect("it makes sense")
+    fn tally<'a>(&'a self, symbols: &'a mut Symbols) -> Tally<'a> {
+        Tally::new(&self.file, None, symbols).expect("it makes sense")
     }
+}
+
+fn symbols() -> Symbols {
+    Symbols::new(DebugFiles::Ignored)
 }
 
 /// Marks what `roots` lead to in `blocks`, pairs of address and size by address, whose content is
@@ -97,7 +103,8 @@ pub fn mark(blocks: &[(u64, u64)], roots: &[u64]) -> [usize; 3] {
 #[must_use]
 pub fn symbolize(module: &Path, offsets: &[u64]) -> usize {
     let module = Module { path: module.to_owned(), build_id: Vec::new() };
-    let mut symbolizer = Symbolizer::new(vec![None, Some(module)], DebugFiles::Ignored);
+    let mut symbols = symbols();
+    let mut symbolizer = symbols.of(vec![None, Some(module)]);
     let addresses: Vec<_> = offsets.iter().map(|offset| (1, *offset, true)).collect();
-    symbolizer.symbolize_all(&addresses).values().map(Vec::len).sum()
+    symbolizer.symbolize_all(&addresses).into_iter().map(<[_]>::len).sum()
 }

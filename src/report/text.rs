@@ -18,6 +18,15 @@ use super::{Report, Verdict};
 
 /// `report` as text; groups that pass are left out unless `all` are wanted.
 pub(crate) fn write(report: &Report, all: bool) -> String {
+    write_under(headline, report, all)
+}
+
+/// `report` of a strict scenario as text: what is live once fails, too.
+pub(crate) fn write_strictly(report: &Report) -> String {
+    write_under(strict_headline, report, true)
+}
+
+fn write_under(headline: fn(&Report) -> String, report: &Report, all: bool) -> String {
     let mut text = headline(report) + "\n";
     text += &groups(report, all);
     text += &notes(report);
@@ -92,6 +101,17 @@ pub(crate) fn headline(report: &Report) -> String {
     };
     let amount = Amount::sum_per_iteration(failing());
     format!("{what} in {subject}: {amount}{}", per_iteration(report.iterations))
+}
+
+/// The report of a strict scenario in one line.
+pub(crate) fn strict_headline(report: &Report) -> String {
+    let once = report.groups.iter().filter(|group| group.verdict == Verdict::OneTime).count();
+    match once {
+        _ if report.groups.iter().any(|group| group.verdict.fails()) => headline(report),
+        0 => headline(report),
+        1 => format!("1 traceback in {} is live once", subject(report)),
+        _ => format!("{once} tracebacks in {} are live once", subject(report)),
+    }
 }
 
 /// What `report` is of: its scenario, else its program.

@@ -33,6 +33,14 @@ impl<'a> Line<'a> {
         Self { text, hash: hasher.finish() }
     }
 
+    /// The same without its file: it is the same as that function's line in any file.
+    pub(super) fn without_file(self) -> Self {
+        let (function, place) = self.text.split_once("  ").unwrap_or((self.text, ""));
+        let module = module_and_file(place).0;
+        let len = if place.is_empty() { function.len() } else { function.len() + 2 + module.len() };
+        Self { text: &self.text[..len], ..self }
+    }
+
     /// Whether two lines are of the same function.
     pub(super) fn is_same(self, other: Line<'_>) -> bool {
         self.hash == other.hash && (self.text == other.text || is_same(self.text, other.text))

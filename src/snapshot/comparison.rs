@@ -5,7 +5,7 @@
 //!   2. shortened   the same verdict; one has the other's frames with some left out, and at least
 //!                  half of the longer one's are in both
 //!   3. moved       the same verdict; the same innermost or outermost frame, and more than half of
-//!                  the longer one's frames in both, in the same order
+//!                  the longer one's frames in both, in the same order, whatever their files are called
 //! ```
 //! Each takes from what the one before left, best pairs first. Compilers leave frames out when
 //! they inline a function or end one in a jump, so the second is as good as the first: what
@@ -186,22 +186,27 @@ fn shortened(accepted: &Candidate<'_>, found: &Candidate<'_>) -> Option<((bool, 
     same.then(|| (amounts(accepted, found), more - fewer))
 }
 
-/// The most frames in both are best, then the fewest in one alone, then the amounts.
-fn moved(
-    accepted: &Candidate<'_>,
-    found: &Candidate<'_>,
-) -> Option<(Reverse<usize>, usize, (bool, bool))> {
+/// The most frames in both are best, then the most in the same files, then the fewest in one alone,
+/// then the amounts.
+type Rank = (Reverse<(usize, usize)>, usize, (bool, bool));
+
+fn moved(accepted: &Candidate<'_>, found: &Candidate<'_>) -> Option<Rank> {
     let (fewer, more) = lengths(accepted, found);
     let end = |left: Option<&Line<'_>>, right: Option<&Line<'_>>| match (left, right) {
         (Some(left), Some(right)) => left.is_same(*right),
         _ => false,
     };
-    let (old, new) = (&accepted.lines, &found.lines);
+    // A file that was renamed moves all that is in it.
+    let in_any_file: Vec<_> = found.lines.iter().map(|line| line.without_file()).collect();
+    let (old, new) = (&accepted.lines, &in_any_file);
     let may_be = accepted.group.verdict == found.group.verdict
         && fewer * 2 > more
         && (end(old.first(), new.first()) || end(old.last(), new.last()));
-    let common = if may_be { common(old, new) } else { 0 };
-    (common * 2 > more).then(|| (Reverse(common), more - common, amounts(accepted, found)))
+    let both = if may_be { common(old, new) } else { 0 };
+    (both * 2 > more).then(|| {
+        let in_same_files = common(old, &found.lines);
+        (Reverse((both, in_same_files)), more - both, amounts(accepted, found))
+    })
 }
 
 /// Whether there is more than was accepted, and whether there is anything else.

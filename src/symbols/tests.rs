@@ -7,11 +7,20 @@ use blazesym::inspect::{Inspector, SymInfo};
 
 use super::*;
 
-impl Symbolizer {
+/// What is known where there is one module.
+struct Only {
+    module: Module,
+    symbols: Symbols,
+}
+
+impl Only {
+    fn symbolizer(&mut self) -> Symbolizer<'_> {
+        self.symbols.of(vec![None, Some(self.module.clone())])
+    }
+
     /// The frames of one address, innermost inlined function first.
     fn frames(&mut self, module: u16, offset: u64, exact: bool) -> Vec<Frame> {
-        let address = (module, offset, exact);
-        self.symbolize_all(&[address]).get(&address).cloned().unwrap_or_default()
+        self.symbolizer().symbolize_all(&[(module, offset, exact)])[0].to_vec()
     }
 }
 
@@ -55,9 +64,9 @@ fn symbol_offset(path: &Path, name: &str) -> u64 {
     symbol.addr
 }
 
-fn only(path: &Path, build_id: &[u8]) -> Symbolizer {
+fn only(path: &Path, build_id: &[u8]) -> Only {
     let module = Module { path: path.to_owned(), build_id: build_id.to_vec() };
-    Symbolizer::new(vec![None, Some(module)], DebugFiles::Ignored)
+    Only { module, symbols: Symbols::new(DebugFiles::Ignored) }
 }
 
 fn this_executable() -> PathBuf {
@@ -141,12 +150,31 @@ fn many_addresses_are_the_same_as_each() {
     let start = symbol_offset(&libc, "calloc");
     let addresses = [(1, start + 4, false), (0, 5, false), (1, start, true), (1, start + 4, false)];
     let mut together = only(&libc, &[]);
-    let together = together.symbolize_all(&addresses);
-    assert_eq!(together.len(), 3);
-    for (module, offset, exact) in addresses {
+    let mut symbolizer = together.symbolizer();
+    let together = symbolizer.symbolize_all(&addresses);
+    assert_eq!(together.len(), addresses.len());
+    for ((module, offset, exact), together) in addresses.into_iter().zip(together) {
         let alone = only(&libc, &[]).frames(module, offset, exact);
-        assert_eq!(together[&(module, offset, exact)], alone);
+        assert_eq!(together, alone);
     }
+}
+
+#[test]
+fn processes_that_number_the_same_modules_otherwise_share_what_is_known() {
+    let (libc, _) = mapped("/libc.so.6");
+    let start = symbol_offset(&libc, "calloc");
+    let module = |path: &Path| Some(Module { path: path.to_owned(), build_id: Vec::new() });
+    let (libc, own) = (module(&libc), module(&this_executable()));
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut frames = |modules: [&Option<Module>; 3], number: u16| {
+        let mut symbolizer = symbols.of(modules.into_iter().cloned().collect());
+        symbolizer.symbolize_all(&[(number, start, true)])[0].to_vec()
+    };
+    let first = frames([&None, &libc, &own], 1);
+    assert!(first.last().is_some_and(|frame| frame.function.is_some()));
+    assert_eq!(frames([&None, &own, &libc], 2), first);
+    assert_ne!(frames([&None, &own, &libc], 1), first, "another module at that offset");
+    assert_eq!((symbols.files.len(), symbols.known.len()), (2, 2), "each was looked at once");
 }
 
 #[test]

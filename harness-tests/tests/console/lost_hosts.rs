@@ -45,7 +45,7 @@ fn a_command_that_hangs_is_given_up() {
     let run = replay(&place, &arguments, "hang\nsay hello\nleak-check { hang }\nsay hello again\n");
     let expected = format!(
         "leaksnap: `hang` timed out: it took more than 1s (`timeout`){AND}\
-         leaksnap: leak-check: step `hang` timed out: it took more than 1s (`timeout`){AND}"
+         leaksnap: leak-check: step `hang`, in iteration 1, timed out: it took more than 1s (`timeout`){AND}"
     );
     assert_eq!((run.code, run.stderr.as_str()), (Some(4), expected.as_str()));
     assert!(run.text().contains("\nhello\n") && run.text().ends_with("\nhello again\n"));

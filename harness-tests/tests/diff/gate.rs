@@ -161,8 +161,11 @@ fn a_damaged_snapshot_is_status_2_and_what_is_not_read_touches_none() {
     let arguments = ["warm.json", "warm-plus-10.json", "--snapshot", "vpp/crypto"];
     let ended = diff(&place, &arguments);
     assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""));
-    let expected =
-        "leaksnap: FOLDER/snapshots/vpp/crypto.snap:1: it has no insta header; restore it\n";
+    let file = "FOLDER/snapshots/vpp/crypto.snap";
+    let expected = format!(
+        "leaksnap: {file}:1: it has no insta header; restore it (`git checkout -- {file}`), or remove \
+         it and accept again what is found\n"
+    );
     assert_eq!(ended.stderr, expected);
 
     let accepted = accept(&place);

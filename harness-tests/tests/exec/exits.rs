@@ -76,6 +76,34 @@ fn a_signal_is_the_program_s_failure() {
 }
 
 #[test]
+fn a_report_in_a_file_is_never_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("report");
+    let path = file.to_str().expect("it is text");
+    for (way, status, says) in [
+        ("kill", 4, "was killed by signal 9 (SIGKILL)"),
+        ("syscall", 3, "not checked: the program ended without the preload heap seeing its exit"),
+        ("return", 1, "1 leak in "),
+    ] {
+        let program = Program::compile("ends_by.c").with([way, "77"]);
+        let run = Exec::of(program).option(&["--output", path]).text();
+        let text = std::fs::read_to_string(&file).expect("it was written");
+        assert_eq!(run.code, Some(status), "{}", run.stderr);
+        assert!(text.contains(says) && !text.contains("no leaks"), "{way}: {text}");
+        assert!(way == "return" || run.stderr == text, "{way}: {} and {text}", run.stderr);
+    }
+    let missing = ["--suppressions", "/no/such/file", "--output", path];
+    for format in ["text", "json"] {
+        let program = Program::compile("ends_by.c").with(["return"]);
+        let run = Exec::of(program).option(&missing).option(&["--format", format]).text();
+        let text = std::fs::read_to_string(&file).expect("it was written");
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        let says = if format == "text" { "/no/such/file" } else { "\"active\": false" };
+        assert!(text.contains(says), "{format}: {text}");
+    }
+}
+
+#[test]
 fn an_exit_past_libc_is_not_checked() {
     let checked = ends_by("syscall");
     checked.expect(3, Some(0)).expect_groups(&[]);

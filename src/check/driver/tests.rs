@@ -17,9 +17,9 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     command.args(&program[1..]).stdin(OwnedFd::from(there));
     let child = Process::start(command, ledger, Look::WhenAsked).expect("the program starts");
     let (channel, limit) = (Channel::new(here), Duration::from_secs(20));
-    let deadline = Instant::now() + limit;
     let start = "the host's start";
-    Driver { child, channel, start, limit, deadline, interrupt: None, lost: false }.control()
+    let clock = Clock::start(Some(limit), start);
+    Driver { child, channel, start, limit, clock, interrupt: None, lost: false }.control()
 }
 
 /// A shell that answers the first request with `reply`, and then waits for the end.

@@ -71,7 +71,10 @@ impl Drive {
             };
             let mut polled = [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::IN)];
             match poll(&mut polled, Some(&left)) {
-                Ok(0) => return Err(Problem::TimedOut { what: what.to_owned(), limit }),
+                Ok(came) if came == 0 || Instant::now() >= deadline => {
+                    let what = what.to_owned();
+                    return Err(Problem::TimedOut { what, limit, longest: None });
+                }
                 Ok(_) => return self.finish(what),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(Problem::Failed(format!("{what}: {error}"))),

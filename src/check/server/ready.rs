@@ -43,16 +43,19 @@ impl Run<'_> {
         let limit = self.job.scenario.timeout;
         let deadline = Instant::now() + limit;
         let mut pause = Duration::from_millis(1);
-        while !(self.capture.came() || is_there(ready)) {
+        loop {
+            let is_ready = self.capture.came() || is_there(ready);
             if Instant::now() >= deadline {
                 let place = place(&self.job.scenario.path, self.server.ready.line);
                 let what = format!("{place}: {}", awaited(ready));
-                return Err(Problem::TimedOut { what, limit });
+                return Err(Problem::TimedOut { what, limit, longest: None });
+            }
+            if is_ready {
+                return Ok(());
             }
             self.pass((Instant::now() + pause).min(deadline), "before it was ready")?;
             pause = (pause * 2).min(PAUSE);
         }
-        Ok(())
     }
 }
 

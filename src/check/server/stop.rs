@@ -49,6 +49,7 @@ impl Run<'_> {
             }
         };
         let patience = if asked.is_ok() { limit } else { LOOK };
+        let start = Instant::now();
         let (exit, by_itself) =
             self.child.finish(patience).map_err(|error| self.unwaited(&error))?;
         *into = exit;
@@ -56,7 +57,9 @@ impl Run<'_> {
         let what = format!("{}, {how},", self.name());
         let as_asked = |code: i32| Some(code) == sent.map(|signal: Signal| 128 + signal as i32);
         match exit {
-            _ if !by_itself => Err(Problem::TimedOut { what, limit }),
+            _ if !by_itself || start.elapsed() >= limit => {
+                Err(Problem::TimedOut { what, limit, longest: None })
+            }
             Exit { signal: Some(signal), .. } if Some(signal) != sent.map(|sent| sent as i32) => {
                 Err(Problem::Killed { what, signal })
             }

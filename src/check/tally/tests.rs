@@ -8,6 +8,7 @@ use crate::child::reach::{self, Block, Origin, Root};
 use crate::ledger::entry::Entry;
 use crate::ledger::layout::Layout;
 use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
+use crate::symbols::DebugFiles;
 
 const HEAP: u64 = 1 << 20;
 const NODES: u32 = 200;
@@ -60,7 +61,8 @@ fn judged(readings: &[&[Live]], states: Option<&[Reachability]>) -> Judged {
     let mut marks = Marks::new(0);
     marks.take(Vec::new());
     readings.iter().for_each(|live| marks.take(live.to_vec()));
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
     let window = Window { warmup: 2, repeat: u32::try_from(readings.len()).expect("few") };
     let reached = states.map(reached);
     tally.by_age(&marks, window, reached.as_ref()).expect("it makes sense")
@@ -120,7 +122,8 @@ fn the_worst_block_of_the_window_speaks_for_its_group() {
 #[test]
 fn a_program_s_blocks_are_grouped_by_what_reaches_them() {
     let ledger = two_of_a_kind();
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
     let live = [block(6, 1, 1), block(2, 1, 2), block(2, 1, 4), block(4, 1, 8), block(3, 1, 16)];
     let states =
         [Reachability::Lost, Reachability::Lost, Reachability::Reachable, Reachability::Indirect];
@@ -148,7 +151,8 @@ fn a_program_s_blocks_are_grouped_by_what_reaches_them() {
 #[test]
 fn a_damaged_tree_is_an_error() {
     let ledger = ledger(&[(ROOT, 10), (2, 20), (9, 30)]);
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("its header is right");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("its header is right");
     for site in [2, 3, 4, 99] {
         let found = tally.by_reachability(&[block(site, 1, 1)], None, true);
         assert!(matches!(found, Err(LedgerError::Damaged(_))), "{site}: {found:?}");
@@ -185,7 +189,8 @@ fn ties(group: &Group) -> (Option<&str>, u64, u64) {
 #[test]
 fn what_holds_a_program_s_blocks_is_told_where_they_are_wanted() {
     let ledger = two_of_a_kind();
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
     let (live, reached) = row(&[(3, 1), (4, 1), (2, 1), (PAUSED, 1), (2, 1), (3, 1)], true);
     let groups = tally.by_reachability(&live, Some(&reached), true).expect("it makes sense");
     let chain = "a register of thread 7 -> 32 bytes from a.x+0x1e [+0x8]";
@@ -204,7 +209,8 @@ fn what_holds_a_program_s_blocks_is_told_where_they_are_wanted() {
 #[test]
 fn a_long_chain_is_written_by_its_ends() {
     let ledger = two_of_a_kind();
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
     let list: Vec<_> = (0..10_000).map(|_| (4, 1)).chain([(3, 1)]).collect();
     let (live, reached) = row(&list, true);
     let groups = tally.by_reachability(&live, Some(&reached), true).expect("it makes sense");
@@ -217,7 +223,8 @@ fn a_long_chain_is_written_by_its_ends() {
 #[test]
 fn a_program_s_lost_group_has_what_its_blocks_lead_to() {
     let ledger = two_of_a_kind();
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
     let (live, reached) = row(&[(2, 1), (3, 1), (2, 1), (PAUSED, 1), (4, 1)], false);
     let groups = tally.by_reachability(&live, Some(&reached), false).expect("it makes sense");
     let lost: Vec<_> = groups.iter().filter(|it| it.reachability == Reachability::Lost).collect();
@@ -231,7 +238,8 @@ fn a_program_s_lost_group_has_what_its_blocks_lead_to() {
 #[test]
 fn only_groups_that_fail_have_their_holders_told_and_only_by_the_window() {
     let ledger = two_of_a_kind();
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
     // Site 2 leaks; its first block is the warm-up's, and 3 is live once.
     let (live, reached) = row(&[(2, 1), (3, 3), (2, 3), (2, 4)], true);
     let mut marks = Marks::new(0);
@@ -251,7 +259,8 @@ fn only_groups_that_fail_have_their_holders_told_and_only_by_the_window() {
 #[test]
 fn a_group_of_the_window_has_what_its_lost_blocks_lead_to() {
     let ledger = two_of_a_kind();
-    let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+    let mut symbols = Symbols::new(DebugFiles::Ignored);
+    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
     let (live, reached) = row(&[(2, 3), (2, 4), (3, 3), (3, 4)], false);
     let mut marks = Marks::new(0);
     marks.take(Vec::new());
@@ -271,7 +280,8 @@ fn a_site_with_more_frames_than_a_backtrace_is_nonsense() {
     let groups_of = |frames: u32| {
         let nodes: Vec<_> = (0..frames).map(|parent| (parent, 1)).collect();
         let ledger = ledger(&nodes);
-        let mut tally = Tally::new(&ledger, None, DebugFiles::Ignored).expect("it makes sense");
+        let mut symbols = Symbols::new(DebugFiles::Ignored);
+        let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
         tally.by_reachability(&[block(frames, 1, 1)], None, true).map(|groups| groups.len())
     };
     assert!(matches!(groups_of(128), Ok(1)));

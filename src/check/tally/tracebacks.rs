@@ -14,7 +14,7 @@ use crate::traceback;
 #[derive(Debug)]
 pub(super) struct Tracebacks<'a> {
     ledger: &'a LedgerFile,
-    symbolizer: Symbolizer,
+    symbolizer: Symbolizer<'a>,
     host: Option<&'a str>,
     names: Names,
     /// Frames of the sites, by number, innermost first.
@@ -48,7 +48,7 @@ impl<'a> Tracebacks<'a> {
     pub(super) fn new(
         ledger: &'a LedgerFile,
         host: Option<&'a str>,
-        symbolizer: Symbolizer,
+        symbolizer: Symbolizer<'a>,
     ) -> Self {
         let (names, frames) = (Names::default(), Vec::new());
         let (sites, keys) = (HashMap::new(), HashMap::new());
@@ -157,7 +157,7 @@ impl Names {
     }
 
     /// Has the frames of codes that are new.
-    fn learn(&mut self, symbolizer: &mut Symbolizer) {
+    fn learn(&mut self, symbolizer: &mut Symbolizer<'_>) {
         let learnt = self.frames.len();
         let mut new = vec![CodeAddress::default(); self.codes.len() - learnt];
         for (address, code) in &self.codes {
@@ -165,10 +165,9 @@ impl Names {
                 new[code] = *address;
             }
         }
-        let names = symbolizer.symbolize_all(&new);
-        for address in new {
+        for frames in symbolizer.symbolize_all(&new) {
             let start = self.known.len();
-            for frame in names.get(&address).into_iter().flatten() {
+            for frame in frames {
                 let next = self.by_line.len();
                 self.lines.push(*self.by_line.entry(traceback::line(frame)).or_insert(next));
                 self.known.push(frame.clone());

@@ -43,8 +43,9 @@ impl Live {
     }
 }
 
-/// Bytes of the table that are read at a time.
-const CHUNK: usize = 256 << 10;
+/// Bytes of the table that are read at a time. The buffer is made for each reading: a larger one would
+/// be pages that the kernel has to clear.
+pub(super) const CHUNK: usize = 64 << 10;
 
 impl LedgerFile {
     /// Every live allocation, by address.
@@ -97,15 +98,18 @@ impl LedgerFile {
                     .unwrap_or(buffer.len());
                 self.file.read_exact_at(&mut buffer[..wanted], at)?;
                 let first = (at - self.layout.table_at) / ENTRY;
-                let words = buffer[..wanted].chunks_exact(WORD);
+                let (words, _) = buffer[..wanted].as_chunks::<WORD>();
                 let count = usize::try_from(len.div_ceil(ENTRY)).unwrap_or_default();
-                for (index, bytes) in words.take(count).enumerate() {
-                    let word = bytes.try_into().map_or(0, u64::from_le_bytes);
+                // Most are empty. A test's own profile compiles this, with all that iterators call.
+                let mut index = 0;
+                while index < count.min(words.len()) {
+                    let word = u64::from_le_bytes(words[index]);
                     let granule = first + index as u64;
+                    index += 1;
                     if word == 0 || granule < next_free {
                         continue;
                     }
-                    let following = || word_at(&buffer[..wanted], (index + 1) * WORD);
+                    let following = || word_at(&buffer[..wanted], index * WORD);
                     let Some(entry) = Entry::decode(word, following) else { continue };
                     let granules = entry.size.div_ceil(GRANULE).max(1);
                     let fits = granules <= self.layout.granules().saturating_sub(granule);

@@ -135,6 +135,29 @@ fn interrupt(id: u32) -> io::Result<Thread> {
     Ok(Thread { id, stack, registers, pointer, pending })
 }
 
+/// Whether `error`, which came of looking at `pid`, is that it was killed.
+pub(super) fn is_killed(pid: u32, error: &io::Error) -> bool {
+    let is_gone = error.raw_os_error() == Some(Errno::SRCH.raw_os_error());
+    let status = || std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    is_gone || has_ended(pid, pid) && has_no_other(pid) || has_to_die(&status())
+}
+
+/// Whether `pid` has no thread but its first.
+fn has_no_other(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads.map_or(true, |threads| threads.count() <= 1)
+}
+
+/// Whether `status` (proc_pid_status(5)) has `SIGKILL` among the signals that are on their way.
+fn has_to_die(status: &str) -> bool {
+    let signals = status.lines().filter_map(|line| {
+        let (name, bits) = line.split_once(':')?;
+        let is_pending = matches!(name, "SigPnd" | "ShdPnd");
+        is_pending.then(|| u64::from_str_radix(bits.trim(), 16).unwrap_or_default())
+    });
+    signals.into_iter().any(|bits| bits >> (Signal::SIGKILL as u32 - 1) & 1 == 1)
+}
+
 /// Whether thread `id` of `pid` is gone or a zombie (proc_pid_stat(5): the state follows the name,
 /// which may have parentheses itself).
 fn has_ended(pid: u32, id: u32) -> bool {
@@ -168,4 +191,24 @@ fn registers(id: u32) -> io::Result<Registers> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn registers(_: u32) -> io::Result<Registers> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_told_from_a_refusal() {
+        let own = std::process::id();
+        let error = |number: Errno| io::Error::from_raw_os_error(number.raw_os_error());
+        assert!(is_killed(own, &error(Errno::SRCH)), "the kernel knows no such tracee");
+        assert!(!is_killed(own, &error(Errno::PERM)), "this process lives");
+        let status =
+            |pending| format!("Name:\tit\nSigPnd:\t{pending}\nSigBlk:\tffffffffffffffff\n");
+        assert!(has_to_die(&status("0000000000000100")));
+        assert!(has_to_die("ShdPnd: 0000000000000900"));
+        for pending in ["0000000000000200", "0000000000000000", "", "nonsense"] {
+            assert!(!has_to_die(&status(pending)), "{pending}");
+        }
+    }
 }

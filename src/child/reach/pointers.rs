@@ -113,8 +113,9 @@ impl<R: FnMut(u64, &mut [u8]) -> usize> Content<R> {
             }
             let to = end.min(self.end);
             let piece = &self.buffer[len(from - self.start)..len(to - self.start)];
-            for bytes in piece.chunks_exact(WORD) {
-                let value = bytes.try_into().map_or(0, u64::from_le_bytes);
+            let (words, _) = piece.as_chunks::<WORD>();
+            for bytes in words {
+                let value = u64::from_le_bytes(*bytes);
                 if index.spans(value)
                     && let Some(to) = index.find(blocks, value)
                 {
@@ -128,7 +129,11 @@ impl<R: FnMut(u64, &mut [u8]) -> usize> Content<R> {
 
     /// Has `from` to `end` in the buffer; what can't be read is zero.
     fn fill(&mut self, from: u64, end: u64) {
-        self.buffer.resize(len(WINDOW), 0);
+        let wanted = len(end - from);
+        if self.buffer.len() < wanted {
+            // Most windows are far smaller than they may be.
+            self.buffer = vec![0; wanted.next_power_of_two()];
+        }
         (self.start, self.end) = (from, end);
         let mut at = from;
         while at < end {

@@ -243,6 +243,30 @@ fn another_helper_has_moved_and_fails() {
 }
 
 #[test]
+fn what_is_in_a_file_of_another_name_has_moved() {
+    let accepted = "leak 1 8: alloc_m_old.c get_m_old.c main_p_main.c";
+    let found = "leak 1 8: alloc_m_new.c get_m_new.c main_p_main.c";
+    assert_eq!(compared(&[accepted], &[found]), [format!("moved {accepted} -> {found}")]);
+    assert!(compare(&groups(&[accepted]), &groups(&[found])).fails(), "somebody has to look at it");
+    assert_eq!(
+        compared(&["leak 1 8: f_m_old.c"], &["leak 1 8: f_m_new.c"]),
+        ["moved leak 1 8: f_m_old.c -> leak 1 8: f_m_new.c"]
+    );
+    // Another module is another place, and what stayed in its file is paired before it.
+    assert_eq!(
+        compared(&["leak 1 8: f_m_a.c"], &["leak 1 8: f_n_a.c"]),
+        ["new leak 1 8: f_n_a.c", "vanished leak 1 8: f_m_a.c"]
+    );
+    assert_eq!(
+        compared(
+            &["leak 1 8: f_m_a.c g_m_a.c h_m_a.c"],
+            &["leak 1 8: f_m_b.c g_m_b.c h_m_b.c", "leak 1 8: f_m_a.c x_m_a.c h_m_a.c"]
+        )[0],
+        "moved leak 1 8: f_m_a.c g_m_a.c h_m_a.c -> leak 1 8: f_m_b.c g_m_b.c h_m_b.c"
+    );
+}
+
+#[test]
 fn what_has_most_in_common_has_moved() {
     // Before the amounts count.
     let accepted = ["leak 1 8: a b c d e", "leak 1 9: a b f g e"];
