@@ -9,6 +9,7 @@
 //!   pages    what of its addresses is in memory
 //!   kernel   pointers that only the kernel keeps
 //!   reach    what pointers reach; view: what the child's do
+//!   unseen   what the preload heap does not see; own_allocator: what the program's file tells of it
 //!   preload_file  the shared object that it is given; program_file: whether it can take it
 //! ```
 
@@ -20,12 +21,14 @@ mod handshake_tests;
 mod kernel;
 pub(crate) mod ledger_file;
 pub(crate) mod memory;
+mod own_allocator;
 pub(crate) mod pages;
 pub(crate) mod preload_file;
 pub(crate) mod process;
 pub(crate) mod program_file;
 pub(crate) mod reach;
 pub(crate) mod status;
+pub(crate) mod unseen;
 pub(crate) mod view;
 mod watch;
 

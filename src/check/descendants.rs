@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::tally::Tally;
-use super::{Problem, activity, completeness, notes, tracing};
+use super::{Problem, activity, completeness, notes, tracing, unseen};
 use crate::child::follow::{Descendant, MOST, Unfollowed};
 use crate::child::ledger_file::LedgerError;
 use crate::report::{Exit, Group, History, Report};
@@ -61,6 +61,7 @@ fn report(
         descendants: None,
     };
     report.tracing.complete &= matches!(descendant.at_exit, Some(Ok(_)));
+    unseen::tell(&descendant.unseen, &mut report);
     let problem = match &descendant.at_exit {
         Some(Ok((live, reached))) => Tally::new(ledger, None, debug_files)
             .and_then(|mut tally| tally.by_reachability(live, Some(reached), all))
@@ -74,6 +75,7 @@ fn report(
     let checked = activity(ledger.header(), descendant.pid, silent)
         .and_then(|()| completeness(ledger.header(), heap))
         .and_then(|()| problem.map_or(Ok(()), Err))
+        .and_then(|()| unseen::allocator(&descendant.unseen))
         .and_then(|()| {
             match &descendant.at_exit {
                 Some(_) => Ok(()),

@@ -11,10 +11,12 @@ use super::signals::Signals;
 use super::tally::Tally;
 use super::{
     Outcome, Problem, activity, completeness, descendants, modules, new_ledger, notes, tracing,
+    unseen,
 };
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Look, Process, StartError};
 use crate::child::program_file::why_silent;
+use crate::child::unseen::{self as memory, Unseen};
 use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
 use crate::report::{Exit, History, Report};
@@ -78,6 +80,7 @@ pub(crate) fn words(words: &[String], scenario: &Path) -> Vec<OsString> {
 struct Seen {
     exit: Exit,
     at_exit: Option<(Vec<Live>, Reached)>,
+    unseen: Unseen,
     timed_out: bool,
     unreadable: Option<String>,
 }
@@ -144,6 +147,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // Nobody knows what was live at an end that the heap did not see.
     outcome.report.tracing.complete &= seen.at_exit.is_some();
     outcome.report.notes = notes(child.ledger().header());
+    unseen::tell(&seen.unseen, &mut outcome.report);
     let followed = child.descendants();
     let ledgers = followed.iter().flat_map(|(descendants, _)| descendants).map(|it| &it.ledger);
     outcome.modules = modules(ledgers.chain([child.ledger()]));
@@ -184,6 +188,7 @@ fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::
                     let found = view::look(child.pid(), child.ledger());
                     seen.unreadable = found.as_ref().err().map(ToString::to_string);
                     seen.at_exit = found.ok();
+                    seen.unseen = memory::of_standing(child.pid(), child.ledger());
                 }
                 child.release();
             }
@@ -231,6 +236,7 @@ fn judge(
             _ => format!("{reason} (exit code {code})"),
         }));
     }
+    unseen::allocator(&seen.unseen)?;
     match code {
         0 => Ok(()),
         _ => Err(Problem::Failed(format!("{} ended with exit code {code}", what()))),

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::ledger_file::{LedgerError, LedgerFile, Live};
 use super::process::release;
+use super::unseen::{self, Unseen};
 use super::view::{self, Reached};
 use super::watch::Watch;
 use crate::ledger::header::{SPARES, follow, mark};
@@ -67,6 +68,8 @@ pub(crate) struct Descendant {
     pub(crate) ledger: LedgerFile,
     /// What was live at its exit, once it got there; why that is not known.
     pub(crate) at_exit: Option<Result<(Vec<Live>, Reached), LedgerError>>,
+    /// What the preload heap did not see there.
+    pub(crate) unseen: Unseen,
     /// Readable once it ended; `None` where it is gone already, or nobody knows which process it is.
     process: Option<OwnedFd>,
 }
@@ -213,7 +216,8 @@ impl Descendant {
         let id = Pid::from_raw(pid.cast_signed());
         let process = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let process = process.filter(|_| is_mapped(pid, &ledger));
-        Self { command: name(&ledger), pid, ledger, at_exit: None, process }
+        let unseen = Unseen::default();
+        Self { command: name(&ledger), pid, ledger, at_exit: None, unseen, process }
     }
 
     fn see(&mut self) {
@@ -222,6 +226,7 @@ impl Descendant {
             // Once: what it says later of its exit is no news.
             if self.at_exit.is_none() {
                 self.at_exit = Some(view::look(self.pid, &self.ledger));
+                self.unseen = unseen::of_standing(self.pid, &self.ledger);
             }
             release(&self.ledger);
         }

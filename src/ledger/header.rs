@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 9;
+pub(crate) const VERSION: u32 = 10;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -165,6 +165,8 @@ pub(crate) struct Header {
     pub(crate) order: AtomicU32,
     /// The name that it was called by, as far as it fits, and zeros.
     pub(crate) name: [AtomicU64; NAME / 8],
+    /// Bytes that the preload heap has for itself, beside the heap and what threads' shards name.
+    pub(crate) tables: AtomicU64,
 }
 
 const _: () = assert!(core::mem::offset_of!(Header, node_count) == 64, "a line of the cache");
