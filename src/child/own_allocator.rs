@@ -18,14 +18,15 @@ use object::{
     SymbolKind,
 };
 
-/// What allocators are called by that are linked under names of their own: jemalloc, also as
-/// Rust's crate has it, mimalloc, tcmalloc, rpmalloc, snmalloc, scudo.
+/// How functions begin to be called of allocators that are linked under names of their own: jemalloc,
+/// also as Rust's crate has it, mimalloc, tcmalloc, rpmalloc, snmalloc, scudo. Which of them are there
+/// depends on what the program needs: the linker leaves out the others.
 const KNOWN: [&str; 11] = [
     "_rjem_malloc",
-    "_rjem_mallocx",
     "je_malloc",
-    "je_mallocx",
     "mi_malloc",
+    "_mi_malloc",
+    "mi_heap_malloc",
     "tc_malloc",
     "rpmalloc",
     "sn_malloc",
@@ -97,7 +98,9 @@ pub(super) fn own_allocator(path: &Path) -> Option<String> {
         else {
             continue;
         };
-        if KNOWN.contains(&name) || name == "malloc" && is_hidden(&elf, name) {
+        if KNOWN.iter().any(|start| name.starts_with(start))
+            || name == "malloc" && is_hidden(&elf, name)
+        {
             return Some(name.to_owned());
         }
         if name.contains("__r") && RUST.contains(&&*demangled(name)) {
@@ -274,6 +277,13 @@ mod tests {
         assert_eq!(calls(0x1000, &body.concat()), expected);
         assert_eq!(calls(0x1000, &[0xe9, 0, 0, 0]), []);
         assert_eq!(calls(0, &[0xe9, 0, 0, 0, 0x80]), [Call::To(0xffff_ffff_8000_0005)]);
+    }
+
+    #[test]
+    fn what_mimalloc_s_crate_leaves_in_a_program_is_known() {
+        let is_known = |name: &str| KNOWN.iter().any(|start| name.starts_with(start));
+        assert!(is_known("mi_malloc_aligned") && is_known("_mi_malloc_generic"));
+        assert!(!is_known("_ZN8mi_tests9mi_malloc17h0123456789abcdefE") && !is_known("xmi_malloc"));
     }
 
     #[test]
