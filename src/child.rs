@@ -3,7 +3,7 @@
 //! ```text
 //!   process  starts and ends it            (the one file that spawns)
 //!   status   what its threads do while they run
-//!   watch    waits for its words; follow: the programs that it starts
+//!   watch    waits for its words; follow: the programs that it starts; departures: those without the heap
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
 //!   pages    what of its addresses is in memory
@@ -15,6 +15,7 @@
 
 #[cfg(test)]
 mod book_tests;
+mod departures;
 pub(crate) mod follow;
 #[cfg(test)]
 mod handshake_tests;

@@ -155,11 +155,11 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let debug_files =
         if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
     let judged = judge(program, &child, &seen, debug_files, outcome);
-    let Some((descendants, unfollowed)) = followed else { return judged };
+    let Some((descendants, others)) = followed else { return judged };
     let (reports, problem) =
-        descendants::reports(&descendants, debug_files, program.all, program.heap);
+        descendants::reports(&descendants, &others, debug_files, program.all, program.heap);
     outcome.report.descendants = Some(reports);
-    judged.and(problem.or_else(|| descendants::unfollowed(unfollowed)).map_or(Ok(()), Err))
+    judged.and(problem.map_or(Ok(()), Err))
 }
 
 fn watch(child: &mut Process, program: &Program<'_>, signals: &Signals) -> std::io::Result<Seen> {
