@@ -17,10 +17,15 @@ pub(super) struct Departed {
     pub(super) command: String,
 }
 
+/// The most that are kept: a child may write what it likes, as often as it likes.
+const MOST: usize = 4096;
+
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Departures {
     gone: Vec<Departed>,
+    /// How many more there were.
+    more: u32,
 }
 
 impl Departures {
@@ -29,17 +34,20 @@ impl Departures {
         self.take(first, |process| !Path::new(&format!("/proc/{process}")).exists());
     }
 
-    /// All that is written in `first`, and was.
-    pub(super) fn finish(mut self, first: &Header) -> Vec<Departed> {
+    /// All that is written in `first`, and was, and how many more there were.
+    pub(super) fn finish(mut self, first: &Header) -> (Vec<Departed>, u32) {
         self.take(first, |_| true);
-        self.gone
+        (self.gone, self.more)
     }
 
     fn take(&mut self, first: &Header, is_over: impl Fn(u32) -> bool) {
         for place in &first.departures {
             let process = place.process.load(Ordering::Acquire);
             if process != 0 && is_over(process) {
-                self.gone.push(Departed { process, command: text(&place.name) });
+                match self.gone.len() < MOST {
+                    true => self.gone.push(Departed { process, command: text(&place.name) }),
+                    false => self.more = self.more.saturating_add(1),
+                }
                 place.free(process);
             }
         }
@@ -69,7 +77,18 @@ mod tests {
         let is_free = |at: usize| first.departures[at].process.load(Ordering::Relaxed) == 0;
         assert!(!is_free(0) && is_free(1));
         let departed = |process| Departed { process, command: "na\u{fffd}me".to_owned() };
-        assert_eq!(departures.finish(&first), [departed(gone), departed(own)]);
+        assert_eq!(departures.finish(&first), (vec![departed(gone), departed(own)], 0));
         assert!(is_free(0));
+    }
+
+    #[test]
+    fn what_a_child_writes_again_and_again_is_counted() {
+        let (first, mut departures) = (Header::default(), Departures::default());
+        for _ in 0..MOST + 3 {
+            assert!(first.departures[5].take(u32::MAX));
+            departures.see(&first);
+        }
+        let (gone, more) = departures.finish(&first);
+        assert_eq!((gone.len(), more), (MOST, 3));
     }
 }

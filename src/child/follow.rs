@@ -216,9 +216,11 @@ impl Follow {
         let missed = first.missed.load(Ordering::Relaxed);
         // Of programs beyond those that can be followed nobody knows whether they came up.
         let is_over = missed > 0;
-        let crowded = if is_over { 0 } else { first.crowded.load(Ordering::Relaxed) };
+        let (departed, more) = self.departures.finish(first);
+        let crowded = first.crowded.load(Ordering::Relaxed).saturating_add(more);
+        let crowded = if is_over { 0 } else { crowded };
         let mut silent = Vec::new();
-        for Departed { process, command } in self.departures.finish(first) {
+        for Departed { process, command } in departed {
             match self.descendants.iter_mut().find(|it| it.pid == process) {
                 // It had a ledger before it executed its last program.
                 Some(descendant) if descendant.at_exit.is_none() => descendant.command = command,
