@@ -1,7 +1,8 @@
 //! Allocators of a program's own, which the preload heap does not see: "not checked" where the file
 //! tells of one, a note where the memory does; and whatever looks like one and is none.
 
-use harness_tests::command::Exec;
+use harness_tests::Workplace;
+use harness_tests::command::{Exec, leaksnap};
 use harness_tests::program::{Program, Words};
 use harness_tests::run::Run;
 
@@ -79,6 +80,34 @@ fn an_allocator_that_is_imported_is_as_its_library_has_it() {
     let program =
         Program::compile_with("calls_a_library.c", &["-DNAME=mi_malloc", &library.list[0]]);
     expect(&text(program.with([])), 1, false);
+}
+
+/// A program from `source` that has a function `je_malloc` as well, as a scenario's `x`.
+fn with_jemalloc(source: &str, more: &[&str]) -> Workplace {
+    let work = Workplace::new(leaksnap().to_str().expect("a plain path"));
+    let allocator = Program::source("loses_in_a_library.c");
+    let flags = [allocator.to_str().expect("a plain path"), "-DNAME=je_malloc", "-DSIZE=44"];
+    let program = Program::compile_with(source, &[&flags[..], more].concat());
+    std::fs::copy(program.path(), work.path("x")).expect("the folder takes it");
+    work
+}
+
+const OWN: &str = "not checked: the program has an allocator of its own, `je_malloc`";
+
+#[test]
+fn a_server_s_allocator_is_told() {
+    let scenario = "program = [\"./x\", \"frees\", \"{port}\"]\nready = \"listening\"\n\
+                    drive = [\"./x\", \"ask\", \"{port}\"]\n";
+    let _ = with_jemalloc("serves.c", &[]).check(scenario).ends_with(3).says(&[OWN]);
+}
+
+#[test]
+fn the_allocator_of_a_program_that_marks_is_told() {
+    let include = Program::source("../../include");
+    let include = format!("-I{}", include.display());
+    let work = with_jemalloc("marks_its_rounds.c", &[&include]);
+    let scenario = "program = [\"./x\", \"40\", \"frees\"]\nrepeat = 8\n";
+    let _ = work.check(scenario).ends_with(3).says(&[OWN]);
 }
 
 #[test]
