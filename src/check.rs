@@ -9,6 +9,7 @@
 //!   driver      a host, started, asked and ended
 //!   heap        a host's heap, looked at between two requests
 //!   tally       live allocations -> groups with verdicts
+//!   unseen      what is said of memory that the preload heap does not see
 //!   descendants what a program starts, where that is wanted
 //!   onlooker    what somebody sees of a check while it goes on
 //!   signals     what ends this process is the child's
@@ -35,6 +36,7 @@ pub(crate) mod program;
 mod server;
 mod signals;
 pub(crate) mod tally;
+mod unseen;
 mod window;
 
 use std::path::Path;

@@ -3,29 +3,33 @@
 //! ```text
 //!   process  starts and ends it            (the one file that spawns)
 //!   status   what its threads do while they run
-//!   watch    waits for its words; follow: the programs that it starts
+//!   watch    waits for its words; follow: the programs that it starts; departures: those without the heap
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
 //!   pages    what of its addresses is in memory
 //!   kernel   pointers that only the kernel keeps
 //!   reach    what pointers reach; view: what the child's do
+//!   unseen   what the preload heap does not see; own_allocator: what the program's file tells of it
 //!   preload_file  the shared object that it is given; program_file: whether it can take it
 //! ```
 
 #[cfg(test)]
 mod book_tests;
+mod departures;
 pub(crate) mod follow;
 #[cfg(test)]
 mod handshake_tests;
 mod kernel;
 pub(crate) mod ledger_file;
 pub(crate) mod memory;
+mod own_allocator;
 pub(crate) mod pages;
 pub(crate) mod preload_file;
 pub(crate) mod process;
 pub(crate) mod program_file;
 pub(crate) mod reach;
 pub(crate) mod status;
+pub(crate) mod unseen;
 pub(crate) mod view;
 mod watch;
 

@@ -14,6 +14,7 @@
 //! - a node's parent has a smaller number than the node, so every walk to the root ends;
 //! - a node and a module are written before the number that leads to them is.
 
+pub(crate) mod departure;
 pub(crate) mod entry;
 pub(crate) mod header;
 pub(crate) mod layout;

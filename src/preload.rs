@@ -10,6 +10,7 @@
 //!                              -> next (other allocators, by address)
 //!                -> mallinfo (what the heap says of itself to the program)
 //!   loader: objects that are opened apart
+//!   exec: who executes another program;
 //!   follow: ledgers of what the program starts; fork: how its children get theirs
 //!   start: the state machine, the handshake; thread: a few words, a place; system: the kernel
 //!   switch: tracing on and off for all threads; statistics: what mimalloc holds
@@ -32,6 +33,7 @@ pub(crate) mod allocation;
 pub(crate) mod backtrace;
 pub(crate) mod book;
 pub(crate) mod entry_points;
+pub(crate) mod exec;
 pub(crate) mod extent;
 pub(crate) mod follow;
 pub(crate) mod fork;

@@ -35,7 +35,8 @@ impl Words {
 }
 
 impl Program {
-    /// Compiles `source`, a file of `fixtures/programs`, optimized and with debug information.
+    /// Compiles `source`, a file of `fixtures/programs` in C, C++ or Rust, optimized and with debug
+    /// information.
     ///
     /// # Panics
     /// Where it doesn't compile.
@@ -52,17 +53,21 @@ impl Program {
     pub fn compile_with(source: &str, flags: &[&str]) -> Self {
         let path = Self::source(source);
         let (stem, extension) = source.rsplit_once('.').expect("a source has an extension");
-        let compiler = match extension {
-            "c" => found("cc", "gcc libc6-dev"),
-            _ => found("c++", "g++"),
+        // The compiler knows malloc and would leave out what is never used.
+        let c = ["-O2", "-g", "-fno-builtin", "-pthread", "-Wall", "-Wextra"];
+        let rust = ["-O", "-g", "--edition", "2024", "-A", "unexpected_cfgs"];
+        let (compiler, usual) = match extension {
+            "c" => (found("cc", "gcc libc6-dev"), &c[..]),
+            "rs" => (found("rustc", "rustc"), &rust[..]),
+            _ => (found("c++", "g++"), &c[..]),
         };
         let program = Self {
             folder: Arc::new(tempfile::tempdir().expect("a folder")),
             name: stem.to_owned(),
         };
-        // The compiler knows malloc and would leave out what is never used.
         let output = Command::new(compiler)
-            .args(["-O2", "-g", "-fno-builtin", "-pthread", "-Wall", "-Wextra", "-o"])
+            .args(usual)
+            .arg("-o")
             .args([&program.path(), &path])
             .args(flags)
             .output()

@@ -2,6 +2,8 @@
 //! of the report for each.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use harness_tests::command::{Checked, Exec};
@@ -89,6 +91,95 @@ fn one_that_could_not_be_checked_is_status_3_with_its_name() {
     assert!(stderr.contains(reason), "{stderr}");
     assert_eq!(leaked(&checked)[0], row("ends_by", 5), "{}", checked.json);
     assert_eq!(checked.report["descendants"][1]["tracing"]["complete"], false);
+}
+
+/// The names of the programs that a report says were not checked.
+fn unchecked(checked: &Checked) -> Vec<&str> {
+    let all = checked.report["descendants"].as_array().expect("they were followed");
+    let unchecked = all.iter().filter(|it| it["tracing"]["complete"] == false);
+    unchecked.map(|it| it["command"].as_str().expect("a name")).collect()
+}
+
+#[test]
+fn programs_without_the_heap_are_named() {
+    let silent = Program::compile_with("loses_a_block.c", &["-static"]).with([]);
+    let line = format!("{}; env -i /bin/true; /bin/cat /dev/null; exit 0", silent.list[0]);
+    let checked = Exec::of(silent.instead(["sh", "-c", &line])).option(&["--follow"]).check();
+    assert_eq!(unchecked(checked.expect(3, Some(0))), ["loses_a_block", "true"]);
+    let stderr = &checked.run.stderr;
+    assert!(
+        stderr.contains("loses_a_block, which it started: the preload heap did not"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("; true, which it started: it ended without"), "{stderr}");
+    assert!(leaked(&checked).contains(&row("cat", 0)), "{}", checked.json);
+}
+
+#[test]
+fn programs_without_the_heap_are_named_whichever_function_executed_them() {
+    let silent = Program::compile_with("is_static.c", &["-static"]).with([]);
+    let folder = Path::new(&silent.list[0]).parent().expect("it has a folder").to_path_buf();
+    let program = Program::compile("executes_by.c");
+    let ways = [
+        "execve",
+        "execv",
+        "execvp",
+        "execvpe",
+        "execl",
+        "execlp",
+        "execle",
+        "fexecve",
+        "execveat",
+        "execveat-descriptor",
+        "posix_spawn",
+        "posix_spawnp",
+        "posix_spawn-unasked",
+    ];
+    let search = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    for way in ways {
+        for how in ["vfork", "fork"] {
+            let of = |path: &str| {
+                let words = program.with([how, way, path]);
+                let exec = Exec::of(words).variable("PATH", &search).option(&["--follow"]);
+                let checked = exec.check();
+                // All nine arguments and the variable got there, or the error did.
+                let output = String::from_utf8_lossy(&checked.run.stdout).into_owned();
+                (checked, output)
+            };
+            let (checked, output) = of(&silent.list[0]);
+            assert_eq!(unchecked(checked.expect(3, Some(0))), ["is_static"], "{how} {way}");
+            assert_eq!(output, "", "{how} {way}");
+            let (checked, output) = of("/bin/sh");
+            assert_eq!(unchecked(checked.expect(0, Some(0))), [""; 0], "{how} {way}");
+            assert_eq!(output, "2 3 4 5 6 7 8 9 set\n", "{how} {way}");
+            let (checked, output) = of("/nowhere/nothing");
+            assert_eq!(unchecked(checked.expect(0, Some(0))), [""; 0], "{how} {way}");
+            assert_eq!(output, "error 2\n", "{how} {way}");
+        }
+    }
+}
+
+#[test]
+fn a_script_without_the_heap_s_variables_is_named_and_what_is_not_found_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("script");
+    fs::write(&script, "#!/bin/sh\n:\n").expect("a file");
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&script, executable).expect("it is the test's own");
+    let line =
+        format!("{0}; env -i {0}; no_such_program; /no/such/program; exit 0", script.display());
+    let checked = Exec::of(["sh", "-c", &line].into_iter().collect()).option(&["--follow"]).check();
+    assert_eq!(unchecked(checked.expect(3, Some(0))), ["script"], "{}", checked.json);
+}
+
+#[test]
+fn many_programs_without_the_heap_are_all_named() {
+    let silent = Program::compile_with("is_static.c", &["-static"]).with([]);
+    let line = format!("n=0; while [ $n -lt 150 ]; do {}; n=$((n+1)); done", silent.list[0]);
+    let checked = Exec::of(silent.instead(["sh", "-c", &line])).option(&["--follow"]).check();
+    checked.expect(3, Some(0));
+    let stderr = &checked.run.stderr;
+    assert!(stderr.contains("is_static (150 times), which it started: the preload"), "{stderr}");
 }
 
 #[test]

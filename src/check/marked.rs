@@ -9,10 +9,11 @@ use super::clock::{Clock, LOOK};
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
-    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing,
+    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing, unseen,
 };
 use crate::child::process::{Event, Look, Process};
 use crate::child::program_file::why_silent;
+use crate::child::unseen as memory;
 use crate::report::Exit;
 use crate::scenario::Located;
 use crate::verdict::Window;
@@ -64,9 +65,12 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let asked = window::Asked { window, base: 0, host: None, memory, accepts };
     job.onlooker.measures(asked.window);
     let observed = window::observe(&mut run, asked, &mut outcome.report, &mut outcome.memory);
+    let stands = observed.is_ok().then(|| memory::of_standing(run.child.pid(), run.child.ledger()));
+    let unseen = stands.unwrap_or_default();
     let ended = run.end(observed.is_ok());
     let full = completeness(run.child.ledger().header(), scenario.heap);
     outcome.report.tracing = tracing(run.child.ledger());
+    unseen::tell(&unseen, &mut outcome.report);
     outcome.report.notes.extend(notes(run.child.ledger().header()));
     outcome.modules = modules([run.child.ledger()]);
     let (output, late) = run.capture.texts();
@@ -77,7 +81,7 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
             Err(Problem::NotChecked(format!("{full} ({problem})")))
         }
         (Err(problem), _) | (Ok(_), Err(problem)) => Err(problem),
-        (Ok(_), Ok(())) => match ended? {
+        (Ok(_), Ok(())) => match unseen::allocator(&unseen).and(ended)? {
             Exit { code: Some(0), .. } => Ok(()),
             Exit { signal: Some(signal), .. } => Err(Problem::Killed { what: run.name, signal }),
             Exit { code, .. } => {

@@ -12,10 +12,12 @@ use super::signals::Signals;
 use super::tally::Tally;
 use super::{
     Outcome, Problem, activity, completeness, descendants, modules, new_ledger, notes, tracing,
+    unseen,
 };
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Look, Process, StartError};
 use crate::child::program_file::why_silent;
+use crate::child::unseen::{self as memory, Unseen};
 use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
 use crate::report::{Exit, History, Report};
@@ -79,6 +81,7 @@ pub(crate) fn words(words: &[String], scenario: &Path) -> Vec<OsString> {
 struct Seen {
     exit: Exit,
     at_exit: Option<(Vec<Live>, Reached)>,
+    unseen: Unseen,
     timed_out: Option<Problem>,
     unreadable: Option<String>,
 }
@@ -148,6 +151,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // Nobody knows what was live at an end that the heap did not see.
     outcome.report.tracing.complete &= seen.at_exit.is_some();
     outcome.report.notes = notes(child.ledger().header());
+    unseen::tell(&seen.unseen, &mut outcome.report);
     let followed = child.descendants();
     let ledgers = followed.iter().flat_map(|(descendants, _)| descendants).map(|it| &it.ledger);
     outcome.modules = modules(ledgers.chain([child.ledger()]));
@@ -157,11 +161,11 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // Programs that start each other have most modules in common.
     let mut symbols = Symbols::new(debug_files);
     let judged = judge(program, &child, &seen, &mut symbols, outcome);
-    let Some((descendants, unfollowed)) = followed else { return judged };
+    let Some((descendants, others)) = followed else { return judged };
     let (reports, problem) =
-        descendants::reports(&descendants, &mut symbols, program.all, program.heap);
+        descendants::reports(&descendants, &others, &mut symbols, program.all, program.heap);
     outcome.report.descendants = Some(reports);
-    judged.and(problem.or_else(|| descendants::unfollowed(unfollowed)).map_or(Ok(()), Err))
+    judged.and(problem.map_or(Ok(()), Err))
 }
 
 /// Waits for the end of `child`, whose time is that of `clock`, and looks at it before.
@@ -200,6 +204,7 @@ fn watch(
                     let found = view::look(child.pid(), child.ledger());
                     seen.unreadable = found.as_ref().err().map(ToString::to_string);
                     seen.at_exit = found.ok();
+                    seen.unseen = memory::of_standing(child.pid(), child.ledger());
                 }
                 let name = program.words.first().map(|name| name.to_string_lossy());
                 clock.enter(&(program.at_place(&name.unwrap_or_default()) + others));
@@ -248,6 +253,7 @@ fn judge(
             _ => format!("{reason} (exit code {code})"),
         }));
     }
+    unseen::allocator(&seen.unseen)?;
     match code {
         0 => Ok(()),
         _ => Err(Problem::Failed(format!("{} ended with exit code {code}", what()))),

@@ -24,12 +24,13 @@ use super::capture::Capture;
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
-    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing,
+    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing, unseen,
 };
 use crate::child::follow::children;
 use crate::child::process::{Event, Look, Process};
 use crate::child::program_file::why_silent;
 use crate::child::status;
+use crate::child::unseen::{self as memory, Unseen};
 use crate::report::table::Memory;
 use crate::report::{Exit, Report};
 use crate::scenario::Scenario;
@@ -107,6 +108,11 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     let (job, failed) = (*job, String::new());
     let mut run = Run { job, server, program, drive, child, capture, patience, failed, before };
     let result = run.all(&ready, &mut outcome.report, &mut outcome.memory);
+    let unseen = match result {
+        Ok(()) => memory::of_running(run.child.pid()),
+        Err(_) => Unseen::default(),
+    };
+    let result = result.and_then(|()| unseen::allocator(&unseen));
     let stop = match &server.stop.value {
         Stop::Signal(signal) => Stop::Signal(*signal),
         Stop::Command(words) => Stop::Command(words.iter().map(|word| places.fill(word)).collect()),
@@ -115,6 +121,7 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     let Run { child, capture, failed, .. } = run;
     let full = completeness(child.ledger().header(), job.scenario.heap);
     outcome.report.tracing = tracing(child.ledger());
+    unseen::tell(&unseen, &mut outcome.report);
     outcome.report.notes.extend(notes(child.ledger().header()));
     outcome.modules = modules([child.ledger()]);
     let (output, late) = capture.texts();

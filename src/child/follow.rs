@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::departures::{Departed, Departures, text};
 use super::ledger_file::{LedgerError, LedgerFile, Live};
 use super::process::release;
+use super::unseen::{self, Unseen};
 use super::view::{self, Reached};
 use super::watch::Watch;
 use crate::ledger::header::{SPARES, follow, mark};
@@ -45,15 +47,20 @@ pub(super) struct Follow {
     late: Option<Instant>,
     /// How many ledgers there are.
     made: usize,
+    departures: Departures,
 }
 
 /// Processes that could not be followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Unfollowed {
     /// There was no ledger for them.
     pub(crate) missed: u32,
     /// They ended on their way to one.
     pub(crate) lost: u32,
+    /// They executed these programs, which did not come up with the preload heap.
+    pub(crate) silent: Vec<String>,
+    /// So may this many have, of which nothing could be written down.
+    pub(crate) crowded: u32,
 }
 
 /// A process that the child started, or one that such a process started.
@@ -67,6 +74,8 @@ pub(crate) struct Descendant {
     pub(crate) ledger: LedgerFile,
     /// What was live at its exit, once it got there; why that is not known.
     pub(crate) at_exit: Option<Result<(Vec<Live>, Reached), LedgerError>>,
+    /// What the preload heap did not see there.
+    pub(crate) unseen: Unseen,
     /// Readable once it ended; `None` where it is gone already, or nobody knows which process it is.
     process: Option<OwnedFd>,
 }
@@ -87,6 +96,7 @@ impl Follow {
             expected: 0,
             late: None,
             made: 0,
+            departures: Departures::default(),
         };
         let first = Arc::clone(&new.first);
         let header = first.header();
@@ -160,6 +170,7 @@ impl Follow {
     /// Where no further ledger can be made.
     pub(super) fn see(&mut self) -> Result<(), LedgerError> {
         self.watch.take();
+        self.departures.see(self.first.header());
         // First: whoever is expected no longer is found below.
         let expected = self.first.header().expected.load(Ordering::Acquire);
         // A count that was taken back twice is none.
@@ -201,9 +212,25 @@ impl Follow {
     pub(super) fn finish(mut self) -> (Vec<Descendant>, Unfollowed) {
         // One that was killed on its way may have claimed and not told.
         let _ = self.see();
-        let missed = self.first.header().missed.load(Ordering::Relaxed);
-        let unfollowed = Unfollowed { missed, lost: self.lost() };
-        (self.descendants, unfollowed)
+        let (lost, first) = (self.lost(), self.first.header());
+        let missed = first.missed.load(Ordering::Relaxed);
+        // Of programs beyond those that can be followed nobody knows whether they came up.
+        let is_over = missed > 0;
+        let (departed, more) = self.departures.finish(first);
+        let crowded = first.crowded.load(Ordering::Relaxed).saturating_add(more);
+        let crowded = if is_over { 0 } else { crowded };
+        let mut silent = Vec::new();
+        for Departed { process, command } in departed {
+            match self.descendants.iter_mut().find(|it| it.pid == process) {
+                // It had a ledger before it executed its last program.
+                Some(descendant) if descendant.at_exit.is_none() => descendant.command = command,
+                Some(_) => {}
+                None if is_over => {}
+                None => silent.push(command),
+            }
+        }
+        silent.sort();
+        (self.descendants, Unfollowed { missed, lost, silent, crowded })
     }
 }
 
@@ -213,7 +240,8 @@ impl Descendant {
         let id = Pid::from_raw(pid.cast_signed());
         let process = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let process = process.filter(|_| is_mapped(pid, &ledger));
-        Self { command: name(&ledger), pid, ledger, at_exit: None, process }
+        let unseen = Unseen::default();
+        Self { command: text(&ledger.header().name), pid, ledger, at_exit: None, unseen, process }
     }
 
     fn see(&mut self) {
@@ -222,6 +250,7 @@ impl Descendant {
             // Once: what it says later of its exit is no news.
             if self.at_exit.is_none() {
                 self.at_exit = Some(view::look(self.pid, &self.ledger));
+                self.unseen = unseen::of_standing(self.pid, &self.ledger);
             }
             release(&self.ledger);
         }
@@ -259,11 +288,4 @@ pub(crate) fn children(process: u32) -> Vec<u32> {
     let texts = threads.filter_map(|thread| children(thread).ok());
     let numbers = |text: String| text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
     texts.flat_map(|text| -> Vec<u32> { numbers(text) }).collect()
-}
-
-/// The name that the program of `ledger` gave itself, fit to be printed.
-fn name(ledger: &LedgerFile) -> String {
-    let words = ledger.header().name.iter().map(|word| word.load(Ordering::Relaxed));
-    let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).take_while(|byte| *byte != 0).collect();
-    String::from_utf8_lossy(&bytes).replace(char::is_control, "\u{fffd}")
 }

@@ -4,9 +4,11 @@
 //!   threads  holds them
 //!   mapping  what is where, as the kernel says
 //!   places   what that is to people: whose data, whose stack
+//!   own      what the program made for itself
 //! ```
 
 mod mapping;
+mod own;
 pub(crate) mod places;
 mod threads;
 

@@ -2,8 +2,10 @@
 
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
+use super::departure::{DEPARTURES, Departure};
+
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 9;
+pub(crate) const VERSION: u32 = 10;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -165,7 +167,15 @@ pub(crate) struct Header {
     pub(crate) order: AtomicU32,
     /// The name that it was called by, as far as it fits, and zeros.
     pub(crate) name: [AtomicU64; NAME / 8],
+    /// Bytes that the preload heap has for itself, beside the heap and what threads' shards name.
+    pub(crate) tables: AtomicU64,
+    /// Of the first program, where its parent follows: who executes another program.
+    pub(crate) departures: [Departure; DEPARTURES],
+    /// How many more there were than places.
+    pub(crate) crowded: AtomicU32,
 }
+
+const _: () = assert!(size_of::<Header>() <= 4096, "a page, which every process maps");
 
 const _: () = assert!(core::mem::offset_of!(Header, node_count) == 64, "a line of the cache");
 

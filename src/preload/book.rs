@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 mod place;
 
 pub(crate) use self::place::Place;
-use super::index::Index;
+use super::index::{self, Index};
 use crate::ledger::header::{Header, trouble};
 use crate::ledger::layout::{GRANULE, Layout, MODULES};
 use crate::ledger::module;
@@ -48,7 +48,15 @@ impl Book {
         let index = Index::new()?;
         let table_at = usize::try_from(layout.table_at).ok()?;
         let table = AtomicPtr::new(base.wrapping_add(table_at).cast());
-        Some(Self { base: AtomicPtr::new(base), table, heap_base, layout, index })
+        let book = Self { base: AtomicPtr::new(base), table, heap_base, layout, index };
+        book.tell_tables();
+        Some(book)
+    }
+
+    /// Has the parent know how much memory is the index's.
+    #[cold]
+    fn tell_tables(&self) {
+        self.header().tables.store(index::bytes(), Ordering::Relaxed);
     }
 
     /// Where it is mapped, where its heap lies, and where what is in it.
@@ -174,7 +182,9 @@ impl Book {
         let at = self.node_at(number);
         self.word(at).store(words.0, Ordering::Relaxed);
         self.word(at.wrapping_add(8)).store(words.1, Ordering::Relaxed);
-        self.index.grow_for(number);
+        if self.index.grow_for(number) {
+            self.tell_tables();
+        }
         Some(number)
     }
 

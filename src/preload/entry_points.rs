@@ -56,7 +56,15 @@ macro_rules! traced_entry_points {
 /// Every exported function.
 #[cfg(test)]
 pub(crate) fn names() -> Vec<&'static str> {
-    [PLAIN, TRACED, &[stringify!(malloc)], super::loader::NAMES].concat()
+    [
+        PLAIN,
+        TRACED,
+        &[stringify!(malloc)],
+        super::loader::NAMES,
+        super::exec::NAMES,
+        super::exec::LIST_NAMES,
+    ]
+    .concat()
 }
 
 /// malloc(3), which is called most: the block first, so that nothing has to be kept over calls

@@ -11,7 +11,7 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use super::system;
+use super::{exec, system};
 use crate::ledger::header::{Header, follow};
 
 /// Seconds that a process waits for the parent to have a spare.
@@ -62,6 +62,7 @@ pub(crate) fn spare(first: &'static Header) -> Option<system::File> {
 /// Writes down whose ledger `own` is to be, before it is claimed.
 pub(crate) fn introduce(own: &Header) {
     let Some(first) = first() else { return };
+    exec::arrive(first);
     let order = first.taken.fetch_add(1, Ordering::Relaxed);
     own.order.store(order, Ordering::Relaxed);
     for (word, bytes) in own.name.iter().zip(system::program_name().chunks(8)) {
@@ -95,13 +96,14 @@ pub(crate) fn first() -> Option<&'static Header> {
 
 /// Room for `/proc/PID/fd/N` and its end.
 #[derive(Debug, Default)]
-struct Path {
+pub(super) struct Path {
     bytes: [u8; 32],
     len: usize,
 }
 
 impl Path {
-    fn of(&mut self, process: u32, descriptor: u32) -> Option<&CStr> {
+    /// That of `descriptor` of `process`.
+    pub(super) fn of(&mut self, process: u32, descriptor: u32) -> Option<&CStr> {
         self.text(b"/proc/");
         self.number(process);
         self.text(b"/fd/");

@@ -25,6 +25,14 @@ const FIRST_SLOTS: u32 = 1 << 12;
 const GROWTH: u32 = 4;
 const HUGE_PAGE: usize = 2 << 20;
 
+/// Bytes of all tables that this process has, or was forked with.
+static BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes the tables take, at most.
+pub(crate) fn bytes() -> u64 {
+    BYTES.load(Ordering::Relaxed)
+}
+
 /// One hash table.
 #[repr(C, align(64))]
 #[derive(Debug)]
@@ -56,6 +64,7 @@ impl Table {
         let mask = slots.wrapping_sub(1);
         // SAFETY: the memory is fresh, large enough and aligned; zero slots are free ones.
         unsafe { at.write(Self { mask, complete, outgrown: AtomicBool::new(false), older }) };
+        BYTES.fetch_add(len as u64, Ordering::Relaxed);
         // SAFETY: it was just written, and is never unmapped.
         Some(unsafe { &*at })
     }
@@ -171,18 +180,18 @@ impl Index {
         }
     }
 
-    /// Grows where `count` numbers fill half of it.
-    pub(crate) fn grow_for(&self, count: u32) {
+    /// Grows where `count` numbers fill half of it; whether it did.
+    pub(crate) fn grow_for(&self, count: u32) -> bool {
         let older = self.newest();
         if count <= older.mask / 2 {
-            return;
+            return false;
         }
         if !older.complete.load(Ordering::Acquire) || older.outgrown.swap(true, Ordering::AcqRel) {
-            return;
+            return false;
         }
         let slots = older.mask.wrapping_add(1).saturating_mul(GROWTH);
         // Without memory the old one goes on until it is full.
-        let Some(table) = Table::new(slots, Some(older)) else { return };
+        let Some(table) = Table::new(slots, Some(older)) else { return false };
         self.newest.store(core::ptr::from_ref(table).cast_mut(), Ordering::Release);
         for index in 0..=older.mask {
             let word = older.slot(index).load(Ordering::Acquire);
@@ -192,6 +201,7 @@ impl Index {
             }
         }
         table.complete.store(true, Ordering::Release);
+        true
     }
 }
 

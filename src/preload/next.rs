@@ -14,7 +14,7 @@ use core::{mem, ptr};
 
 use super::mallinfo::Info;
 use super::modules::Object;
-use super::system;
+use super::{exec, system};
 
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
@@ -75,6 +75,7 @@ pub(crate) fn find() {
     if object(system::next_symbol(c"malloc").addr()) != object(system::function_of_libc()) {
         others.into_iter().for_each(store);
     }
+    exec::find();
     HAS_LOOKED.store(true, Ordering::Release);
 }
 

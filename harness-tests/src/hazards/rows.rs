@@ -111,6 +111,23 @@ pub const HAZARDS: &[Hazard] = &[
     program("a malloc of its own", "has_its_own_malloc.c", "PROGRAM")
         .flags(&["-rdynamic"])
         .is_not_checked("another malloc is in front of the preload heap's"),
+    program("a hidden malloc of its own", "has_its_own_malloc.c", "PROGRAM")
+        .flags(&["-fvisibility=hidden"])
+        .is_not_checked("the program has an allocator of its own, `malloc`"),
+    program("a known allocator by another name", "has_its_own_malloc.c", "PROGRAM")
+        .flags(&[
+            "-Dmalloc=_rjem_malloc",
+            "-Dcalloc=_rjem_calloc",
+            "-Drealloc=_rjem_realloc",
+            "-Dfree=_rjem_sdallocx",
+        ])
+        .is_not_checked("the program has an allocator of its own, `_rjem_malloc`"),
+    program("an allocator of Rust's own", "allocates_by.rs", "PROGRAM")
+        .flags(&["--cfg", "own"])
+        .is_not_checked("the program has an allocator of its own, `__rustc::__rust_alloc`"),
+    program("Rust's allocator that passes on", "allocates_by.rs", "PROGRAM")
+        .flags(&["--cfg", "counting"])
+        .leaks(1),
     program("linked statically", "loses_a_block.c", "PROGRAM")
         .flags(&["-static"])
         .is_not_checked("it is statically linked"),

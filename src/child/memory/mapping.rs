@@ -10,6 +10,8 @@ pub(super) struct Mapping {
     /// It may hold pointers: it is writable, or a program's own that it has made read-only since,
     /// and neither a device nor a ledger.
     pub(super) is_root: bool,
+    /// The process made it for itself: private, writable, of no file.
+    pub(super) is_own: bool,
     /// Its file, or the kernel's word for it; empty where nobody has named it.
     pub(super) name: String,
 }
@@ -35,12 +37,15 @@ impl Mapping {
         let is_sealed =
             permissions.starts_with("r-") && (name.is_empty() || name.starts_with("[anon"));
         let is_data = permissions.starts_with("rw") || is_sealed;
+        let is_anonymous = name.is_empty() || name.starts_with("[anon") || name == "[heap]";
+        let is_private = permissions.starts_with("rw") && permissions.ends_with('p');
         let number = |text| u64::from_str_radix(text, 16).ok();
         Some(Self {
             start: number(start)?,
             end: number(end)?,
             offset: number(offset)?,
             is_root: is_data && !is_device && !is_ledger,
+            is_own: is_anonymous && is_private,
             name: name.to_owned(),
         })
     }
@@ -94,7 +99,7 @@ mod tests {
     }
 
     fn mapping(start: u64, end: u64) -> Mapping {
-        Mapping { start, end, offset: 0, is_root: true, name: String::new() }
+        Mapping { start, end, offset: 0, is_root: true, is_own: true, name: String::new() }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! One process's ledger, written and read back.
+
 use super::*;
 use crate::ledger::entry::Entry;
 use crate::ledger::site::PAUSED;
