@@ -50,6 +50,15 @@
 //!
 //! Plugins are written in C with `include/leaksnap_plugin.h`, or in Rust with [`plugin!`].
 
+#![cfg_attr(
+    not(feature = "command"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "rooms have doors that the command alone goes through"
+    )
+)]
+
 pub mod plugin;
 pub mod report;
 
@@ -57,6 +66,7 @@ pub mod report;
 mod case_file;
 mod check;
 mod child;
+#[cfg(feature = "command")]
 mod command;
 #[cfg(test)]
 mod damage;
@@ -82,10 +92,12 @@ mod scenario;
 mod snapshot;
 mod suppression;
 mod symbols;
+#[cfg(any(feature = "command", feature = "internals"))]
 mod trace;
 mod traceback;
 mod verdict;
 
+#[cfg(feature = "command")]
 pub use command::run as command;
 pub use error::{Error, ErrorKind};
 pub use host::closure::{ClosureScenario, IntoResult, Result, Run, RunError, scenario};
