@@ -1,0 +1,171 @@
+//! What the documentation says of the sources: the messages that the troubleshooting page starts
+//! from, the counts of the README, and an example for each public item.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use harness_tests::cargo::{cargo, repository, target};
+use harness_tests::outcome::Outcome;
+use harness_tests::source::sources;
+use harness_tests::trials::read;
+
+/// The functions whose words each have to be explained, and their files.
+const EXPLAINED: [(&str, &str); 4] = [
+    ("src/check.rs", "fn activity("),
+    ("src/check.rs", "fn completeness("),
+    ("src/child/program_file.rs", "fn why_silent("),
+    ("src/check/descendants.rs", "fn unfollowed("),
+];
+
+fn page() -> String {
+    read(&repository().join("src/troubleshooting.md"))
+}
+
+/// The messages of the page, without the marks of code.
+fn messages(page: &str) -> Vec<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix("### "));
+    let bare = |heading: &str| {
+        let inner = heading.strip_prefix("`` ").and_then(|rest| rest.strip_suffix(" ``"));
+        inner.unwrap_or_else(|| heading.trim_matches('`')).to_owned()
+    };
+    headings.map(bare).collect()
+}
+
+/// What a source says in quotes, each with its line breaks taken away and `…` for what is filled in.
+fn quoted(text: &str) -> Vec<String> {
+    let text = text.replace("\\\"", "\u{1}");
+    let strings = text.split('"').skip(1).step_by(2);
+    strings.map(|string| filled(&joined(string)).replace('\u{1}', "\"")).collect()
+}
+
+/// Without a line's end behind a backslash, and the spaces that follow.
+fn joined(string: &str) -> String {
+    let mut lines = string.split("\\\n");
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + line.trim_start())
+}
+
+/// With `…` in place of `{name}`.
+fn filled(string: &str) -> String {
+    let mut parts = string.split('{');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + "…" + part.split_once('}').map_or(part, |(_, behind)| behind)
+    })
+}
+
+/// Whether `said` has the parts of `message` in their order.
+fn has(said: &str, message: &str) -> bool {
+    let mut rest = said;
+    message.split('…').filter(|part| !part.trim().is_empty()).all(|part| {
+        let found = rest.find(part.trim());
+        rest = found.map_or("", |at| &rest[at + part.trim().len()..]);
+        found.is_some()
+    })
+}
+
+#[test]
+fn each_message_of_the_troubleshooting_page_is_in_the_sources() {
+    let said: Vec<_> = sources("src")
+        .iter()
+        .flat_map(|source| quoted(&source.text[..source.shipped().len()]))
+        .collect();
+    let messages = messages(&page());
+    assert!(messages.len() > 40, "{}", messages.len());
+    for message in &messages {
+        let long = message.split('…').any(|part| part.trim().len() > 9);
+        assert!(long, "`{message}` could be anything");
+        assert!(said.iter().any(|said| has(said, message)), "nothing says `{message}`");
+    }
+    let different: BTreeSet<_> = messages.iter().collect();
+    assert_eq!(different.len(), messages.len(), "a message is explained twice");
+}
+
+#[test]
+fn each_reason_for_no_check_is_on_the_troubleshooting_page() {
+    let messages = messages(&page());
+    for (file, function) in EXPLAINED {
+        let text = read(&repository().join(file));
+        let start = text.find(function).unwrap_or_else(|| panic!("{file} has no {function}"));
+        let body = &text[start..];
+        let body = &body[..body.find("\n}\n").expect("a function ends")];
+        let reasons: Vec<_> =
+            quoted(body).into_iter().filter(|said| said.split(' ').count() > 3).collect();
+        assert!(!reasons.is_empty(), "{function}");
+        for reason in reasons {
+            let explained = messages.iter().any(|message| has(&reason, message));
+            assert!(explained, "the page does not explain `{reason}` of {file}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_leads_to_the_guide_and_the_page() {
+    let readme = read(&repository().join("README.md"));
+    for path in ["src/guide.md", "src/troubleshooting.md"] {
+        assert!(readme.contains(&format!("]({path})")), "{path}");
+    }
+}
+
+/// The packages that leaksnap needs with `features`, itself and the attribute left out.
+fn dependencies(features: &[&str]) -> usize {
+    let mut tree = cargo(repository(), &target());
+    tree.args(["tree", "--locked", "-p", "leaksnap", "-e", "normal,build", "--prefix", "none"]);
+    let tree = Outcome::of(tree.args(features)).ends_with(0);
+    // `name v1.0.0 (proc-macro) (*)`
+    let name = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let all: BTreeSet<_> = tree.out.lines().filter(|line| !line.is_empty()).map(name).collect();
+    all.iter().filter(|name| !name.starts_with("leaksnap")).count()
+}
+
+#[test]
+fn the_readme_counts_the_dependencies() {
+    let readme = read(&repository().join("README.md"));
+    for (features, label) in [
+        (&["--no-default-features"][..], "the harness alone: `default-features = false`"),
+        (
+            &["--no-default-features", "--features", "exports"],
+            "with `exports`, as `leaksnap init` has it",
+        ),
+        (&["--no-default-features", "--features", "command"], "with `command`"),
+        (&[], "both, the default"),
+    ] {
+        let row = format!("| {label} | {} |", dependencies(features));
+        assert!(readme.contains(&row), "README.md has no row that starts with `{row}`");
+    }
+}
+
+#[test]
+#[ignore = "it compiles what the documentation needs, which takes a minute"]
+fn every_public_item_has_docs_and_an_example() {
+    let folder = target().join("coverage");
+    let mut rustdoc = cargo(repository(), &folder);
+    rustdoc.env("RUSTC_BOOTSTRAP", "1");
+    rustdoc.args(["rustdoc", "--quiet", "-p", "leaksnap", "--lib", "--"]);
+    rustdoc.args(["-Z", "unstable-options", "--show-coverage", "--output-format", "json"]);
+    let found = Outcome::of(&mut rustdoc).ends_with(0);
+    let files: serde_json::Value = serde_json::from_str(found.out.trim()).expect("JSON");
+    let files = files.as_object().expect("an object");
+    assert!(files.len() > 5, "{files:?}");
+    for (file, counts) in files {
+        assert_eq!(counts["total"], counts["with_docs"], "{file}: {counts}");
+        // The page is a module, and an example of nothing.
+        let is_page = file == "src/troubleshooting.rs";
+        let all = counts["total_examples"] == counts["with_examples"];
+        assert!(all || is_page, "{file}: {counts}");
+    }
+}
+
+#[test]
+fn the_command_s_own_words_are_in_the_readme() {
+    let readme = read(&repository().join("README.md"));
+    let help = Outcome::of(Command::new(harness_tests::command::leaksnap()).arg("--help"));
+    let help = help.ends_with(0);
+    let commands = help.out.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = commands.map_while(|line| line.split_whitespace().next());
+    let names: Vec<_> = names.filter(|name| *name != "help").collect();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        assert!(readme.contains(&format!("leaksnap {name}")), "README.md has no `{name}`");
+    }
+}
