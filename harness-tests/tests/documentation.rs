@@ -38,6 +38,15 @@ fn quoted(text: &str) -> Vec<String> {
     strings.map(|string| filled(&joined(string)).replace('\u{1}', "\"")).collect()
 }
 
+/// The lines of a source that are no comments, as [`quoted`] has strings.
+fn lines(text: &str) -> Vec<String> {
+    // Its tests say what it says.
+    let text = text.split("\nmod tests {").next().unwrap_or_default();
+    let text = joined(text).replace("\\\"", "\"");
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.map(filled).collect()
+}
+
 /// Without a line's end behind a backslash, and the spaces that follow.
 fn joined(string: &str) -> String {
     let mut lines = string.split("\\\n");
@@ -66,10 +75,9 @@ fn has(said: &str, message: &str) -> bool {
 
 #[test]
 fn each_message_of_the_troubleshooting_page_is_in_the_sources() {
-    let said: Vec<_> = sources("src")
-        .iter()
-        .flat_map(|source| quoted(&source.text[..source.shipped().len()]))
-        .collect();
+    let mut sources = sources("src");
+    sources.retain(|source| !source.path.ends_with("tests.rs") && !source.path.contains("/tests/"));
+    let said: Vec<_> = sources.iter().flat_map(|source| lines(&source.text)).collect();
     let messages = messages(&page());
     assert!(messages.len() > 40, "{}", messages.len());
     for message in &messages {
