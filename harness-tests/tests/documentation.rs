@@ -1,5 +1,5 @@
 //! What the documentation says of the sources: the messages that the troubleshooting page starts
-//! from, the counts of the README, and an example for each public item.
+//! from, the README's commands, and an example for each public item.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -112,34 +112,6 @@ fn the_readme_leads_to_the_guide_and_the_page() {
     let readme = read(&repository().join("README.md"));
     for path in ["src/guide.md", "src/troubleshooting.md"] {
         assert!(readme.contains(&format!("]({path})")), "{path}");
-    }
-}
-
-/// The packages that leaksnap needs with `features`, itself and the attribute left out.
-fn dependencies(features: &[&str]) -> usize {
-    let mut tree = cargo(repository(), &target());
-    tree.args(["tree", "--locked", "-p", "leaksnap", "-e", "normal,build", "--prefix", "none"]);
-    let tree = Outcome::of(tree.args(features)).ends_with(0);
-    // `name v1.0.0 (proc-macro) (*)`
-    let name = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    let all: BTreeSet<_> = tree.out.lines().filter(|line| !line.is_empty()).map(name).collect();
-    all.iter().filter(|name| !name.starts_with("leaksnap")).count()
-}
-
-#[test]
-fn the_readme_counts_the_dependencies() {
-    let readme = read(&repository().join("README.md"));
-    for (features, label) in [
-        (&["--no-default-features"][..], "the harness alone: `default-features = false`"),
-        (
-            &["--no-default-features", "--features", "exports"],
-            "with `exports`, as `leaksnap init` has it",
-        ),
-        (&["--no-default-features", "--features", "command"], "with `command`"),
-        (&[], "both, the default"),
-    ] {
-        let row = format!("| {label} | {} |", dependencies(features));
-        assert!(readme.contains(&row), "README.md has no row that starts with `{row}`");
     }
 }
 
