@@ -55,7 +55,10 @@ fn examples_pass_without_their_leaks_and_fail_with_them() {
     user.write(include, &read(&repository().join(include)));
     for Example { name, clean, leaky } in &EXAMPLES {
         let folder = format!("fixtures/examples/{name}");
-        for file in files(&folder) {
+        // Whoever runs them by hand leaves something there.
+        let left = [".lock", ".so", ".snap.new"];
+        let own = |file: &String| !left.iter().any(|end| file.ends_with(end));
+        for file in files(&folder).into_iter().filter(own) {
             user.write(&file, &read(&repository().join(&file)));
         }
         let manifest = format!("{folder}/Cargo.toml");
@@ -70,8 +73,13 @@ fn examples_pass_without_their_leaks_and_fail_with_them() {
         let commands: Vec<_> =
             text.lines().filter_map(|line| line.strip_prefix("#     $ ")).collect();
         let (last, others) = commands.split_last().expect("it says how it is run");
-        let runs = others.iter().map(|command| user.shell(&folder, command).ends_with(0));
-        let _ = runs.last().expect("it passes first").says(&[clean]);
+        assert!(others.last().is_some_and(|command| *command == "cargo test"), "{others:?}");
+        for command in others {
+            let run = user.shell(&folder, command).ends_with(0);
+            if command.starts_with("cargo") {
+                let _ = run.says(&[clean]);
+            }
+        }
         let _ = user.shell(&folder, last).ends_with(101).says(leaky);
     }
 }
