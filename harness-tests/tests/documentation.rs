@@ -6,16 +6,22 @@ use std::process::Command;
 
 use harness_tests::cargo::{cargo, repository, target};
 use harness_tests::outcome::Outcome;
-use harness_tests::source::sources;
+use harness_tests::source::{Source, sources};
 use harness_tests::trials::read;
 
-/// The functions whose words each have to be explained, and their files.
-const EXPLAINED: [(&str, &str); 4] = [
+/// Items whose words each have to be explained, and their files.
+const EXPLAINED: [(&str, &str); 7] = [
     ("src/check.rs", "fn activity("),
     ("src/check.rs", "fn completeness("),
-    ("src/child/program_file.rs", "fn why_silent("),
     ("src/check/descendants.rs", "fn unfollowed("),
+    ("src/child/ledger_file.rs", "pub(crate) enum LedgerError "),
+    ("src/child/preload_file.rs", "pub(crate) enum PreloadError "),
+    ("src/child/program_file.rs", "fn why_silent("),
+    ("src/trace/json_report.rs", "let not_checked = "),
 ];
+
+/// What is called, in all files, with such words.
+const CALLS: [&str; 4] = ["NotChecked(", "not_checked(", "unchecked(", "unproven("];
 
 fn page() -> String {
     read(&repository().join("src/troubleshooting.md"))
@@ -29,6 +35,13 @@ fn messages(page: &str) -> Vec<String> {
         inner.unwrap_or_else(|| heading.trim_matches('`')).to_owned()
     };
     headings.map(bare).collect()
+}
+
+/// The files of the library, without those of tests.
+fn product() -> Vec<Source> {
+    let mut all = sources("src");
+    all.retain(|source| !source.path.ends_with("tests.rs") && !source.path.contains("/tests/"));
+    all
 }
 
 /// What a source says in quotes, each with its line breaks taken away and `…` for what is filled in.
@@ -75,9 +88,7 @@ fn has(said: &str, message: &str) -> bool {
 
 #[test]
 fn each_message_of_the_troubleshooting_page_is_in_the_sources() {
-    let mut sources = sources("src");
-    sources.retain(|source| !source.path.ends_with("tests.rs") && !source.path.contains("/tests/"));
-    let said: Vec<_> = sources.iter().flat_map(|source| lines(&source.text)).collect();
+    let said: Vec<_> = product().iter().flat_map(|source| lines(&source.text)).collect();
     let messages = messages(&page());
     assert!(messages.len() > 40, "{}", messages.len());
     for message in &messages {
@@ -89,22 +100,47 @@ fn each_message_of_the_troubleshooting_page_is_in_the_sources() {
     assert_eq!(different.len(), messages.len(), "a message is explained twice");
 }
 
+/// The first words in quotes that a call gets, whose parenthesis opened before `arguments`.
+fn first_words(arguments: &str) -> Option<String> {
+    let start = arguments.find('"')?;
+    // They stand first, or are what a `format!` or a `match` has there.
+    let is_before = |word: &str| arguments[..start].contains(word);
+    if is_before(";") || is_before("}") || is_before("=> return") {
+        return None;
+    }
+    quoted(&arguments[start..]).into_iter().next()
+}
+
 #[test]
 fn each_reason_for_no_check_is_on_the_troubleshooting_page() {
     let messages = messages(&page());
-    for (file, function) in EXPLAINED {
+    let mut reasons = BTreeSet::new();
+    for (file, item) in EXPLAINED {
         let text = read(&repository().join(file));
-        let start = text.find(function).unwrap_or_else(|| panic!("{file} has no {function}"));
+        let start = text.find(item).unwrap_or_else(|| panic!("{file} has no {item}"));
         let body = &text[start..];
-        let body = &body[..body.find("\n}\n").expect("a function ends")];
-        let reasons: Vec<_> =
-            quoted(body).into_iter().filter(|said| said.split(' ').count() > 3).collect();
-        assert!(!reasons.is_empty(), "{function}");
-        for reason in reasons {
-            let explained = messages.iter().any(|message| has(&reason, message));
-            assert!(explained, "the page does not explain `{reason}` of {file}");
+        let body = &body[..body.find("\n}\n").expect("an item ends")];
+        let found = quoted(body);
+        assert!(!found.is_empty(), "{item}");
+        reasons.extend(found.into_iter().map(|reason| (file.to_owned(), reason)));
+    }
+    for source in product() {
+        let text = source.text.split("\nmod tests {").next().unwrap_or_default();
+        for call in CALLS {
+            let calls = text.match_indices(call).map(|(at, _)| &text[at + call.len()..]);
+            let words = calls.filter_map(first_words);
+            reasons.extend(words.map(|reason| (source.path.clone(), reason)));
         }
     }
+    // Others are made of reasons alone.
+    let has_words = |said: &str| said.split(' ').filter(|word| !word.contains('…')).count() > 2;
+    reasons.retain(|(_, reason)| has_words(reason));
+    assert!(reasons.len() > 40, "{}", reasons.len());
+    let unexplained: Vec<_> = reasons
+        .iter()
+        .filter(|(_, reason)| !messages.iter().any(|message| has(reason, message)))
+        .collect();
+    assert!(unexplained.is_empty(), "the page does not explain {unexplained:#?}");
 }
 
 #[test]
@@ -116,7 +152,7 @@ fn the_readme_leads_to_the_guide_and_the_page() {
 }
 
 #[test]
-#[ignore = "it compiles what the documentation needs, which takes a minute"]
+#[ignore = "it compiles what the documentation needs, which takes a minute or two"]
 fn every_public_item_has_docs_and_an_example() {
     let folder = target().join("coverage");
     let mut rustdoc = cargo(repository(), &folder);
