@@ -9,6 +9,7 @@ mod diff;
 mod exec;
 #[cfg(feature = "exports")]
 mod exports;
+mod init;
 mod manual;
 mod output;
 mod reviewed;
@@ -39,6 +40,8 @@ enum Verb {
     Run(run::Arguments),
     /// Compares two saved memory traces, VPP's or two JSON reports, and reports what grew
     Diff(diff::Arguments),
+    /// Gives the crate in the current folder its first leak test
+    Init(init::Arguments),
     /// Prints completions for a shell
     Completions(manual::Completions),
     /// Prints a manual page
@@ -60,6 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Ok(Arguments { command: Verb::Run(arguments) }) => run::run(&arguments),
         Ok(Arguments { command: Verb::Console(arguments) }) => console::run(&arguments),
         Ok(Arguments { command: Verb::Diff(arguments) }) => diff::run(&arguments),
+        Ok(Arguments { command: Verb::Init(arguments) }) => init::run(&arguments),
         Ok(Arguments { command: Verb::Completions(arguments) }) => {
             manual::complete(&arguments, Arguments::command())
         }

@@ -1,54 +1,15 @@
-//! Snapshot tests for memory leaks: a leak fails `cargo test` with its traceback.
+//! Snapshot tests for memory leaks: a leak in C, C++ or Rust fails `cargo test` with the traceback
+//! that made it. Accepting one is reviewing a snapshot: `cargo insta review`.
 //!
-//! A custom harness starts a scenario in a child process on a traced heap, compares what is still
-//! allocated before and after, and fails the test when a traceback appears that nobody has
-//! accepted. Accepting one is reviewing a snapshot: `cargo insta review`.
-//!
-//! ```toml
-//! [[test]]
-//! name = "leaks"
-//! harness = false
-//! ```
-//! ```no_run
-//! // tests/leaks.rs, complete: every scenario file below tests/leaks/ is a test
-//! leaksnap::main!("tests/leaks");
-//! ```
-//!
-//! A scenario file names plugins and the steps that they run, or a whole program:
-//!
-//! ```toml
-//! plugins = ["crypto_openssl"]
-//! steps   = ["test crypto"]
-//! ```
-//!
-//! Or a program that stays up, with the command that drives it once per iteration:
-//!
-//! ```toml
-//! program = ["./server", "{port}"]
-//! ready   = "listening"
-//! drive   = ["./client", "{port}"]
-//! ```
-//!
-//! A scenario in Rust is a function, and an ordinary test where the target has no `main!`:
-//!
-//! ```
-//! #[leaksnap::scenario]
-//! fn pushes(run: &leaksnap::Run) -> leaksnap::Result {
-//!     run.repeat(8, || vec![1, 2, 3].push(4))
-//! }
-//! ```
-//!
-//! Inside of any test, [`check`](check()) has the report as a value:
-//!
-//! ```no_run
-//! #[test]
-//! fn pushing_leaks_nothing() -> Result<(), leaksnap::Error> {
-//!     leaksnap::check(|run| run.repeat(8, || vec![1, 2, 3].push(4)))?.assert_clean();
-//!     Ok(())
-//! }
-//! ```
-//!
-//! Plugins are written in C with `include/leaksnap_plugin.h`, or in Rust with [`plugin!`].
+#![doc = include_str!("guide.md")]
+#![cfg_attr(
+    not(feature = "command"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "rooms have doors that the command alone goes through"
+    )
+)]
 
 pub mod plugin;
 pub mod report;
@@ -57,6 +18,7 @@ pub mod report;
 mod case_file;
 mod check;
 mod child;
+#[cfg(feature = "command")]
 mod command;
 #[cfg(test)]
 mod damage;
@@ -82,10 +44,14 @@ mod scenario;
 mod snapshot;
 mod suppression;
 mod symbols;
+#[cfg(any(feature = "command", feature = "internals"))]
 mod trace;
 mod traceback;
+#[cfg(doc)]
+pub mod troubleshooting;
 mod verdict;
 
+#[cfg(feature = "command")]
 pub use command::run as command;
 pub use error::{Error, ErrorKind};
 pub use host::closure::{ClosureScenario, IntoResult, Result, Run, RunError, scenario};

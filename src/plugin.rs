@@ -25,16 +25,45 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The ABI that this version of leaksnap speaks: `LEAKSNAP_PLUGIN_ABI` of the header.
+///
+/// ```
+/// assert_eq!(leaksnap::plugin::ABI, 1);
+/// ```
 pub const ABI: u32 = 1;
 
 /// The data symbol that makes a shared object a plugin.
+///
+/// ```
+/// assert_eq!(leaksnap::plugin::ENTRY_SYMBOL, c"leaksnap_plugin");
+/// ```
 pub const ENTRY_SYMBOL: &CStr = c"leaksnap_plugin";
 
 /// `leaksnap_command` of the header. An exception that leaves it ends the host, which says so.
+///
+/// ```
+/// use std::ffi::{c_int, c_void};
+///
+/// use leaksnap::plugin::{RawCall, RawCommand};
+///
+/// /// Does nothing, and fails no step.
+/// unsafe extern "C-unwind" fn rest(_context: *mut c_void, _call: *const RawCall) -> c_int {
+///     0
+/// }
+/// let command: RawCommand = rest;
+/// ```
 pub type RawCommand =
     unsafe extern "C-unwind" fn(context: *mut c_void, call: *const RawCall) -> c_int;
 
 /// `struct leaksnap_call` of the header.
+///
+/// ```
+/// use leaksnap::plugin::RawCall;
+///
+/// /// How many words a command got. The pointer has to be what the host called it with.
+/// unsafe fn words(call: *const RawCall) -> u32 {
+///     unsafe { (*call).argc }
+/// }
+/// ```
 #[repr(C)]
 #[derive(Debug)]
 pub struct RawCall {
@@ -51,6 +80,15 @@ pub struct RawCall {
 }
 
 /// `struct leaksnap_host` of the header.
+///
+/// ```
+/// use leaksnap::plugin::{ABI, RawHost};
+///
+/// /// A `start` that asks for the host's ABI, and registers nothing.
+/// unsafe extern "C" fn start(host: *const RawHost) -> std::ffi::c_int {
+///     i32::from(unsafe { (*host).abi } != ABI)
+/// }
+/// ```
 #[repr(C)]
 #[derive(Debug)]
 pub struct RawHost {
@@ -69,6 +107,14 @@ pub struct RawHost {
 }
 
 /// `struct leaksnap_plugin` of the header.
+///
+/// ```
+/// use leaksnap::plugin::{ABI, RawPlugin};
+///
+/// /// What [`plugin!`](crate::plugin!) defines: without commands, here.
+/// static PLUGIN: RawPlugin =
+///     RawPlugin { abi: ABI, reserved: 0, name: c"empty".as_ptr(), start: None, stop: None };
+/// ```
 #[repr(C)]
 #[derive(Debug)]
 pub struct RawPlugin {
@@ -88,9 +134,28 @@ pub struct RawPlugin {
 unsafe impl Sync for RawPlugin {}
 
 /// A command's code. An `Err` fails the step, with the text as its reason.
+///
+/// ```
+/// use leaksnap::plugin::{Call, Handler};
+///
+/// fn parse(call: &Call<'_>) -> Result<(), String> {
+///     let word = call.args().next().ok_or("parse: a number is missing")?;
+///     word.parse::<u32>().map(drop).map_err(|error| format!("{word}: {error}"))
+/// }
+/// let handler: Handler = parse;
+/// ```
 pub type Handler = fn(&Call<'_>) -> Result<(), String>;
 
 /// A command of a plugin in Rust.
+///
+/// ```
+/// use leaksnap::plugin::Command;
+///
+/// let command = Command::new(c"say hello", c"greets", |call| {
+///     call.print("hello\n");
+///     Ok(())
+/// });
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Command {
     words: &'static CStr,
@@ -100,6 +165,12 @@ pub struct Command {
 
 impl Command {
     /// A command that is called by `words`, one to four words with single spaces between them.
+    /// `help` is the line that the console's `help` shows.
+    ///
+    /// ```
+    /// # use leaksnap::plugin::Command;
+    /// const REST: Command = Command::new(c"rest", c"does nothing", |_| Ok(()));
+    /// ```
     #[must_use]
     pub const fn new(words: &'static CStr, help: &'static CStr, handler: Handler) -> Self {
         Self { words, help, handler }
@@ -107,6 +178,15 @@ impl Command {
 }
 
 /// One invocation of a command.
+///
+/// ```
+/// use leaksnap::plugin::Call;
+///
+/// fn echo(call: &Call<'_>) -> Result<(), String> {
+///     call.args().for_each(|word| call.print(word));
+///     Ok(())
+/// }
+/// ```
 pub struct Call<'a> {
     raw: *const RawCall,
     lifetime: PhantomData<&'a RawCall>,
@@ -120,6 +200,14 @@ impl fmt::Debug for Call<'_> {
 
 impl Call<'_> {
     /// The words after the command's own. A word that is not UTF-8 reads as empty.
+    ///
+    /// ```
+    /// # use leaksnap::plugin::Call;
+    /// fn count(call: &Call<'_>) -> Result<(), String> {
+    ///     let count = call.args().count();
+    ///     (count == 1).then_some(()).ok_or_else(|| format!("one word is wanted, not {count}"))
+    /// }
+    /// ```
     pub fn args(&self) -> impl Iterator<Item = &str> {
         // SAFETY: `raw` lives as long as `self` (the module's invariant).
         let RawCall { argc, argv, .. } = unsafe { &*self.raw };
@@ -134,6 +222,14 @@ impl Call<'_> {
     }
 
     /// Writes `text` to the command's output.
+    ///
+    /// ```
+    /// # use leaksnap::plugin::Call;
+    /// fn greet(call: &Call<'_>) -> Result<(), String> {
+    ///     call.print("hello\n");
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn print(&self, text: &str) {
         // SAFETY: `raw` lives as long as `self`.
         let print = unsafe { (*self.raw).print };
@@ -193,6 +289,13 @@ pub unsafe fn register(host: *const RawHost, commands: &[Command]) -> c_int {
 ///
 /// The crate's type has to be `cdylib`; with `["cdylib", "rlib"]` it can be a dev-dependency of
 /// the test's package, and is then built with it.
+///
+/// ```no_run
+/// use leaksnap::plugin::Command;
+///
+/// leaksnap::plugin!(c"rests", [Command::new(c"rest", c"does nothing", |_| Ok(()))]);
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! plugin {
     ($name:expr, [$($command:expr),* $(,)?]) => {

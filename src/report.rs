@@ -14,6 +14,13 @@ pub use self::history::{History, Live};
 use serde::{Deserialize, Serialize};
 
 /// What the ages of a traceback's live allocations say.
+///
+/// ```
+/// use leaksnap::report::Verdict;
+///
+/// assert_eq!(Verdict::OneTime.to_string(), "one-time");
+/// assert!(Verdict::Leak < Verdict::Growth);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verdict {
     /// Live blocks remain from every measured iteration.
@@ -28,6 +35,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// Whether the verdict fails a trial unless it was accepted.
+    ///
+    /// ```
+    /// use leaksnap::report::Verdict;
+    ///
+    /// assert!(Verdict::Leak.fails() && Verdict::Growth.fails());
+    /// assert!(!Verdict::OneTime.fails() && !Verdict::Replaced.fails());
+    /// ```
     #[must_use]
     pub fn fails(self) -> bool {
         matches!(self, Self::Leak | Self::Growth)
@@ -46,6 +60,15 @@ impl fmt::Display for Verdict {
 }
 
 /// Whether the program could still reach the blocks when they were counted.
+///
+/// ```no_run
+/// use leaksnap::report::Reachability;
+///
+/// let report = leaksnap::check(|run| run.repeat(8, || std::mem::forget(vec![1])))?;
+/// assert_eq!(report.groups[0].reachability, Reachability::Lost);
+/// assert_eq!(Reachability::Lost.to_string(), "lost");
+/// # Ok::<(), leaksnap::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reachability {
     /// No pointer leads there.
@@ -70,6 +93,21 @@ impl fmt::Display for Reachability {
 }
 
 /// One frame of a traceback.
+///
+/// ```
+/// use leaksnap::report::Frame;
+///
+/// /// As `parse at src/xml.c:17`.
+/// fn shown(frame: &Frame) -> String {
+///     let function = frame.function.as_deref().unwrap_or("<unknown code>");
+///     match (&frame.file, frame.line) {
+///         (Some(file), Some(line)) => format!("{function} at {file}:{line}"),
+///         _ => function.to_owned(),
+///     }
+/// }
+/// let frame = Frame { function: Some("parse".into()), offset: 5, ..Frame::default() };
+/// assert_eq!(shown(&frame), "parse");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Frame {
     /// The demangled function, without a hash; `None` where no symbol is known.
@@ -90,6 +128,14 @@ pub struct Frame {
 }
 
 /// All live allocations of one traceback.
+///
+/// ```no_run
+/// let report = leaksnap::check(|run| run.repeat(8, || std::mem::forget(vec![1_u8; 100])))?;
+/// let group = &report.groups[0];
+/// assert_eq!((group.blocks, group.bytes), (8, 800));
+/// assert_eq!(group.bytes_per_iteration, 100.0);
+/// # Ok::<(), leaksnap::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// What their ages say.
@@ -114,6 +160,15 @@ pub struct Group {
 
 /// What a program's pointers say of a group's blocks beside whether they are reachable. It
 /// explains, and differs from run to run: no verdict depends on it, and no snapshot has it.
+///
+/// ```
+/// use leaksnap::report::Group;
+///
+/// /// Who has to let go of the blocks.
+/// fn holder(group: &Group) -> &str {
+///     group.ties.held_by.as_deref().unwrap_or("nobody")
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ties {
     /// How the program still reaches one of them: the root, and the blocks between. `None` where it
@@ -132,6 +187,13 @@ pub struct Ties {
 }
 
 /// In which iterations of a window the live total of a traceback rose.
+///
+/// ```
+/// use leaksnap::report::Rises;
+///
+/// let rises = Rises { steps: 3, first: 1, of: 8 };
+/// assert!(rises.steps < rises.of, "it did not rise in each iteration");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Rises {
     /// How many.
@@ -143,6 +205,13 @@ pub struct Rises {
 }
 
 /// How the child ended.
+///
+/// ```
+/// use leaksnap::report::Exit;
+///
+/// let exit = Exit { code: None, signal: Some(9) };
+/// assert!(exit.code.is_none(), "it was killed");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Exit {
     /// Its exit code; `None` when a signal ended it.
@@ -152,6 +221,13 @@ pub struct Exit {
 }
 
 /// What the preload heap did.
+///
+/// ```no_run
+/// let report = leaksnap::check(|run| run.repeat(8, || drop(vec![1, 2, 3])))?;
+/// assert!(report.tracing.active && report.tracing.complete);
+/// assert!(report.tracing.allocations >= 8);
+/// # Ok::<(), leaksnap::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tracing {
     /// It served the program.
@@ -167,6 +243,15 @@ pub struct Tracing {
 }
 
 /// The result of one checked run.
+///
+/// ```no_run
+/// let report = leaksnap::check(|run| run.repeat(8, || std::mem::forget(vec![1])))?;
+/// assert_eq!(report.iterations, 8);
+/// for group in report.groups.iter().filter(|group| group.verdict.fails()) {
+///     println!("{}: {} blocks", group.verdict, group.blocks);
+/// }
+/// # Ok::<(), leaksnap::Error>(())
+/// ```
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -224,6 +309,12 @@ impl Report {
     }
 
     /// The groups of this program and of those that it started, with numbers of their own.
+    ///
+    /// ```no_run
+    /// let report = leaksnap::check(|run| run.repeat(8, || drop(vec![1, 2, 3])))?;
+    /// let leaked: u64 = report.all_groups().iter().map(|group| group.bytes).sum();
+    /// # Ok::<(), leaksnap::Error>(())
+    /// ```
     #[must_use]
     pub fn all_groups(&self) -> Vec<Group> {
         let mut all = self.groups.clone();

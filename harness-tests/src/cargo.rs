@@ -97,7 +97,8 @@ fn install_insta() -> PathBuf {
     program
 }
 
-fn environment(program: impl AsRef<OsStr>, folder: &Path, target: &Path) -> Command {
+/// `program`, which works in `folder`; a cargo in it builds in `target`.
+pub(crate) fn environment(program: impl AsRef<OsStr>, folder: &Path, target: &Path) -> Command {
     let mut command = Command::new(program);
     without_foreign(&mut command);
     command.current_dir(folder).env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");

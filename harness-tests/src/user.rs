@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::cargo::{cargo, insta, nextest, repository, target, turn};
+use crate::cargo::{cargo, environment, insta, nextest, repository, target, turn};
 use crate::outcome::Outcome;
 
 /// The packages that are published: users name the first, cargo finds the other by it.
@@ -58,6 +58,12 @@ impl User {
     /// `cargo` with `arguments`.
     pub fn cargo(&self, arguments: &[&str]) -> Outcome {
         Outcome::of(cargo(self.folder(), &work("build")).args(arguments))
+    }
+
+    /// A line for the shell, in `folder` of the crate's.
+    pub fn shell(&self, folder: &str, line: &str) -> Outcome {
+        let mut shell = environment("sh", &self.folder().join(folder), &work("build"));
+        Outcome::of(shell.args(["-c", line]))
     }
 
     /// `cargo insta`.

@@ -111,7 +111,9 @@ fn the_rooms_inside_are_open_with_a_feature_alone() {
     let root = read(&repository().join("src/lib.rs"));
     let declared = "#[cfg(feature = \"internals\")]\n#[doc(hidden)]\npub mod internals;";
     assert!(root.contains(declared));
-    assert!(read(&repository().join("Cargo.toml")).contains("\ndefault = [\"exports\"]\n"));
+    assert!(
+        read(&repository().join("Cargo.toml")).contains("\ndefault = [\"command\", \"exports\"]\n")
+    );
     for source in sources("src").iter().filter(|source| !is_in(source, "internals")) {
         assert!(!source.imports().contains(&"internals"), "{} imports it", source.path);
     }
@@ -131,6 +133,7 @@ fn forms_of_reports_that_need_libraries_are_a_feature_and_see_no_child() {
     }
     assert_eq!(with(&["inferno::"]), ["src/export/page/flame.rs"]);
     assert_eq!(with(&["prost::"]), ["src/export/pprof.rs", "src/export/pprof/message.rs"]);
+    assert_eq!(with(&["toml_edit::"]), ["src/command/init/manifest.rs"]);
     for source in sources("src").iter().filter(|source| !is_in(source, "export")) {
         for library in ["maud::", "flate2::"] {
             assert!(!source.shipped().contains(library), "{} has {library}", source.path);

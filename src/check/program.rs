@@ -1,7 +1,7 @@
 //! Checking a whole program: one iteration, from its start to its exit.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -62,18 +62,27 @@ impl Program<'_> {
 }
 
 /// The words of a scenario's program: one that is given by a relative path is looked for from
-/// the scenario's folder first.
+/// the scenario's folder first, one by its name among the programs of the package that is tested.
 pub(crate) fn words(words: &[String], scenario: &Path) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    if let Some(program) = words.first_mut()
-        && Path::new(program).components().count() > 1
-        && let Some(folder) = scenario.parent()
-        && let Ok(beside) = std::path::absolute(folder.join(&*program))
-        && beside.is_file()
-    {
-        *program = beside.into();
+    if let Some(program) = words.first_mut() {
+        let is_name = Path::new(program).components().count() == 1;
+        let folder = if is_name { programs() } else { scenario.parent().map(Path::to_path_buf) };
+        if let Some(folder) = folder
+            && let Ok(found) = std::path::absolute(folder.join(&*program))
+            && found.is_file()
+        {
+            *program = found.into();
+        }
     }
     words
+}
+
+/// Where cargo puts programs, seen from a test.
+fn programs() -> Option<PathBuf> {
+    let executable = std::env::current_exe().ok()?;
+    let folder = executable.parent().filter(|folder| folder.ends_with("deps"))?;
+    folder.parent().map(Path::to_path_buf)
 }
 
 /// What was seen of a program that ran.
