@@ -3,8 +3,8 @@
 //! Cargo can't: as a dependency it would be unoptimised in dev builds, or put a `malloc` into the
 //! test executable itself. So the compiler is called directly, always at `opt-level=3`, with
 //! mimalloc's C sources, which `libmimalloc-sys` carries. Where the target has no such object
-//! (another system than Linux with glibc), an empty file is embedded, and trials are "not
-//! checked".
+//! (another system than Linux with glibc), an empty file is embedded, and trials are
+//! ignored.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -45,6 +45,7 @@ use std::time::Duration;
 
 use self::onlooker::Onlooker;
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
+use crate::child::preload_file;
 use crate::ledger::header::{Header, TRACE_VARIABLE, VERSION, state, trouble};
 use crate::report::table::Memory;
 use crate::report::{Exit, Group, History, Report, Tracing, Verdict};
@@ -254,6 +255,11 @@ fn new_ledger(heap: u64) -> Result<LedgerFile, Problem> {
         )),
         other => Problem::NotChecked(other.to_string()),
     })
+}
+
+/// Why nothing can be checked on this target; `None` where it can.
+pub(crate) fn unsupported() -> Option<String> {
+    preload_file::unsupported().map(|why| why.to_string())
 }
 
 /// Whether the preload heap came up; why not, where it did not. `silent` is the reason for one

@@ -3,6 +3,7 @@
 //! ```text
 //!   harness     lists the trials and runs them
 //!   flags       the command line, libtest's
+//!   runner      one trial after the other, those that are left out among them
 //!   trial       one scenario: checked, brought to the gate
 //!   folders     where snapshots and pages lie
 //!   account     what trials leave to be told: output, notes, times
@@ -21,6 +22,7 @@ mod junit;
 mod pages;
 mod progress;
 mod registered;
+mod runner;
 mod trial;
 mod unit;
 
@@ -28,23 +30,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::Parser as _;
-use libtest_mimic::{Arguments, ColorSetting, Completion, Failed, Trial};
+use libtest_mimic::{Arguments, ColorSetting, Trial};
 
-use crate::check::onlooker::Onlooker;
+use crate::check;
 use crate::gate::{self, Assert};
 use crate::host::closure::ClosureScenario;
 pub use crate::host::closure::{IntoResult, Run};
 use crate::review::Review;
 use crate::scenario::{self, Entry};
-use account::{Account, End, Told};
+use account::Account;
 use flags::{Flags, Format};
 use folders::Folders;
 use progress::Progress;
 pub use registered::Registered;
+use runner::Runner;
 use trial::{Case, Source};
 pub use unit::{Unit, test};
 
@@ -104,6 +106,7 @@ fn start(setup: &Setup, flags: &Flags, closures: &[ClosureScenario]) -> Result<E
         progress,
         echo: flags.is_uncaptured(),
         fail_fast: flags.fail_fast,
+        unsupported: check::unsupported(),
     });
     let trials = cases.into_iter().map(|case| {
         let runner = Arc::clone(&runner);
@@ -126,38 +129,6 @@ fn say(flags: &Flags, text: &str) {
     match flags.format() {
         Format::Pretty | Format::Terse if flags.logfile().is_none() => println!("\n{text}"),
         _ => eprintln!("{text}"),
-    }
-}
-
-/// What all trials of a run have.
-#[derive(Debug)]
-struct Runner {
-    review: Review,
-    account: Account,
-    progress: Option<Progress>,
-    echo: bool,
-    fail_fast: bool,
-}
-
-impl Runner {
-    fn run(&self, case: &Case) -> Result<Completion, Failed> {
-        if self.fail_fast && self.account.has_failed() {
-            let why = "another one failed";
-            let (name, end) = (case.name.clone(), End::Skipped(why.to_owned()));
-            let (output, notes, took) = (String::new(), Vec::new(), Duration::ZERO);
-            self.account.keep(Told { name, took, end, leaks: false, output, notes });
-            return Ok(Completion::ignored_with(why));
-        }
-        let onlooker = Arc::new(Onlooker::new(self.echo));
-        let watch = self.progress.as_ref().map(|progress| progress.watch(&case.name, &onlooker));
-        let entry = case.run(&self.review, &onlooker);
-        drop(watch);
-        let result = match &entry.end {
-            End::Failed(why) => Err(Failed::from(why)),
-            End::Passed | End::Skipped(_) => Ok(Completion::Completed),
-        };
-        self.account.keep(entry);
-        result
     }
 }
 

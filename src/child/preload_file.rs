@@ -29,13 +29,18 @@ pub(crate) enum PreloadError {
     Write { path: PathBuf, source: io::Error },
 }
 
+/// Why there is none; `None` where there is one.
+pub(crate) fn unsupported() -> Option<PreloadError> {
+    OBJECT.is_empty().then_some(PreloadError::Unsupported)
+}
+
 /// The path of the preload heap, written where it is not there yet.
 ///
 /// # Errors
 /// Where the target has none, or neither the executable's folder nor the user's cache takes it.
 pub(crate) fn path() -> Result<PathBuf, PreloadError> {
-    if OBJECT.is_empty() {
-        return Err(PreloadError::Unsupported);
+    if let Some(error) = unsupported() {
+        return Err(error);
     }
     static NAME: LazyLock<String> =
         LazyLock::new(|| format!("{NAME_PREFIX}{:016x}.so", hash(OBJECT)));
