@@ -23,6 +23,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use blazesym::helper::read_elf_build_id;
 use blazesym::symbolize::source::{Elf, Source};
@@ -31,6 +32,9 @@ use blazesym::symbolize::{self, CodeInfo, Input, Sym, Symbolized};
 pub(crate) use name::clean as function_name;
 
 use crate::report::Frame;
+
+/// Fewer addresses are not worth a thread, which opens the files once more.
+const LEAST_SHARE: usize = 100;
 
 /// Where distributions install debug files by build id.
 const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
@@ -115,19 +119,8 @@ impl std::fmt::Debug for Symbolizer<'_> {
 impl Symbols {
     /// Nothing is known yet; it is for one report.
     pub(crate) fn new(debug_files: DebugFiles) -> Self {
-        let builder = symbolize::Symbolizer::builder()
-            .enable_code_info(true)
-            .enable_inlined_fns(true)
-            .enable_demangling(false)
-            // The files stay as they are while one report is made.
-            .enable_auto_reload(false);
-        let blazesym = match debug_files {
-            DebugFiles::Read => builder,
-            // Debug links are followed to these folders.
-            DebugFiles::Ignored => builder.set_debug_dirs(Some([""; 0])),
-        };
         let (files, numbers, known) = (Vec::new(), HashMap::new(), HashMap::new());
-        Self { debug_files, files, numbers, blazesym: blazesym.build(), known }
+        Self { debug_files, files, numbers, blazesym: reader(debug_files), known }
     }
 
     /// A symbolizer for `modules`, by module number; 0 is no module.
@@ -149,11 +142,36 @@ impl Symbols {
         number
     }
 
-    /// Has the frames of `addresses`, which are of one ledger's module and of the file `number`.
+    /// Has the frames of `addresses`, which are sorted, of one ledger's module and of the file
+    /// `number`. Many are shared out: each unit of debug information is read where it is asked for.
     fn learn(&mut self, number: usize, addresses: &[CodeAddress]) {
-        let Self { files, blazesym, known, .. } = self;
-        let File { name, build_id, sources } = &files[number];
-        let place = |(_, offset, exact): CodeAddress| (number, offset, exact);
+        let (file, debug_files) = (&self.files[number], self.debug_files);
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let share = addresses.len().div_ceil(threads).max(LEAST_SHARE);
+        let (own, others) = addresses.split_at(share.min(addresses.len()));
+        let found = thread::scope(|scope| {
+            let ask = |share| scope.spawn(move || file.frames(&reader(debug_files), share));
+            let others: Vec<_> = others.chunks(share).map(ask).collect();
+            let mut found = file.frames(&self.blazesym, own);
+            found.extend(others.into_iter().flat_map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }));
+            found
+        });
+        let found = found.into_iter();
+        self.known.extend(found.map(|((_, offset, exact), it)| ((number, offset, exact), it)));
+    }
+}
+
+impl File {
+    /// The frames of each of `addresses`, which are of this file, as `blazesym` reads it.
+    fn frames(
+        &self,
+        blazesym: &symbolize::Symbolizer,
+        addresses: &[CodeAddress],
+    ) -> HashMap<CodeAddress, Vec<Frame>> {
+        let Self { name, build_id, sources } = self;
+        let mut known = HashMap::new();
         let mut left = addresses.to_vec();
         for source in sources {
             let found = symbols(blazesym, &source.whole, &left);
@@ -168,14 +186,13 @@ impl Symbols {
                             bare.push(address);
                         }
                         let frames = frames(address, &symbol, name.as_ref(), build_id.as_ref());
-                        known.insert(place(address), frames);
+                        known.insert(address, frames);
                     }
                 }
             }
             for (address, symbol) in bare.iter().zip(symbols(blazesym, &source.table, &bare)) {
                 let whole = symbol.filter(|symbol| name::is_mangled(&symbol.name));
-                let frames = known.get_mut(&place(*address));
-                let function = frames.and_then(|frames| frames.last_mut());
+                let function = known.get_mut(address).and_then(|frames| frames.last_mut());
                 if let (Some(function), Some(whole)) = (function, whole) {
                     function.function = Some(name::clean(&whole.name).into());
                 }
@@ -183,10 +200,26 @@ impl Symbols {
             left = missed;
         }
         for address in left {
-            let frames = vec![unnamed(address.1, name.clone(), build_id.clone())];
-            known.insert(place(address), frames);
+            known.insert(address, vec![unnamed(address.1, name.clone(), build_id.clone())]);
         }
+        known
     }
+}
+
+/// What reads the files.
+fn reader(debug_files: DebugFiles) -> symbolize::Symbolizer {
+    let builder = symbolize::Symbolizer::builder()
+        .enable_code_info(true)
+        .enable_inlined_fns(true)
+        .enable_demangling(false)
+        // The files stay as they are while one report is made.
+        .enable_auto_reload(false);
+    match debug_files {
+        DebugFiles::Read => builder,
+        // Debug links are followed to these folders.
+        DebugFiles::Ignored => builder.set_debug_dirs(Some([""; 0])),
+    }
+    .build()
 }
 
 impl Symbolizer<'_> {

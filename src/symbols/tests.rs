@@ -1,5 +1,6 @@
 //! The symbolizer on files that every test machine has: this executable and its libc.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use blazesym::inspect::source::{Elf as InspectElf, Source as InspectSource};
@@ -157,6 +158,23 @@ fn many_addresses_are_the_same_as_each() {
         let alone = only(&libc, &[]).frames(module, offset, exact);
         assert_eq!(together, alone);
     }
+}
+
+#[test]
+fn what_is_shared_out_is_the_same_as_what_is_not() {
+    let (libc, _) = mapped("/libc.so.6");
+    let start = symbol_offset(&libc, "calloc");
+    let addresses: Vec<_> = (0..5000).map(|at| (1, start + 7 * at, at % 2 == 0)).collect();
+    let (mut all, mut few) = (only(&libc, &[]), only(&libc, &[]));
+    let (mut all, mut few) = (all.symbolizer(), few.symbolizer());
+    let together: Vec<_> =
+        all.symbolize_all(&addresses).into_iter().map(<[Frame]>::to_vec).collect();
+    let mut names = BTreeSet::new();
+    for (share, together) in addresses.chunks(LEAST_SHARE).zip(together.chunks(LEAST_SHARE)) {
+        assert_eq!(few.symbolize_all(share), together);
+        names.extend(together.iter().filter_map(|frames| frames.first()?.function.clone()));
+    }
+    assert!(names.len() > 20, "{names:?}");
 }
 
 #[test]
