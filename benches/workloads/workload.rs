@@ -16,11 +16,11 @@ pub(crate) struct Workload {
 
 /// All of them, in the order in which they are run.
 pub(crate) const WORKLOADS: [Workload; 11] = [
-    Workload { name: "loop-10", prepare: |place| malloc_loop(place, ["10", "1", "10000000"]) },
-    Workload { name: "loop-30", prepare: |place| malloc_loop(place, ["30", "1", "10000000"]) },
+    Workload { name: "loop-10", prepare: |place| malloc_loop(place, ["10", "1", "30000000"]) },
+    Workload { name: "loop-30", prepare: |place| malloc_loop(place, ["30", "1", "30000000"]) },
     Workload {
         name: "loop-30-4-threads",
-        prepare: |place| malloc_loop(place, ["30", "4", "2500000"]),
+        prepare: |place| malloc_loop(place, ["30", "4", "7500000"]),
     },
     Workload { name: "openssl-mixed", prepare: |place| openssl(place, ["mixed", "3000"]) },
     Workload { name: "openssl-evp", prepare: |place| openssl(place, ["evp", "200000"]) },
