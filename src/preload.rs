@@ -53,6 +53,7 @@ pub(crate) mod ring;
 pub(crate) mod start;
 pub(crate) mod statistics;
 pub(crate) mod switch;
+pub(crate) mod symbol;
 pub(crate) mod system;
 pub(crate) mod thread;
 pub(crate) mod trace_cache;

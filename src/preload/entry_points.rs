@@ -1,7 +1,7 @@
 //! The functions that the preload heap puts in front of libc's: those that allocate and the
 //! others, two lists from which the exports and the test of the exports derive.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 
 use super::mallinfo::Info;
 use super::statistics::Statistics;
@@ -14,7 +14,6 @@ const PAGE: usize = 4096;
 /// The functions that need no backtrace.
 macro_rules! entry_points {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
-        #[cfg(test)]
         const PLAIN: &[&str] = &[$(stringify!($name)),*];
 
         $($(#[$doc])*
@@ -31,7 +30,6 @@ macro_rules! entry_points {
 /// instruction, to the arguments, and goes on to the function that is written here.
 macro_rules! traced_entry_points {
     ($($(#[$doc:meta])* fn $name:ident[$count:tt]($($argument:ident: $type:ty),*; $caller:ident) -> $result:ty $body:block)*) => {
-        #[cfg(test)]
         const TRACED: &[&str] = &[$(stringify!($name)),*];
 
         $(const _: () = {
@@ -65,6 +63,12 @@ pub(crate) fn names() -> Vec<&'static str> {
         super::exec::LIST_NAMES,
     ]
     .concat()
+}
+
+/// Whether a function of this file has that name.
+pub(crate) fn is_one(name: &CStr) -> bool {
+    let mut names = PLAIN.iter().chain(TRACED).chain(&["malloc"]);
+    names.any(|one| one.as_bytes() == name.to_bytes())
 }
 
 /// malloc(3), which is called most: the block first, so that nothing has to be kept over calls

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use core::{mem, ptr};
 
 use super::follow::{self, Path};
+use super::symbol;
 use super::system::{self, Errno};
 use crate::ledger::departure::{DEPARTURES, Departure, NAME};
 use crate::ledger::header::Header;
@@ -50,7 +51,7 @@ const SPAWN_BY_PATH: usize = 7;
 /// Looks for the functions behind: `dlsym` may not be called where they are.
 pub(crate) fn find() {
     for (place, name) in REAL.iter().zip(REAL_NAMES) {
-        place.store(system::next_symbol(name), Ordering::Release);
+        place.store(symbol::next(name), Ordering::Release);
     }
 }
 
@@ -65,7 +66,7 @@ unsafe fn go_on(number: usize, arguments: [usize; 6]) -> c_int {
     let mut found = place.map_or(ptr::null_mut(), |place| place.load(Ordering::Acquire));
     if found.is_null() {
         // Before the constructor.
-        found = REAL_NAMES.get(number).map_or(ptr::null_mut(), |name| system::next_symbol(name));
+        found = REAL_NAMES.get(number).map_or(ptr::null_mut(), |name| symbol::next(name));
     }
     if found.is_null() {
         const ENOSYS: c_int = 38;

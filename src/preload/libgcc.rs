@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::backtrace::{Backtrace, Place};
 use super::modules::Object;
-use super::{start, system};
+use super::{start, symbol, system};
 
 /// `_URC_NO_REASON`: go on to the next frame.
 const GO_ON: c_int = 0;
@@ -93,8 +93,8 @@ const CALLEE_SAVED: [c_int; 12] = [19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 3
 pub(crate) fn exit_frame() -> ExitFrame {
     let addresses = [
         exit_frame as *const () as usize,
-        system::program_symbol(c"abort") as usize,
-        system::program_symbol(c"__tls_get_addr") as usize,
+        symbol::of_program(c"abort") as usize,
+        symbol::of_program(c"__tls_get_addr") as usize,
     ];
     let mut frame = ExitFrame { machinery: addresses.map(Object::find), ..Default::default() };
     // SAFETY: `find_exit` gets the frame as its argument and nothing else uses it meanwhile.

@@ -14,7 +14,7 @@ use core::{mem, ptr};
 
 use super::mallinfo::Info;
 use super::modules::Object;
-use super::{exec, system};
+use super::{exec, symbol, system};
 
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
@@ -67,12 +67,11 @@ pub(crate) fn find() {
         (&MEMALIGN, c"memalign"),
         (&MALLOC, c"malloc"),
     ];
-    let store =
-        |(to, name): (&Found, &CStr)| to.store(system::next_symbol(name), Ordering::Release);
+    let store = |(to, name): (&Found, &CStr)| to.store(symbol::next(name), Ordering::Release);
     always.into_iter().for_each(store);
     // By its object: tcmalloc has a `__libc_malloc`, too.
     let object = |address| Object::find(address).map(|object| object.start);
-    if object(system::next_symbol(c"malloc").addr()) != object(system::function_of_libc()) {
+    if object(symbol::next(c"malloc").addr()) != object(system::function_of_libc()) {
         others.into_iter().for_each(store);
     }
     exec::find();
@@ -217,7 +216,7 @@ pub(crate) fn open_in() -> *mut c_void {
 /// What was found of `name`; before [`find`] it is looked for.
 fn found_or(place: &Found, name: &CStr) -> *mut c_void {
     let found = place.load(Ordering::Acquire);
-    if found.is_null() { system::next_symbol(name) } else { found }
+    if found.is_null() { symbol::next(name) } else { found }
 }
 
 /// The real `dlclose`.
@@ -237,7 +236,7 @@ pub(crate) unsafe fn close(handle: *mut c_void) -> i32 {
 
 /// `malloc_trim` of the allocator behind ours; 0 where it has none.
 pub(crate) fn trim(keep: usize) -> c_int {
-    let found = system::next_symbol(c"malloc_trim");
+    let found = symbol::next(c"malloc_trim");
     if found.is_null() {
         return 0;
     }
@@ -248,7 +247,7 @@ pub(crate) fn trim(keep: usize) -> c_int {
 
 /// `mallinfo2` of the allocator behind ours; all 0 where it has none.
 pub(crate) fn info() -> Info<usize> {
-    let found = system::next_symbol(c"mallinfo2");
+    let found = symbol::next(c"mallinfo2");
     if found.is_null() {
         return Info::default();
     }
@@ -259,7 +258,7 @@ pub(crate) fn info() -> Info<usize> {
 
 /// `malloc_stats` of the allocator behind ours.
 pub(crate) fn print_statistics() {
-    let found = system::next_symbol(c"malloc_stats");
+    let found = symbol::next(c"malloc_stats");
     if !found.is_null() {
         // SAFETY: dlsym gave `malloc_stats`, which has this type.
         let print = unsafe { mem::transmute::<*mut c_void, extern "C" fn()>(found) };
@@ -272,7 +271,7 @@ pub(crate) fn print_statistics() {
 /// # Safety
 /// `stream` is an open `FILE`.
 pub(crate) unsafe fn export_statistics(options: c_int, stream: *mut c_void) -> c_int {
-    let found = system::next_symbol(c"malloc_info");
+    let found = symbol::next(c"malloc_info");
     if found.is_null() {
         return system::EINVAL;
     }

@@ -7,7 +7,7 @@
 use core::ffi::{CStr, c_char, c_void};
 
 use super::modules::Object;
-use super::{next, system, thread};
+use super::{next, symbol, thread};
 
 /// `struct r_debug` of `<link.h>`, up to what is read.
 #[repr(C)]
@@ -46,7 +46,7 @@ pub(crate) fn are_another_allocator_s() -> bool {
     let Some(malloc) = next::other_malloc() else { return false };
     // What is not found leaves a message behind, which is no block of the program's.
     thread::pause();
-    let operator = system::program_symbol(c"_Znwm");
+    let operator = symbol::of_program(c"_Znwm");
     thread::resume();
     let (Some(allocator), Some(other)) = (Object::find(malloc), Object::find(operator.addr()))
     else {

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, 
 
 use super::book::Book;
 use super::system::Errno;
-use super::{extent, follow, fork, heap, libgcc, next, operators, system, thread};
+use super::{extent, follow, fork, heap, libgcc, next, operators, symbol, system, thread};
 use crate::ledger::header::{Header, LEDGER_VARIABLE, MAGIC, TRACE_VARIABLE, VERSION, mark, state};
 use crate::ledger::layout::Layout;
 
@@ -32,6 +32,8 @@ pub(crate) enum State {
 
 static STATE: AtomicU8 = AtomicU8::new(State::Cold as u8);
 static BEFORE_READY: AtomicU64 = AtomicU64::new(0);
+/// Whether the program's `malloc` was found to lead here.
+static IS_IN_FRONT: AtomicBool = AtomicBool::new(false);
 /// Whether the process has come to its exit.
 static IS_AT_EXIT: AtomicBool = AtomicBool::new(false);
 static CLOSED: Book = Book::closed();
@@ -228,18 +230,24 @@ pub(crate) fn construct() {
         STATE.store(State::Aside as u8, Ordering::Release);
         BOOK.store(core::ptr::from_ref(&CLOSED).cast_mut(), Ordering::Release);
     } else {
+        IS_IN_FRONT.store(true, Ordering::Release);
         fork::watch(book);
     }
+}
+
+/// Whether the program's `malloc` leads to this heap, as far as anybody has looked.
+pub(crate) fn leads_here() -> bool {
+    IS_IN_FRONT.load(Ordering::Acquire)
 }
 
 /// Whether the program's `malloc` is this heap's. The address does not tell: in a program at a
 /// fixed address, `malloc` is a stub of the program's own that leads here.
 fn is_in_front() -> bool {
     thread::pause();
-    let block = system::program_malloc(1);
+    let block = symbol::allocate(1);
     thread::resume();
     let ours = heap::holds(block as usize);
-    system::program_free(block);
+    symbol::free(block);
     ours
 }
 

@@ -78,7 +78,6 @@ unsafe extern "C" {
     ) -> *mut c_void;
     fn mprotect(at: *mut c_void, len: usize, prot: c_int) -> c_int;
     fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
-    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     fn __errno_location() -> *mut c_int;
     fn getauxval(kind: c_ulong) -> c_ulong;
     #[cfg(leaksnap_preload)]
@@ -414,46 +413,6 @@ pub(crate) fn wiped_on_fork() -> Option<*mut u8> {
     // SAFETY: the range is the mapping that was just made.
     let wiped = unsafe { madvise(at.cast(), PAGE, MADV_WIPEONFORK) };
     (wiped == 0).then_some(at)
-}
-
-/// The address of `name` in the object that follows this one in the search order.
-pub(crate) fn next_symbol(name: &CStr) -> *mut c_void {
-    const RTLD_NEXT: usize = usize::MAX;
-    // SAFETY: the name is NUL-terminated.
-    unsafe { dlsym(RTLD_NEXT as *mut c_void, name.as_ptr()) }
-}
-
-/// The address of `name` as the program finds it.
-pub(crate) fn program_symbol(name: &CStr) -> *mut c_void {
-    // SAFETY: the name is NUL-terminated; a null handle is RTLD_DEFAULT.
-    unsafe { dlsym(ptr::null_mut(), name.as_ptr()) }
-}
-
-/// Calls `malloc` as the program does; null where it has none.
-pub(crate) fn program_malloc(size: usize) -> *mut c_void {
-    let found = program_symbol(c"malloc");
-    if found.is_null() {
-        return found;
-    }
-    // SAFETY: dlsym gave `malloc`, which has this type.
-    let malloc = unsafe {
-        core::mem::transmute::<*mut c_void, unsafe extern "C" fn(usize) -> *mut c_void>(found)
-    };
-    // SAFETY: malloc takes any size.
-    unsafe { malloc(size) }
-}
-
-/// Calls `free` as the program does, on a block of [`program_malloc`].
-pub(crate) fn program_free(block: *mut c_void) {
-    let found = program_symbol(c"free");
-    if found.is_null() {
-        return;
-    }
-    // SAFETY: dlsym gave `free`, which has this type.
-    let free =
-        unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
-    // SAFETY: the block is the program's own malloc's, and nobody else has it.
-    unsafe { free(block) }
 }
 
 /// Seconds since some moment of the past.

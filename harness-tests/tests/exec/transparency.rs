@@ -181,3 +181,13 @@ fn a_program_without_allocations_is_clean() {
     let exec = Exec::of(Program::compile("frees_all.c").with([]));
     is_the_same(&exec).expect(0, Some(0)).expect_groups(&[]);
 }
+
+#[test]
+fn what_is_found_in_libc_by_its_name_is_what_all_others_call() {
+    for options in [&[][..], &["-no-pie", "-fno-pic"]] {
+        let program = Program::compile_with("asks_libc_by_name.c", options);
+        let checked = is_the_same(&Exec::of(program.with([])));
+        checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 3, 300, "lose")]);
+        assert_eq!(checked.run.text().lines().collect::<Vec<_>>(), ["1 1 1 1", "said", "once"]);
+    }
+}
