@@ -45,6 +45,37 @@ fn an_allocator_with_memory_of_its_own_is_told_by_its_symbol() {
     }
 }
 
+/// A program in C++ whose `operator new` the flags choose, for all that `more` are.
+fn cpp(flags: &[&str], more: &[&[&str]]) -> Vec<Run> {
+    let compiled = |more: &&[&str]| Program::compile_with("news_by.cpp", &[flags, more].concat());
+    more.iter().map(|more| text(compiled(more).with([]))).collect()
+}
+
+#[test]
+fn an_operator_new_that_passes_on_is_checked() {
+    let more = [&[][..], &["-O0"], &["-static-libstdc++", "-static-libgcc"], &["-s"], &["-no-pie"]];
+    for flags in [&[][..], &["-DCOUNTS"], &["-DLOOKS_UP"]] {
+        for run in cpp(flags, &more) {
+            expect(&run, 1, false);
+        }
+    }
+    let aligned = Program::compile("makes_aligned_objects.cpp");
+    let run = text(aligned.with([]));
+    assert!(!run.stderr.contains("an allocator of its own"), "{run:?}");
+}
+
+#[test]
+fn an_operator_new_with_memory_of_its_own_is_told() {
+    let own = cpp(&["-DOWN"], &[&[], &["-O0"], &["-static-libstdc++"], &["-no-pie"]]);
+    for run in own.into_iter().chain(cpp(&["-DTHROWS"], &[&[], &["-O0"]])) {
+        expect(&run, 3, false);
+        let reason = "leaksnap: not checked: the program has an allocator of its own, `operator \
+                      new(unsigned long)`, whose blocks the preload heap does not see; what is \
+                      not checked is not clean\n";
+        assert_eq!(run.stderr, reason);
+    }
+}
+
 #[test]
 fn without_symbols_its_memory_is_noted() {
     let run = rust(&["--cfg", "own", "-C", "strip=symbols"]);
