@@ -226,7 +226,7 @@ fn main_can_check_with_its_own_arguments() {
 #[test]
 fn an_allocator_with_memory_of_its_own_is_not_checked() {
     // It may put something around the system's blocks, but not serve others.
-    for (kind, code) in [("around", 0), ("own", 1)] {
+    for (kind, code) in [("around", 0), ("own", 1), ("small", 1), ("large", 1)] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_other_allocators"));
         let run = Outcome::of(command.env("ALLOCATOR", kind)).ends_with(code);
         let _ = match code {
