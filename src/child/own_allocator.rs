@@ -8,6 +8,7 @@
 //! `malloc`: a file without symbols, a function that nobody knows, another machine than x86-64.
 
 mod code;
+pub(super) mod library;
 
 use std::collections::BTreeMap;
 use std::fs::File;
