@@ -109,10 +109,9 @@ impl<'a> Code<'a> {
             let is_code = section.kind() == object::SectionKind::Text;
             Some((section.address(), section.data().ok().filter(|_| is_code)?, is_stubs))
         });
-        let extent = elf.segments().fold(u64::MAX..0, |extent, segment| {
-            let end = segment.address().saturating_add(segment.size());
-            extent.start.min(segment.address())..extent.end.max(end)
-        });
+        let loaded = || elf.segments().filter(|segment| segment.size() > 0);
+        let ends = loaded().map(|segment| segment.address().saturating_add(segment.size()));
+        let extent = loaded().map(|segment| segment.address()).min()?..ends.max()?;
         Some(Self { functions, slots, sections: sections.collect(), extent })
     }
 

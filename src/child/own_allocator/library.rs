@@ -17,6 +17,8 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, SectionTa
 /// How the names of files begin whose `malloc` is known: libc's, and the loader's for itself.
 const KNOWN: [&str; 5] = ["libc.so", "libc-", "libc_malloc_debug", "ld-", "ld.so"];
 
+const NAME: &[u8] = b"malloc\0";
+
 type Header = FileHeader64<Endianness>;
 
 /// The name of a library in process `pid` that has a `malloc` of its own; `None` where there is none, or
@@ -57,36 +59,33 @@ fn read(file: &ReadCache<File>) -> Option<()> {
     let dynamic = segments.iter().find(|segment| segment.p_type(endian) == PT_DYNAMIC)?;
     let is_symbolic = dynamic.dynamic(endian, file).ok()??.iter().any(|it| {
         let is_flags = it.tag(endian) == DT_FLAGS;
-        it.tag(endian) == DT_SYMBOLIC || is_flags && it.val(endian) & u64::from(DF_SYMBOLIC.0) != 0
+        it.tag(endian) == DT_SYMBOLIC || is_flags && it.val(endian) & DF_SYMBOLIC.0 != 0
     });
     let sections = header.sections(endian, file).ok()?;
-    let has = |kind| has_malloc(&sections, endian, file, kind).unwrap_or(false);
-    // What is exported is in both tables.
-    let is_own = if is_symbolic {
-        has(SHT_DYNSYM) || has(SHT_SYMTAB)
-    } else {
-        has(SHT_SYMTAB) && !has(SHT_DYNSYM)
+    // Most libraries import it, and no more of them has to be read.
+    let is_own = match malloc_in(SHT_DYNSYM, &sections, endian, file) {
+        Some(is_defined) => is_defined && is_symbolic,
+        None => malloc_in(SHT_SYMTAB, &sections, endian, file)?,
     };
     is_own.then_some(())
 }
 
-/// Whether the table of `kind` has a function `malloc`.
-fn has_malloc<'file>(
+/// Whether a `malloc` is defined by the table of `kind`; `None` where there is none.
+fn malloc_in<'file>(
+    kind: SectionType,
     sections: &SectionTable<'file, Header, &'file ReadCache<File>>,
     endian: Endianness,
     file: &'file ReadCache<File>,
-    kind: SectionType,
 ) -> Option<bool> {
-    let (_, section) = sections.enumerate().find(|(_, it)| it.sh_type(endian) == kind)?;
+    let section = sections.iter().find(|it| it.sh_type(endian) == kind)?;
     let names = sections.section(section.link(endian)).ok()?.data(endian, file).ok()?;
-    // Names may share their ends. Of most libraries no further byte has to be read.
-    if !std::str::from_utf8(names).ok()?.contains("malloc\0") {
-        return None;
-    }
     let table = sections.symbols(endian, file, kind).ok()?;
-    let mut defined =
-        table.iter().filter(|it| it.st_type() == STT_FUNC && !it.is_undefined(endian));
-    Some(defined.any(|it| it.name(endian, table.strings()) == Ok(b"malloc")))
+    let is_malloc = |at: u32| {
+        let name = names.get(usize::try_from(at).ok()?..)?.get(..NAME.len())?;
+        (name == NAME).then_some(())
+    };
+    let found = table.iter().find(|it| is_malloc(it.st_name(endian)).is_some())?;
+    Some(found.st_type() == STT_FUNC && !found.is_undefined(endian))
 }
 
 #[cfg(test)]
