@@ -83,7 +83,7 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
             (Err(reason), _) => Reply::NoHeap(reason.clone()),
             (Ok(tracing), Request::Allocate) => Reply::Allocated(tracing.allocate_control()),
             (Ok(tracing), Request::AllocateInRust) => {
-                Reply::Allocated(tracing.allocate_control_in_rust())
+                Reply::AllocatedInRust(tracing.allocate_control_in_rust())
             }
             (Ok(tracing), Request::Free) => {
                 tracing.free_control();

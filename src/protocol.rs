@@ -22,6 +22,10 @@ pub(crate) const RECORD_VARIABLE: &str = "LEAKSNAP_RECORD";
 /// Bytes of the block that shows that the heap is traced.
 pub(crate) const CONTROL_BYTES: u64 = 4242;
 
+/// Bytes of the blocks that show that what code in Rust allocates is traced: an allocator may serve the
+/// small ones, or the large ones, from memory of its own.
+pub(crate) const CONTROL_IN_RUST: [u64; 6] = [8, 40, 200, 1000, 5000, 100_000];
+
 /// A longer line is no message of ours.
 pub(crate) const LONGEST: usize = 1 << 20;
 
@@ -34,7 +38,7 @@ const _: () = assert!(6 * LONGEST_REASON + 4096 < LONGEST, "a whole reply fits")
 pub(crate) enum Request {
     /// Allocate the control block, traced.
     Allocate,
-    /// Allocate another one by Rust's own allocator, traced.
+    /// Allocate others by Rust's own allocator, traced: one of each of [`CONTROL_IN_RUST`].
     AllocateInRust,
     /// Free the control blocks.
     Free,
@@ -74,6 +78,8 @@ pub(crate) enum Reply {
     Statistics(Statistics),
     /// The control block lies here.
     Allocated(u64),
+    /// The control blocks of Rust's own allocator lie here, in the order of their sizes.
+    AllocatedInRust(Vec<u64>),
     /// The preload heap is not in this process.
     NoHeap(String),
     /// It can't be done; the reason.

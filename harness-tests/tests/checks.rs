@@ -223,10 +223,18 @@ fn main_can_check_with_its_own_arguments() {
     assert!(outer.starts_with(" bytes per iteration"), "{deeper}");
 }
 
+/// What was allocated to prove that the heap is traced is none of it.
+#[test]
+fn the_most_bytes_at_a_time_are_the_closure_s() {
+    let report = check(|run| run.repeat(4, || drop(black_box(vec![1_u8; 30_000]))));
+    let most = report.expect("it was checked").tracing.peak_bytes;
+    assert!((30_000..60_000).contains(&most), "{most}");
+}
+
 #[test]
 fn an_allocator_with_memory_of_its_own_is_not_checked() {
     // It may put something around the system's blocks, but not serve others.
-    for (kind, code) in [("around", 0), ("own", 1)] {
+    for (kind, code) in [("around", 0), ("own", 1), ("small", 1), ("large", 1)] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_other_allocators"));
         let run = Outcome::of(command.env("ALLOCATOR", kind)).ends_with(code);
         let _ = match code {

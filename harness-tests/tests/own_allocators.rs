@@ -45,6 +45,37 @@ fn an_allocator_with_memory_of_its_own_is_told_by_its_symbol() {
     }
 }
 
+/// A program in C++ whose `operator new` the flags choose, for all that `more` are.
+fn cpp(flags: &[&str], more: &[&[&str]]) -> Vec<Run> {
+    let compiled = |more: &&[&str]| Program::compile_with("news_by.cpp", &[flags, more].concat());
+    more.iter().map(|more| text(compiled(more).with([]))).collect()
+}
+
+#[test]
+fn an_operator_new_that_passes_on_is_checked() {
+    let more = [&[][..], &["-O0"], &["-static-libstdc++", "-static-libgcc"], &["-s"], &["-no-pie"]];
+    for flags in [&[][..], &["-DCOUNTS"], &["-DLOOKS_UP"]] {
+        for run in cpp(flags, &more) {
+            expect(&run, 1, false);
+        }
+    }
+    let aligned = Program::compile("makes_aligned_objects.cpp");
+    let run = text(aligned.with([]));
+    assert!(!run.stderr.contains("an allocator of its own"), "{run:?}");
+}
+
+#[test]
+fn an_operator_new_with_memory_of_its_own_is_told() {
+    let own = cpp(&["-DOWN"], &[&[], &["-O0"], &["-static-libstdc++"], &["-no-pie"]]);
+    for run in own.into_iter().chain(cpp(&["-DTHROWS"], &[&[], &["-O0"]])) {
+        expect(&run, 3, false);
+        let reason = "leaksnap: not checked: the program has an allocator of its own, `operator \
+                      new(unsigned long)`, whose blocks the preload heap does not see; what is \
+                      not checked is not clean\n";
+        assert_eq!(run.stderr, reason);
+    }
+}
+
 #[test]
 fn without_symbols_its_memory_is_noted() {
     let run = rust(&["--cfg", "own", "-C", "strip=symbols"]);
@@ -80,6 +111,37 @@ fn an_allocator_that_is_imported_is_as_its_library_has_it() {
     let program =
         Program::compile_with("calls_a_library.c", &["-DNAME=mi_malloc", &library.list[0]]);
     expect(&text(program.with([])), 1, false);
+}
+
+/// A program that calls a library whose `malloc` is of this visibility, linked with these flags.
+fn with_a_library(visibility: &str, more: &[&str]) -> Run {
+    let visibility = format!("-DVISIBILITY=\"{visibility}\"");
+    let flags = [&["-shared", "-fPIC", "-DNAME=lose", &visibility], more].concat();
+    let library = Program::compile_with("loses_in_its_own_malloc.c", &flags).with([]);
+    let flags = ["-DNAME=lose", &library.list[0]];
+    text(Program::compile_with("calls_a_library.c", &flags).with([]))
+}
+
+#[test]
+fn a_library_that_calls_its_own_malloc_is_told_by_its_name() {
+    let symbolic = with_a_library("default", &["-Wl,-Bsymbolic"]);
+    let without_symbols = with_a_library("default", &["-Wl,-Bsymbolic", "-s"]);
+    for run in [symbolic, without_symbols, with_a_library("hidden", &[])] {
+        expect(&run, 3, false);
+        let reason = "leaksnap: not checked: the library `loses_in_its_own_malloc` calls a \
+                      `malloc` of its own (hidden, or bound by -Bsymbolic), whose blocks the \
+                      preload heap does not see; what is not checked is not clean\n";
+        assert_eq!(run.stderr, reason);
+    }
+}
+
+/// The preload heap is in front of what a library exports and calls as everybody does: jemalloc,
+/// tcmalloc, a sanitizer.
+#[test]
+fn a_library_whose_malloc_is_everybody_s_is_checked() {
+    let run = with_a_library("default", &[]);
+    expect(&run, 1, false);
+    assert!(run.stderr.contains("48 bytes"), "{run:?}");
 }
 
 /// A program from `source` that has a function `je_malloc` as well, as a scenario's `x`.

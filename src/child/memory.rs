@@ -19,7 +19,7 @@ use std::os::unix::fs::FileExt;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
-use self::mapping::Mapping;
+use self::mapping::{Mapping, Searched};
 use self::places::{Kind, Places};
 pub(crate) use self::threads::Thread;
 use self::threads::Threads;
@@ -124,7 +124,7 @@ impl Stopped {
     }
 
     /// Every word that may be a root and is an address in `[heap.0, heap.1)`: registers, the live
-    /// part of stacks, and all writable memory but for the heap and what the preload heap has `apart`
+    /// part of stacks, and all memory that was written but for the heap and what the preload heap has `apart`
     /// for itself. What lives longest comes first: the data of modules, other memory, stacks,
     /// registers.
     ///
@@ -138,13 +138,16 @@ impl Stopped {
     ) -> io::Result<[Vec<Root>; 4]> {
         let mut roots = <[Vec<Root>; 4]>::default();
         let mut buffer = vec![0; CHUNK];
-        for mapping in self.mappings.iter().filter(|mapping| mapping.is_root) {
+        for mapping in &self.mappings {
+            if mapping.searched == Searched::Nothing {
+                continue;
+            }
             for (start, end) in mapping.without(heap, apart) {
                 let stacks = self.threads.0.iter().map(|thread| thread.stack);
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
                 let kinds = places.kinds(start, end);
-                for (start, end) in self.present(start, end)? {
+                for (start, end) in self.parts(mapping.searched, start, end)? {
                     self.words(start, end, heap, &mut buffer, |at, word| {
                         let kind = kinds.iter().find(|(range, _)| range.contains(&at));
                         let class = kind.map_or(Kind::Other, |(_, kind)| *kind) as usize;
@@ -177,7 +180,7 @@ impl Stopped {
         for ranges in ranges.chunk_by(|range, next| next.0 - range.1.min(next.0) < PAGE) {
             let mut rest = ranges.iter().peekable();
             let (start, end) = (ranges[0].0, ranges[ranges.len() - 1].1);
-            for (start, end) in self.present(start, end)? {
+            for (start, end) in self.parts(Searched::Touched, start, end)? {
                 self.words(start, end, heap, &mut buffer, |at, word| {
                     while rest.next_if(|range| range.1 <= at).is_some() {}
                     if rest.peek().is_some_and(|range| range.0 <= at) {
@@ -223,9 +226,16 @@ impl Stopped {
         }
     }
 
-    /// The parts of `[start, end)` that hold anything: reading a page that was never touched
-    /// would make it (pagemap of proc_pid_pagemap(5): bit 63 present, bit 62 swapped).
-    fn present(&self, start: u64, end: u64) -> io::Result<Vec<(u64, u64)>> {
+    /// The parts of `[start, end)` that are `searched`, page by page as the kernel has them (pagemap of
+    /// proc_pid_pagemap(5): bit 63 present, bit 62 swapped, bit 61 a file's): reading a page that was
+    /// never touched would make it.
+    fn parts(&self, searched: Searched, start: u64, end: u64) -> io::Result<Vec<(u64, u64)>> {
+        let is_searched: fn(u64) -> bool = match searched {
+            Searched::Nothing => return Ok(Vec::new()),
+            Searched::Whole => return Ok(vec![(start, end)]),
+            Searched::Touched => |word| word >> 62 != 0,
+            Searched::Copied => |word| word >> 62 != 0 && word >> 61 & 1 == 0,
+        };
         let mut parts: Vec<(u64, u64)> = Vec::new();
         let (first, last) = (start / PAGE, end.div_ceil(PAGE));
         let mut buffer = vec![0; CHUNK.min(usize::try_from(last - first).unwrap_or(CHUNK) * WORD)];
@@ -240,7 +250,7 @@ impl Stopped {
                 .take(usize::try_from(last - page).unwrap_or(usize::MAX))
             {
                 let word = word.try_into().map_or(0, u64::from_le_bytes);
-                if word >> 62 != 0 {
+                if is_searched(word) {
                     let (from, to) = ((page * PAGE).max(start), ((page + 1) * PAGE).min(end));
                     match parts.last_mut() {
                         Some(part) if part.1 == from => part.1 = to,

@@ -4,19 +4,21 @@
 //! A Rust program allocates by `__rust_alloc`, whoever serves it: the default and `System` lead to
 //! libc's `malloc`, and so does an allocator that counts or limits and passes on. So that function's
 //! code is followed, call by call, and what leads nowhere out of the file is an allocator of the
-//! program's own. Any doubt speaks for `malloc`: a file without symbols, a function that nobody
-//! knows, another machine than x86-64.
+//! program's own; an `operator new` that a C++ program defines likewise. Any doubt speaks for
+//! `malloc`: a file without symbols, a function that nobody knows, another machine than x86-64.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod code;
+pub(super) mod library;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use object::elf::{self, FileHeader64};
+use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
-use object::{
-    Endianness, Object, ObjectSection, ObjectSymbol, ReadCache, RelocationFlags, RelocationTarget,
-    SymbolKind,
-};
+use object::{Endianness, Object, ObjectSymbol, ReadCache, SymbolKind};
+
+use self::code::{Code, Indirect};
 
 /// How functions begin to be called of allocators that are linked under names of their own: jemalloc,
 /// also as Rust's crate has it, mimalloc, tcmalloc, rpmalloc, snmalloc, scudo. Which of them are there
@@ -39,45 +41,10 @@ const KNOWN: [&str; 11] = [
 const RUST: [&str; 4] =
     ["__rustc::__rust_alloc", "__rust_alloc", "__rustc::__rg_alloc", "__rg_alloc"];
 
-/// The functions that the preload heap stands in front of, as far as allocators pass on to them.
-const TRACED: [&str; 8] = [
-    "malloc",
-    "calloc",
-    "realloc",
-    "aligned_alloc",
-    "posix_memalign",
-    "memalign",
-    "valloc",
-    "reallocarray",
-];
-
-/// What an allocator may ask of others without getting its memory from them; of a name that begins so.
-const HARMLESS: [&str; 18] = [
-    "mmap",
-    "munmap",
-    "mremap",
-    "madvise",
-    "mprotect",
-    "brk",
-    "sbrk",
-    "syscall",
-    "sysconf",
-    "mem",
-    "bcmp",
-    "pthread_",
-    "sched_",
-    "write",
-    "nanosleep",
-    "__errno_location",
-    "__tls_get_addr",
-    "clock_",
-];
-
-/// Words in the names of functions that are called when all is lost, and lead everywhere.
-const LAST_WORDS: [&str; 5] = ["panic", "handle_alloc_error", "_fail", "nwind", "abort"];
-
-/// Functions that are followed; an allocator that needs more is not understood.
-const MOST: usize = 400;
+/// What C++'s own allocations go through, with the names that people know them by. Variants for
+/// alignments and for those that do not throw have defaults that lead to these, or to libc.
+const CPP: [(&str, &str); 2] =
+    [("_Znwm", "operator new(unsigned long)"), ("_Znam", "operator new[](unsigned long)")];
 
 type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>, &'a ReadCache<File>>;
 
@@ -91,7 +58,7 @@ pub(super) fn own_allocator(path: &Path) -> Option<String> {
     let file = ReadCache::new(File::open(path).ok()?);
     let elf = Elf::parse(&file).ok()?;
     let mut functions = BTreeMap::new();
-    let mut of_rust = None;
+    let (mut of_rust, mut of_cpp) = (None, BTreeMap::new());
     for symbol in elf.symbols().chain(elf.dynamic_symbols()) {
         let (true, SymbolKind::Text, Ok(name)) =
             (symbol.is_definition(), symbol.kind(), symbol.name())
@@ -106,11 +73,21 @@ pub(super) fn own_allocator(path: &Path) -> Option<String> {
         if name.contains("__r") && RUST.contains(&&*demangled(name)) {
             of_rust.get_or_insert((symbol.address(), name));
         }
+        let known = CPP.iter().find(|(mangled, _)| *mangled == name);
+        of_cpp.extend(known.map(|(_, known)| (symbol.address(), *known)));
         functions.insert(symbol.address(), (symbol.size(), name));
     }
-    let (start, name) = of_rust?;
+    if of_rust.is_none() && of_cpp.is_empty() {
+        return None;
+    }
     let code = Code::of(&elf, functions)?;
-    (!code.may_lead_out(start)).then(|| demangled(name))
+    // Rust's code has calls by pointers only where it fails; C++'s may get its `malloc` from dlsym.
+    let is_own = |start, indirect| !code.may_lead_out(start, indirect);
+    let of_rust = of_rust.filter(|(start, _)| is_own(*start, Indirect::IsNothing));
+    let of_rust = of_rust.map(|(_, name)| demangled(name));
+    let mut of_cpp = of_cpp.into_iter();
+    let mut of_cpp = || of_cpp.find(|(start, _)| is_own(*start, Indirect::IsDoubt));
+    of_rust.or_else(|| of_cpp().map(|(_, name)| name.to_owned()))
 }
 
 /// Whether nobody outside of the file finds `name` there. What is exported is in front of the
@@ -123,161 +100,9 @@ fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// The code of a program, as far as calls lead through it.
-struct Code<'a> {
-    /// Sizes and names, by address.
-    functions: BTreeMap<u64, (u64, &'a str)>,
-    /// What the loader puts where.
-    slots: BTreeMap<u64, Slot<'a>>,
-    /// Sections with instructions, and whether these are stubs that the linker made.
-    sections: Vec<(u64, &'a [u8], bool)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Slot<'a> {
-    /// A function of another file.
-    Import(&'a str),
-    /// An address of this one.
-    Own(u64),
-}
-
-impl<'a> Code<'a> {
-    /// `None` for a machine whose instructions are not known here.
-    fn of(elf: &Elf<'a>, functions: BTreeMap<u64, (u64, &'a str)>) -> Option<Self> {
-        if elf.elf_header().e_machine.get(elf.endian()) != elf::EM_X86_64 {
-            return None;
-        }
-        let names: HashMap<_, _> =
-            elf.dynamic_symbols().filter_map(|it| Some((it.index(), it.name().ok()?))).collect();
-        let slots = elf.dynamic_relocations()?.filter_map(|(at, relocation)| {
-            let slot = match (relocation.target(), relocation.flags()) {
-                (RelocationTarget::Symbol(symbol), _) => Slot::Import(names.get(&symbol)?),
-                (_, RelocationFlags::Elf { r_type: elf::R_X86_64_RELATIVE }) => {
-                    Slot::Own(relocation.addend().cast_unsigned())
-                }
-                _ => return None,
-            };
-            Some((at, slot))
-        });
-        let slots = slots.collect();
-        let sections = elf.sections().filter_map(|section| {
-            let name = section.name().ok()?;
-            let is_stubs = name.starts_with(".plt");
-            let is_code = section.kind() == object::SectionKind::Text;
-            Some((section.address(), section.data().ok().filter(|_| is_code)?, is_stubs))
-        });
-        let sections = sections.collect();
-        Some(Self { functions, slots, sections })
-    }
-
-    /// Whether the function at `start` may come to one that the preload heap stands in front of, or
-    /// to one of which nobody knows.
-    fn may_lead_out(&self, start: u64) -> bool {
-        let (mut seen, mut left) = (BTreeSet::from([start]), vec![start]);
-        while let Some(at) = left.pop() {
-            let Some(body) = self.body(at) else { return true };
-            for call in calls(at, body) {
-                match self.callee(call) {
-                    Some(Slot::Import(name)) if is_traced_or_unknown(name) => return true,
-                    Some(Slot::Own(callee)) if seen.insert(callee) => left.push(callee),
-                    _ => {}
-                }
-            }
-            if seen.len() > MOST {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// What `call` comes to; `None` where it is no call, but bytes that look like one, or leads to an end.
-    fn callee(&self, call: Call) -> Option<Slot<'a>> {
-        let at = match call {
-            Call::By(slot) => match self.slots.get(&slot)? {
-                Slot::Own(address) => *address,
-                import @ Slot::Import(_) => return Some(*import),
-            },
-            Call::To(at) => at,
-        };
-        if let Some((_, name)) = self.functions.get(&at) {
-            let is_end = LAST_WORDS.iter().any(|word| name.contains(word));
-            return (!is_end).then_some(Slot::Own(at));
-        }
-        let stub = self.bytes(at, STUB).filter(|(_, is_stub)| *is_stub)?.0;
-        let jump = calls(at, stub).into_iter().find(|call| matches!(call, Call::By(_)))?;
-        self.callee(jump)
-    }
-
-    fn body(&self, at: u64) -> Option<&'a [u8]> {
-        let (size, _) = self.functions.get(&at).filter(|(size, _)| *size > 0)?;
-        self.bytes(at, *size).map(|(bytes, _)| bytes)
-    }
-
-    /// The bytes of `[at, at + size)`, and whether they are a stub's.
-    fn bytes(&self, at: u64, size: u64) -> Option<(&'a [u8], bool)> {
-        self.sections.iter().find_map(|(start, data, is_stubs)| {
-            let from = usize::try_from(at.checked_sub(*start)?).ok()?;
-            let to = from.checked_add(usize::try_from(size).ok()?)?;
-            Some((data.get(from..to)?, *is_stubs))
-        })
-    }
-}
-
-/// Bytes of a stub in a procedure linkage table.
-const STUB: u64 = 16;
-
-/// Where control may go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    /// At an address.
-    To(u64),
-    /// Wherever the word at an address says.
-    By(u64),
-}
-
-/// What may be calls and jumps out of a function whose bytes at `at` are `body`: nobody decodes them,
-/// so that bytes in the middle of an instruction are among them, which hardly ever lead to where a
-/// function starts.
-fn calls(at: u64, body: &[u8]) -> Vec<Call> {
-    let call = |offset: usize| {
-        let target = |distance: [u8; 4], length: usize| {
-            let end = at.wrapping_add((offset + length) as u64);
-            end.wrapping_add_signed(i32::from_le_bytes(distance).into())
-        };
-        match *body.get(offset..)? {
-            [0xe8 | 0xe9, a, b, c, d, ..] => Some(Call::To(target([a, b, c, d], 5))),
-            [0x0f, 0x80..=0x8f, a, b, c, d, ..] => Some(Call::To(target([a, b, c, d], 6))),
-            [0xff, 0x15 | 0x25, a, b, c, d, ..] => Some(Call::By(target([a, b, c, d], 6))),
-            _ => None,
-        }
-    };
-    (0..body.len()).filter_map(call).collect()
-}
-
-fn is_traced_or_unknown(import: &str) -> bool {
-    let is_harmless = HARMLESS.iter().any(|start| import.starts_with(start));
-    let is_end = LAST_WORDS.iter().any(|word| import.contains(word));
-    TRACED.contains(&import) || !is_harmless && !is_end
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn calls_and_jumps_are_found_up_to_the_last_byte() {
-        // call +1; jne +0x100; jmp *0x10(%rip); jmp -8
-        let body = [
-            &[0xe8, 1, 0, 0, 0][..],
-            &[0x0f, 0x85, 0, 1, 0, 0],
-            &[0xff, 0x25, 0x10, 0, 0, 0],
-            &[0xe9, 0xf8, 0xff, 0xff, 0xff],
-        ];
-        let expected = [Call::To(0x1006), Call::To(0x110b), Call::By(0x1021), Call::To(0x100e)];
-        assert_eq!(calls(0x1000, &body.concat()), expected);
-        assert_eq!(calls(0x1000, &[0xe9, 0, 0, 0]), []);
-        assert_eq!(calls(0, &[0xe9, 0, 0, 0, 0x80]), [Call::To(0xffff_ffff_8000_0005)]);
-    }
 
     #[test]
     fn what_mimalloc_s_crate_leaves_in_a_program_is_known() {
@@ -297,17 +122,6 @@ mod tests {
         }
         let other = "_RNvCsfLfy6EI15iL_7___rustc14___rust_dealloc";
         assert!(!RUST.contains(&&*demangled(other)));
-    }
-
-    #[test]
-    fn what_others_may_be_asked_by_an_allocator_leads_nowhere() {
-        for name in ["mmap64", "memset", "pthread_mutex_lock", "_Unwind_Resume", "abort"] {
-            assert!(!is_traced_or_unknown(name), "{name}");
-        }
-        // `memalign` begins as what is harmless does.
-        for name in ["malloc", "memalign", "posix_memalign", "g_malloc", "dlsym"] {
-            assert!(is_traced_or_unknown(name), "{name}");
-        }
     }
 
     #[test]

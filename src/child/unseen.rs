@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::ledger_file::LedgerFile;
 use super::memory::Stopped;
-use super::own_allocator::own_allocator;
+use super::own_allocator::{library, own_allocator};
 
 /// Less than this in mappings of a process's own is nothing to tell of: libc, the loader and Rust's
 /// threads have some tens of KiB there (measured: see ARCHITECTURE.md).
@@ -18,6 +18,8 @@ pub(crate) const LEAST: u64 = 1 << 20;
 pub(crate) struct Unseen {
     /// The symbol of an allocator in the program's file, which hands out memory of its own.
     pub(crate) allocator: Option<String>,
+    /// The name of a library whose `malloc` is its own.
+    pub(crate) library: Option<String>,
     /// Bytes in memory that the process made for itself, beside the heap, stacks and modules' data;
     /// 0 where they are less than [`LEAST`], or could not be counted.
     pub(crate) bytes: u64,
@@ -32,7 +34,7 @@ pub(crate) fn of_standing(pid: u32, ledger: &LedgerFile) -> Unseen {
 /// That of process `pid`, which goes on, as far as it shows without a stop.
 pub(crate) fn of_running(pid: u32) -> Unseen {
     let allocator = own_allocator(Path::new(&format!("/proc/{pid}/exe")));
-    Unseen { allocator, bytes: 0 }
+    Unseen { allocator, library: library::with_own_malloc(pid), bytes: 0 }
 }
 
 /// Bytes of anonymous memory that `pid` has in memory, its heap and its stacks among them

@@ -8,7 +8,7 @@ use std::ptr;
 
 use libloading::os::unix::Library;
 
-use crate::protocol::{CONTROL_BYTES, Statistics};
+use crate::protocol::{CONTROL_BYTES, CONTROL_IN_RUST, Statistics};
 
 /// The preload heap's switches for the calling thread.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Tracing {
     malloc: unsafe extern "C" fn(usize) -> *mut c_void,
     free: unsafe extern "C" fn(*mut c_void),
     control: Cell<*mut c_void>,
-    control_in_rust: RefCell<Vec<u8>>,
+    control_in_rust: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Tracing {
@@ -103,13 +103,14 @@ impl Tracing {
         self.control.get() as u64
     }
 
-    /// The same by the allocator that the executable has for Rust.
-    pub(super) fn allocate_control_in_rust(&self) -> u64 {
-        let size = usize::try_from(CONTROL_BYTES).unwrap_or_default();
-        let block = self.traced(|| std::hint::black_box(Vec::with_capacity(size)));
-        let address = block.as_ptr() as u64;
-        *self.control_in_rust.borrow_mut() = block;
-        address
+    /// Allocates blocks by the allocator that the executable has for Rust; their addresses.
+    pub(super) fn allocate_control_in_rust(&self) -> Vec<u64> {
+        let block = |size| self.traced(|| std::hint::black_box(Vec::with_capacity(size)));
+        let sizes = CONTROL_IN_RUST.map(|size| usize::try_from(size).unwrap_or_default());
+        let blocks: Vec<Vec<u8>> = sizes.into_iter().map(block).collect();
+        let addresses = blocks.iter().map(|block| block.as_ptr() as u64).collect();
+        *self.control_in_rust.borrow_mut() = blocks;
+        addresses
     }
 
     /// Frees the control blocks.

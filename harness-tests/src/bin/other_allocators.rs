@@ -1,11 +1,11 @@
 //! A check under a `#[global_allocator]` that puts a header around the system's blocks, or has an
-//! arena of its own once `main` says so.
+//! arena of its own once `main` says so, for all blocks or for small or large ones.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::hint::black_box;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of the arena; nothing of it is ever freed.
 const ARENA: usize = 64 << 20;
@@ -15,7 +15,10 @@ const HEADER: usize = 16;
 
 /// Invariant: what is below `used` was given out, once each.
 struct Other {
-    is_own: AtomicBool,
+    /// Blocks from so many bytes on are its own,
+    from: AtomicUsize,
+    /// up to so many, which it has none of.
+    below: AtomicUsize,
     used: AtomicUsize,
     arena: UnsafeCell<[u8; ARENA]>,
 }
@@ -25,7 +28,8 @@ unsafe impl Sync for Other {}
 
 #[global_allocator]
 static OTHER: Other = Other {
-    is_own: AtomicBool::new(false),
+    from: AtomicUsize::new(0),
+    below: AtomicUsize::new(0),
     used: AtomicUsize::new(0),
     arena: UnsafeCell::new([0; ARENA]),
 };
@@ -40,7 +44,8 @@ fn around(layout: Layout) -> Layout {
 unsafe impl GlobalAlloc for Other {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let start = self.arena.get().cast::<u8>();
-        if self.is_own.load(Ordering::Relaxed) {
+        let own = self.from.load(Ordering::Relaxed)..self.below.load(Ordering::Relaxed);
+        if own.contains(&layout.size()) {
             let size = layout.size() + layout.align();
             let from = self.used.fetch_add(size, Ordering::Relaxed);
             if from + size > ARENA {
@@ -65,8 +70,14 @@ unsafe impl GlobalAlloc for Other {
 }
 
 fn main() -> Result<(), leaksnap::Error> {
-    let is_own = std::env::var_os("ALLOCATOR").is_some_and(|kind| kind == "own");
-    OTHER.is_own.store(is_own, Ordering::Relaxed);
+    let (from, below) = match std::env::var("ALLOCATOR").as_deref() {
+        Ok("own") => (0, usize::MAX),
+        Ok("small") => (0, 100),
+        Ok("large") => (32 << 10, usize::MAX),
+        _ => (0, 0),
+    };
+    OTHER.from.store(from, Ordering::Relaxed);
+    OTHER.below.store(below, Ordering::Relaxed);
     let report =
         leaksnap::check(|run| run.repeat(8, || std::mem::forget(black_box(vec![1_u8; 24]))))?;
     print!("{report}");

@@ -67,6 +67,11 @@ fn what_an_odd_place_keeps_is_no_leak() {
         ("timer", "keep_in_timer", 130),
         ("sealed", "keep_in_a_sealed_page", 135),
         ("shared", "keep_in_a_shared_page", 125),
+        ("sealed data", "keep_in_sealed_data", 145),
+        ("relocated data", "keep_in_relocated_data", 150),
+        ("sealed copy", "keep_in_a_file", 155),
+        ("shared view", "keep_in_a_file", 155),
+        ("private view", "keep_in_a_file", 155),
     ] {
         let checked = Exec::of(program.with([place])).option(&["--all"]).check();
         checked.expect(0, Some(0));

@@ -1,5 +1,23 @@
 //! The lines of `/proc/PID/maps` (proc_pid_maps(5)).
 
+/// Views of files up to this many bytes are searched whole, as far as what they show may have been
+/// written through another view: what was never touched through this one is not in its page table.
+const WHOLE: u64 = 1 << 20;
+
+/// What of a part of a child's addresses may hold pointers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Searched {
+    /// Nothing: a device, a ledger, or nobody can have written there.
+    Nothing,
+    /// The pages of a file that the process has copied to write to them, and may have made read-only
+    /// since. The others are as the file is, the code of all libraries among them.
+    Copied,
+    /// The pages that it has touched.
+    Touched,
+    /// All.
+    Whole,
+}
+
 /// A part of a child's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mapping {
@@ -7,9 +25,8 @@ pub(super) struct Mapping {
     pub(super) end: u64,
     /// Where in its file it starts.
     pub(super) offset: u64,
-    /// It may hold pointers: it is writable, or a program's own that it has made read-only since,
-    /// and neither a device nor a ledger.
-    pub(super) is_root: bool,
+    /// What of it may hold pointers.
+    pub(super) searched: Searched,
     /// The process made it for itself: private, writable, of no file.
     pub(super) is_own: bool,
     /// Its file, or the kernel's word for it; empty where nobody has named it.
@@ -29,22 +46,15 @@ impl Mapping {
         let (permissions, offset) = (field(), field());
         let (_device, _inode) = (field(), field());
         let name = rest;
-        // Anonymous memory that is shared has the name of a file that was never there.
-        let is_device = name.starts_with("/dev/")
-            && !name.starts_with("/dev/shm/")
-            && name.trim_end_matches(" (deleted)") != "/dev/zero";
-        let is_ledger = name.starts_with("/memfd:leaksnap-ledger");
-        let is_sealed =
-            permissions.starts_with("r-") && (name.is_empty() || name.starts_with("[anon"));
-        let is_data = permissions.starts_with("rw") || is_sealed;
         let is_anonymous = name.is_empty() || name.starts_with("[anon") || name == "[heap]";
         let is_private = permissions.starts_with("rw") && permissions.ends_with('p');
         let number = |text| u64::from_str_radix(text, 16).ok();
+        let (start, end) = (number(start)?, number(end)?);
         Some(Self {
-            start: number(start)?,
-            end: number(end)?,
+            start,
+            end,
             offset: number(offset)?,
-            is_root: is_data && !is_device && !is_ledger,
+            searched: searched(permissions, name, end.saturating_sub(start)),
             is_own: is_anonymous && is_private,
             name: name.to_owned(),
         })
@@ -69,37 +79,100 @@ impl Mapping {
     }
 }
 
+/// What is searched of `len` bytes that the kernel calls `name`.
+fn searched(permissions: &str, name: &str, len: u64) -> Searched {
+    if is_device(name) || name.starts_with("/memfd:leaksnap-ledger") {
+        return Searched::Nothing;
+    }
+    let is_writable = permissions.starts_with("rw");
+    let is_readable = permissions.starts_with('r');
+    if !name.starts_with('/') {
+        let is_sealed =
+            permissions.starts_with("r-") && (name.is_empty() || name.starts_with("[anon"));
+        return if is_writable || is_sealed { Searched::Touched } else { Searched::Nothing };
+    }
+    if permissions.ends_with('s') || is_readable && is_in_memory(name, permissions) {
+        return match is_readable {
+            true if len <= WHOLE => Searched::Whole,
+            true => Searched::Touched,
+            false => Searched::Nothing,
+        };
+    }
+    if is_writable { Searched::Touched } else { Searched::Copied }
+}
+
+/// Whether reading there may do something. Anonymous memory that is shared has the name of a file that
+/// was never there.
+fn is_device(name: &str) -> bool {
+    let is_memory =
+        name.starts_with("/dev/shm/") || name.trim_end_matches(" (deleted)") == "/dev/zero";
+    ["/dev/", "/sys/", "/proc/"].iter().any(|folder| name.starts_with(folder)) && !is_memory
+}
+
+/// Whether a file is one that programs make for themselves, and no code.
+fn is_in_memory(name: &str, permissions: &str) -> bool {
+    let is_made = name.starts_with("/memfd:")
+        || name.starts_with("/dev/shm/")
+        || name.ends_with(" (deleted)");
+    is_made && !permissions.contains('x')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lines_of_maps_are_chosen_by_what_they_may_hold() {
-        let read = |line: &str| {
-            let mapping = Mapping::read(line).expect("it is a line");
-            (mapping.start, mapping.end, mapping.offset, mapping.is_root, mapping.name)
+        let read = |line: &str| Mapping::read(line).expect("it is a line");
+        let anonymous = read("7f00-8000 rw-p 00000000 00:00 0 ");
+        let expected = Mapping {
+            start: 0x7f00,
+            end: 0x8000,
+            offset: 0,
+            searched: Searched::Touched,
+            is_own: true,
+            name: String::new(),
         };
-        let anonymous = "7f00-8000 rw-p 00000000 00:00 0 ";
-        assert_eq!(read(anonymous), (0x7f00, 0x8000, 0, true, String::new()));
-        let code = "7f00-8000 r-xp 00001000 08:01 12      /lib/a b.so (deleted)";
+        assert_eq!(anonymous, expected);
+        let code = read("7f00-8000 r-xp 00001000 08:01 12      /lib/a b.so (deleted)");
         let name = "/lib/a b.so (deleted)".to_owned();
-        assert_eq!(read(code), (0x7f00, 0x8000, 0x1000, false, name));
-        for name in ["/dev/dri/card0", "/memfd:leaksnap-ledger (deleted)"] {
-            let line = format!("7f00-8000 rw-s 00000000 00:06 9     {name}");
-            assert!(!read(&line).3, "{name}");
-        }
-        assert!(read("7f00-8000 r--p 00000000 00:00 0 ").3, "it was made read-only");
-        for name in ["/dev/zero", "/dev/zero (deleted)", "/dev/shm/pool (deleted)"] {
-            assert!(read(&format!("7f00-8000 rw-s 00000000 00:01 9     {name}")).3, "{name}");
-        }
-        for line in ["r-xp 00000000 00:00 0   [vdso]", "---p 00000000 00:00 0 "] {
-            assert!(!read(&format!("7f00-8000 {line}")).3, "{line}");
-        }
+        let expected =
+            Mapping { offset: 0x1000, searched: Searched::Copied, is_own: false, name, ..expected };
+        assert_eq!(code, expected);
         assert_eq!(Mapping::read(""), None);
     }
 
+    #[test]
+    fn what_is_searched_is_what_the_process_may_have_written() {
+        let cases = [
+            ("rw-s", "/dev/dri/card0", Searched::Nothing),
+            ("r--s", "/sys/devices/pci0000:00/resource0", Searched::Nothing),
+            ("rw-s", "/memfd:leaksnap-ledger (deleted)", Searched::Nothing),
+            ("r-xp", "[vdso]", Searched::Nothing),
+            ("---p", "", Searched::Nothing),
+            ("r--s", "anon_inode:[perf_event]", Searched::Nothing),
+            ("r--p", "", Searched::Touched),
+            ("rw-p", "[stack]", Searched::Touched),
+            ("rw-p", "/lib/a.so", Searched::Touched),
+            ("r--p", "/lib/a.so", Searched::Copied),
+            ("---p", "/lib/a.so", Searched::Copied),
+            ("r--s", "/usr/share/a", Searched::Whole),
+            ("-w-s", "/usr/share/a", Searched::Nothing),
+            ("rw-s", "/dev/zero", Searched::Whole),
+            ("rw-s", "/dev/zero (deleted)", Searched::Whole),
+            ("rw-s", "/dev/shm/pool (deleted)", Searched::Whole),
+            ("r--p", "/memfd:pool (deleted)", Searched::Whole),
+        ];
+        for (permissions, name, expected) in cases {
+            assert_eq!(searched(permissions, name, WHOLE), expected, "{permissions} {name}");
+        }
+        // What is large is not read for what nobody may have touched.
+        assert_eq!(searched("r--s", "/usr/share/a", WHOLE + 1), Searched::Touched);
+    }
+
     fn mapping(start: u64, end: u64) -> Mapping {
-        Mapping { start, end, offset: 0, is_root: true, is_own: true, name: String::new() }
+        let (searched, name) = (Searched::Touched, String::new());
+        Mapping { start, end, offset: 0, searched, is_own: true, name }
     }
 
     #[test]

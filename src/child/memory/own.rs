@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::mapping::Searched;
 use super::places::Kind;
 use super::{PAGE, Stopped};
 
@@ -24,7 +25,7 @@ impl Stopped {
             let data = data.map(|(range, _)| (range.start, range.end));
             let apart: Vec<_> = apart.iter().copied().chain(data).collect();
             for (start, end) in mapping.without(heap, &apart) {
-                let parts = self.present(start, end)?;
+                let parts = self.parts(Searched::Touched, start, end)?;
                 bytes += parts.iter().map(|(start, end)| end - start).sum::<u64>();
             }
         }
