@@ -51,6 +51,10 @@ fn two_reports_of_a_scenario_are_compared_as_traces_are() {
     let text = diff(&place, &["1.json", "2.json", "--iterations", "8"]).stderr;
     assert!(text.contains("  leaks_per_call.so"), "{text}");
     assert_eq!(diff(&place, &["2.json", "1.json"]).status, Some(0));
+    let text = diff(&place, &["1.json", "2.json"]).stderr;
+    let note =
+        "\nnote: without `--iterations 8` all that grew counts, a cache that was filled as well\n";
+    assert!(text.ends_with(note), "{text}");
 
     let unchecked =
         read(&place.path("2.json")).replace("\"complete\": true", "\"complete\": false");

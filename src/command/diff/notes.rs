@@ -10,7 +10,7 @@ use crate::trace::{Form, Trace};
 /// The notes on `growth` between `traces`, the earlier one first.
 pub(super) fn of(arguments: &Arguments, traces: [&Trace; 2], growth: &Growth) -> Vec<String> {
     let mut notes = Vec::new();
-    notes.extend(out_of_step(arguments, growth));
+    notes.extend(out_of_step(arguments, traces, growth));
     notes.extend(in_part(arguments, traces));
     notes
 }
@@ -38,14 +38,18 @@ fn in_each(times: u32) -> String {
 }
 
 /// What the number of iterations does to the verdicts.
-fn out_of_step(arguments: &Arguments, growth: &Growth) -> Option<String> {
+fn out_of_step(arguments: &Arguments, traces: [&Trace; 2], growth: &Growth) -> Option<String> {
     let passing = growth.groups.iter().filter(|group| !group.verdict.fails()).count();
     match arguments.iterations {
-        None if growth.fails() => Some(
-            "without `--iterations N` all that grew counts, a cache that was filled as well: say \
-             how often the command ran"
+        None if growth.fails() => Some(match traces.iter().find_map(|trace| trace.iterations) {
+            // It says itself how many there were.
+            Some(own) => format!(
+                "without `--iterations {own}` all that grew counts, a cache that was filled as well"
+            ),
+            None => "without `--iterations N` all that grew counts, a cache that was filled as well: say \
+                     how often the command ran"
                 .to_owned(),
-        ),
+        }),
         Some(times) if passing > 0 && !arguments.options.all => Some(format!(
             "{passing} more grew, but not by as many objects {}; `--all` shows them",
             in_each(times)
