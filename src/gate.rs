@@ -15,7 +15,7 @@ pub(crate) use golden::{Assert, quiet};
 
 use crate::report::{Group, Report, text};
 use crate::snapshot::{self, Difference, SnapshotGroup};
-use golden::Golden;
+use golden::{Golden, Proposed};
 
 /// The variable that makes vanished tracebacks fail.
 const STRICT_VARIABLE: &str = "LEAKSNAP_STRICT";
@@ -169,9 +169,6 @@ impl Gate {
             golden.forget_pending();
             return Ok(Passed::AsAccepted);
         }
-        // A suppression that hides less than it was meant to says so in a note.
-        let message =
-            snapshot::failure_text(name, accepted, report, &difference) + &text::notes(report);
         let strict = std::env::var_os(STRICT_VARIABLE).is_some_and(|value| value == "1");
         if found.is_empty() {
             // Clean is no snapshot: there is nothing to review, only a file to remove.
@@ -181,16 +178,22 @@ impl Gate {
             let unlike = Unlike { text: gone, difference };
             return if strict { Err(unlike) } else { Ok(Passed::Less(unlike)) };
         }
-        if golden.propose(*assert, &difference.proposed(), &self.told(&difference)) {
-            return Ok(Passed::Forced);
-        }
+        let unwritten =
+            match golden.propose(*assert, &difference.proposed(), &self.told(&difference)) {
+                Proposed::Passes => return Ok(Passed::Forced),
+                Proposed::Pending => None,
+                Proposed::Unwritten(why) => Some(why),
+            };
         if difference.fails() || strict {
-            return Err(Unlike { text: message, difference });
+            let step = unwritten.as_deref().unwrap_or(snapshot::REVIEW);
+            let text = snapshot::failure_text(name, accepted, report, &difference, step);
+            // A suppression that hides less than it was meant to says so in a note.
+            return Err(Unlike { text: text + &text::notes(report), difference });
         }
         let text = format!(
-            "{} of the accepted tracebacks of {name} leak less or no longer; `cargo insta review` \
-             makes the snapshot smaller",
+            "{} of the accepted tracebacks of {name} leak less or no longer; {}",
             difference.shrunk.len() + difference.vanished.len(),
+            unwritten.as_deref().unwrap_or("`cargo insta review` makes the snapshot smaller"),
         );
         Ok(Passed::Less(Unlike { text, difference }))
     }

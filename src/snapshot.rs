@@ -38,7 +38,7 @@ pub(crate) use self::alignment::{Row, rows};
 #[cfg(feature = "exports")]
 pub(crate) use self::comparison::Change;
 pub(crate) use self::comparison::{Difference, compare, exceeds};
-pub(crate) use self::failure::{counts, failure_text};
+pub(crate) use self::failure::{REVIEW, counts, failure_text};
 
 use crate::report::amount::Amount;
 use crate::report::{Group, Verdict};

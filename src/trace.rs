@@ -74,13 +74,15 @@ pub(crate) struct Trace {
     pub(crate) form: Form,
     /// It has all that was live: a report without `--all` has what failed alone.
     pub(crate) is_whole: bool,
+    /// How many iterations left it, where its file says so.
+    pub(crate) iterations: Option<u32>,
     rows: BTreeMap<Vec<String>, Row>,
     all: Live,
 }
 
 impl Trace {
     fn new(form: Form) -> Self {
-        Self { form, is_whole: true, rows: BTreeMap::new(), all: Live::default() }
+        Self { form, is_whole: true, iterations: None, rows: BTreeMap::new(), all: Live::default() }
     }
 
     /// Whether nothing was live.
@@ -133,6 +135,8 @@ pub(crate) fn read(path: &Path) -> Result<Trace, TraceError> {
 
 /// Reads `text`, which errors call `name`.
 fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
+    // Some editors put a mark of UTF-8 in front.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'[') => saved::parse(name, text),
         Some(b'{') => json_report::parse(name, text),

@@ -8,6 +8,8 @@ mod gate;
 mod notes;
 #[path = "diff/real_pair.rs"]
 mod real_pair;
+#[path = "diff/reports.rs"]
+mod reports;
 
 use harness_tests::cargo::repository;
 use harness_tests::command::leaksnap;

@@ -10,13 +10,16 @@ use harness_tests::source::{Source, sources};
 use harness_tests::trials::read;
 
 /// Items whose words each have to be explained, and their files.
-const EXPLAINED: [(&str, &str); 7] = [
+const EXPLAINED: [(&str, &str); 10] = [
     ("src/check.rs", "fn activity("),
     ("src/check.rs", "fn completeness("),
     ("src/check/descendants.rs", "fn unfollowed("),
     ("src/child/ledger_file.rs", "pub(crate) enum LedgerError "),
     ("src/child/preload_file.rs", "pub(crate) enum PreloadError "),
     ("src/child/program_file.rs", "fn why_silent("),
+    ("src/command/diff/notes.rs", "fn other_step("),
+    ("src/command/diff/notes.rs", "fn empty("),
+    ("src/command/diff/notes.rs", "fn swapped("),
     ("src/trace/json_report.rs", "let not_checked = "),
 ];
 

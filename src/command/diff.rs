@@ -4,6 +4,7 @@
 //! that both files were read whole, with no counts, which traces don't have.
 
 mod notes;
+mod pair;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use crate::export::{Compared, Section};
 use crate::gate::{self, Gate, Passed, Sizes};
 use crate::report::{Exit, History, Report, Tracing};
 use crate::trace::growth::{self, Growth};
-use crate::trace::{self, Form, TraceError};
+use crate::trace::{Form, TraceError};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -31,7 +32,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = snapshot_name)]
     snapshot: Option<String>,
     /// Where the snapshots are
-    #[arg(long, value_name = "FOLDER", default_value = "snapshots")]
+    #[arg(long, value_name = "FOLDER", default_value = "snapshots", requires = "snapshot")]
     snapshots: PathBuf,
     /// The earlier trace: what VPP's `save memory-trace` wrote, or a JSON report with `--all`;
     /// or an older snapshot (`.snap`)
@@ -81,16 +82,7 @@ fn compare(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, TraceEr
     }
     let gate = open_gate(arguments).map_err(TraceError::Wrong)?;
     let Arguments { before, after, options, iterations, .. } = arguments;
-    let [earlier, later] = [trace::read(before)?, trace::read(after)?];
-    if earlier.form != later.form {
-        return Err(TraceError::Wrong(format!(
-            "{} is a {}, {} is a {}; their tracebacks can't be paired: take two of one kind",
-            before.display(),
-            earlier.form,
-            after.display(),
-            later.form
-        )));
-    }
+    let [earlier, later] = pair::read(arguments)?;
     let growth = growth::between(&earlier, &later, *iterations);
     for (path, trace) in [(before, &earlier), (after, &later)] {
         // What was accepted fails no more, whatever else the file would have had.
@@ -101,7 +93,14 @@ fn compare(arguments: &Arguments, output: &mut Output<'_>) -> Result<u8, TraceEr
             )));
         }
     }
-    let report = report(arguments, &growth, notes::of(arguments, [&earlier, &later], &growth));
+    let suspicions = notes::suspicions(arguments, [&earlier, &later], &growth);
+    if gate.is_some() && !suspicions.is_empty() {
+        // A snapshot is touched by what is sure alone.
+        return Err(TraceError::NotChecked(suspicions.join("; ")));
+    }
+    let mut notes = notes::of(arguments, [&earlier, &later], &growth);
+    notes.extend(suspicions);
+    let report = report(arguments, &growth, notes);
     let sizes = match later.form {
         Form::Saved => Sizes::Usable,
         Form::Report => Sizes::Requested,

@@ -52,6 +52,17 @@ impl<'a> Info<'a> {
     }
 }
 
+/// What came of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proposed {
+    /// insta was told to let it pass.
+    Passes,
+    /// It is pending.
+    Pending,
+    /// It is not: why, and what to do.
+    Unwritten(String),
+}
+
 /// Compares bodies alone, where insta is told to compare headers as well: what was accepted is no
 /// longer what it was when its header was written.
 #[derive(Debug, Clone, Copy)]
@@ -118,18 +129,45 @@ impl Golden {
         let _ = self.assert(assert, &settings, body);
     }
 
-    /// Lets insta compare `groups` with the accepted ones; whether it says that the test may pass.
-    /// It writes the pending snapshot, unless it was told not to; `difference` is what a reviewer
-    /// reads there before anything else.
+    /// Lets insta compare `groups` with the accepted ones. It writes the pending snapshot, unless it
+    /// was told not to; `difference` is what a reviewer reads there before anything else.
     pub(super) fn propose(
         &self,
         assert: Assert,
         groups: &[SnapshotGroup],
         difference: &str,
-    ) -> bool {
+    ) -> Proposed {
         let mut settings = self.settings(groups);
         settings.set_description(difference.trim_end());
-        self.assert(assert, &settings, &snapshot::write(groups))
+        let body = snapshot::write(groups);
+        match self.assert(assert, &settings, &body) {
+            Ok(()) => Proposed::Passes,
+            Err(_) if self.is_pending(&body) => Proposed::Pending,
+            // That is what it says where it has written all that it was to write.
+            Err(said) if said.starts_with("snapshot assertion") => Proposed::Unwritten(format!(
+                "no pending snapshot was written, as {}: run it again with `INSTA_UPDATE=new`, then `cargo \
+                 insta review`",
+                why_not_written()
+            )),
+            Err(said) => Proposed::Unwritten(format!(
+                "no snapshot was written: {}: {}",
+                self.pending().display(),
+                reason(&said)
+            )),
+        }
+    }
+
+    /// Whether `body` is what a review would show.
+    fn is_pending(&self, body: &str) -> bool {
+        // Then insta puts it elsewhere.
+        let elsewhere = std::env::var_os("INSTA_PENDING_DIR").is_some_and(|it| !it.is_empty());
+        let text = fs::read_to_string(self.pending()).unwrap_or_default();
+        elsewhere || snapshot::split(&text).is_some_and(|(_, there)| there.trim() == body.trim())
+    }
+
+    /// The pending snapshot's file.
+    fn pending(&self) -> PathBuf {
+        self.folder.join(format!("{}.snap.new", self.name))
     }
 
     fn settings(&self, groups: &[SnapshotGroup]) -> insta::Settings {
@@ -144,19 +182,26 @@ impl Golden {
         settings
     }
 
-    fn assert(&self, assert: Assert, settings: &insta::Settings, body: &str) -> bool {
+    /// insta's assertion of `body`.
+    ///
+    /// # Errors
+    /// Where it fails: what insta says.
+    fn assert(&self, assert: Assert, settings: &insta::Settings, body: &str) -> Result<(), String> {
         SILENT.set(true);
         let result = catch_unwind(AssertUnwindSafe(|| {
             settings.bind(|| assert(&self.name, body));
         }));
         SILENT.set(false);
-        result.is_ok()
+        result.map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            text.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default().to_owned()
+        })
     }
 
     /// Removes a pending snapshot that nothing is pending for any longer.
     pub(super) fn forget_pending(&self) {
         // insta puts it elsewhere where it was told to; then this one never was.
-        let _ = fs::remove_file(self.folder.join(format!("{}.snap.new", self.name)));
+        let _ = fs::remove_file(self.pending());
     }
 }
 
@@ -181,6 +226,26 @@ pub(crate) fn quiet(more: &[(&str, &Path)]) {
             others(info);
         }
     }));
+}
+
+/// Why insta leaves pending snapshots unwritten.
+fn why_not_written() -> String {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match std::env::var("INSTA_UPDATE") {
+        Ok(update) if !["", "auto"].contains(&update.as_str()) => {
+            format!("`INSTA_UPDATE` is `{update}`")
+        }
+        _ => ["CI", "TF_BUILD"]
+            .iter()
+            .find(|name| is_set(name))
+            .map_or_else(|| "insta is configured so".to_owned(), |name| format!("`{name}` is set")),
+    }
+}
+
+/// The system's message in insta's panic with an error, which is for those who debug it.
+fn reason(said: &str) -> &str {
+    let message = said.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    message.map_or(said, |(message, _)| message)
 }
 
 fn is_only_thread() -> bool {

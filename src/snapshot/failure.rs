@@ -16,12 +16,18 @@ use crate::report::amount::Amount;
 use crate::report::{Group, Reachability, Report, Verdict, text};
 use crate::traceback;
 
-/// The failure of `scenario`: each difference between `report` and what was `accepted`.
+/// What to do where a pending snapshot has what was found.
+pub(crate) const REVIEW: &str =
+    "to accept what was found: `cargo insta review`, or `cargo insta accept`";
+
+/// The failure of `scenario`: each difference between `report` and what was `accepted`; its last line
+/// says what to do, `step`.
 pub(crate) fn failure_text(
     scenario: &str,
     accepted: &[SnapshotGroup],
     report: &Report,
     difference: &Difference,
+    step: &str,
 ) -> String {
     let run = Run::new(report);
     let mut text = headline(scenario, difference) + "\n";
@@ -51,7 +57,7 @@ pub(crate) fn failure_text(
         text += &lines.unified_diff().header("accepted", "found").to_string();
     }
     text += &run.words(difference);
-    text + "\nto accept what was found: `cargo insta review`, or `cargo insta accept`\n"
+    text + "\n" + step + "\n"
 }
 
 /// How many tracebacks differ, and how: `1 new, 2 grown`.

@@ -1,6 +1,6 @@
 //! Two bodies of snapshots of any bytes, compared. For tests and fuzz targets.
 
-use super::{SnapshotGroup, compare as difference, failure_text, parse, write};
+use super::{REVIEW, SnapshotGroup, compare as difference, failure_text, parse, write};
 use crate::report::{Exit, Frame, Group, History, Reachability, Report, Rises, Ties, Tracing};
 
 /// Reads what is before the first NUL of `bytes` as the body of an accepted snapshot, and what is
@@ -19,7 +19,7 @@ pub(crate) fn compare(bytes: &[u8]) -> Option<usize> {
     assert_eq!(pairs + it.new.len(), found.len());
     assert_eq!(pairs + it.vanished.len(), accepted.len());
     let groups = found.iter().map(group).collect();
-    let _ = failure_text("x", &accepted, &report(groups), &it);
+    let _ = failure_text("x", &accepted, &report(groups), &it, REVIEW);
     let proposed = it.proposed();
     let again = difference(&proposed, &found);
     assert!(!again.fails() && !again.is_outdated(), "accepted: {proposed:?}");

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 
 use super::{Form, Live, Row, Trace, saved};
 use crate::report::{Frame, Group, Reachability, Rises, Ties, Verdict};
+use crate::traceback;
 
 /// What has more objects or bytes in the later trace.
 #[derive(Debug)]
@@ -96,6 +97,16 @@ fn group(verdict: Verdict, more: Live, iterations: Option<u32>, frames: &[Frame]
     }
 }
 
+/// Adds `more` to `group`, both of which fail or neither: a leak, where one of them is one.
+fn add(group: &mut Group, more: &Group) {
+    group.verdict = group.verdict.min(more.verdict);
+    // Each is a part of a trace's sum, which is a number of 64 bits.
+    group.blocks += more.blocks;
+    group.bytes += more.bytes;
+    group.blocks_per_iteration += more.blocks_per_iteration;
+    group.bytes_per_iteration += more.bytes_per_iteration;
+}
+
 impl Growth {
     /// Whether something fails.
     pub(crate) fn fails(&self) -> bool {
@@ -123,9 +134,16 @@ impl Growth {
     /// The groups as a snapshot may have them. Offsets don't count there and addresses are all the
     /// same, so that tracebacks which differ in them alone are one, with the sum of their amounts.
     pub(crate) fn without_addresses(&self) -> Vec<Group> {
-        let mut groups = self.with_frames(saved::without_address);
-        // One of several has the first one's verdict: a leak's, where there is one.
-        groups.sort_by_key(|group| group.verdict);
+        let mut all: BTreeMap<_, Group> = BTreeMap::new();
+        for group in self.with_frames(saved::without_address) {
+            let key = (!group.verdict.fails(), traceback::key(&group.frames));
+            match all.get_mut(&key) {
+                Some(first) => add(first, &group),
+                None => _ = all.insert(key, group),
+            }
+        }
+        let mut groups: Vec<Group> = all.into_values().collect();
+        groups.sort_by_key(|group| (Reverse(group.verdict.fails()), Reverse(group.bytes)));
         groups
     }
 

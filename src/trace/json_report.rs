@@ -12,6 +12,9 @@ use crate::traceback;
 
 const FORM: &str = "write it again with `leaksnap run --all --format json`";
 
+/// What a report calls its form.
+const NAME: &str = "leaksnap-report";
+
 /// The version of the report that is read here.
 const VERSION: u64 = 1;
 
@@ -25,6 +28,7 @@ struct Head {
 struct Document {
     exit: Exit,
     tracing: Tracing,
+    iterations: Option<u32>,
     /// Whether it was written with `--all`.
     #[serde(default)]
     all: bool,
@@ -74,8 +78,9 @@ struct FrameObject {
 /// Reads `text`, which errors call `name`.
 pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
     let wrong = |error: serde_json::Error| wrong_json(name, FORM, &error);
-    let head: Head = serde_json::from_slice(text).map_err(wrong)?;
-    if head.format.as_deref() != Some("leaksnap-report") {
+    let head: Head = serde_json::from_slice(text)
+        .map_err(|error| several(name, text).unwrap_or_else(|| wrong(error)))?;
+    if head.format.as_deref() != Some(NAME) {
         return Err(TraceError::Wrong(format!(
             "{name}: it is no memory trace, which is an array, and no `leaksnap-report`, which says \
              so in `format`; save one with VPP's `save memory-trace`, or with `leaksnap run --all \
@@ -88,7 +93,7 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
             "{name}: its `version` is {version}, this leaksnap reads {VERSION}; {FORM}"
         )));
     }
-    let Document { exit, tracing, all, mut groups, descendants } =
+    let Document { exit, tracing, iterations, all, mut groups, descendants } =
         serde_json::from_slice(text).map_err(wrong)?;
     let not_checked = |what: String| Err(TraceError::NotChecked(format!("{name}: {what}")));
     if !tracing.active || !tracing.complete {
@@ -106,7 +111,7 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
         }
         groups.extend(descendant.groups);
     }
-    let mut trace = Trace { is_whole: all, ..Trace::new(Form::Report) };
+    let mut trace = Trace { is_whole: all, iterations, ..Trace::new(Form::Report) };
     for (index, group) in groups.into_iter().enumerate() {
         let frames: Vec<Frame> = group.frames.into_iter().map(frame).collect();
         let live = Live { objects: group.blocks, bytes: group.bytes };
@@ -116,6 +121,19 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
         })?;
     }
     Ok(trace)
+}
+
+/// That `text` is more than one report: `leaksnap run` of several scenarios writes one after the other.
+fn several(name: &str, text: &[u8]) -> Option<TraceError> {
+    let documents = serde_json::Deserializer::from_slice(text).into_iter::<Head>();
+    let is_report = |head: &Head| head.format.as_deref() == Some(NAME);
+    let number = documents.map_while(Result::ok).take_while(is_report).count();
+    (number > 1).then(|| {
+        TraceError::Wrong(format!(
+            "{name}: it holds the reports of {number} scenarios, `leaksnap diff` compares one: write each \
+             into a file of its own"
+        ))
+    })
 }
 
 fn frame(object: FrameObject) -> Frame {

@@ -399,3 +399,12 @@ fn another_step_is_that_of_the_most_tracebacks() {
     assert_eq!(other(&[8, 7, 9], 10), None, "each by itself");
     assert_eq!(other(&[1, 1, 1], 10), None, "one object each is what a session leaves");
 }
+
+#[test]
+fn a_mark_of_utf_8_is_passed_over() {
+    let plain = r#"[{"count": 1, "bytes": 8, "traceback": ["f + 0x1"]}]"#;
+    assert_eq!(saved(&format!("\u{feff}{plain}")), saved(plain));
+    let report = report(WHOLE, &[]);
+    assert_eq!(saved(&format!("\u{feff}{report}")), saved(&report));
+    assert!(parse("a.json", "\u{feff}\u{feff}[]".as_bytes()).is_err(), "one is enough");
+}

@@ -2,7 +2,7 @@
 
 use harness_tests::trials::read;
 
-use super::{diff, numbers, place, report};
+use super::{diff, place};
 
 #[test]
 fn a_wrong_command_line_or_file_is_status_2_and_says_where() {
@@ -39,13 +39,14 @@ fn a_wrong_command_line_or_file_is_status_2_and_says_where() {
             assert_eq!(ended.stderr, text, "{arguments:?}");
         }
     }
-    let lines: [(&[&str], &str); 7] = [
+    let lines: [(&[&str], &str); 8] = [
         (&["warm.json"], "<AFTER>"),
         (&["warm.json", "warm.json", "--iterations", "0"], "0 is not in 1.."),
         (&["warm.json", "warm.json", "--iterations", "-1"], "-1 is not in 1.."),
         (&["warm.json", "warm.json", "--iterations", "ten"], "ten"),
         (&["warm.json", "warm.json", "--snapshot", "../crypto"], "it has to be a name"),
         (&["warm.json", "warm.json", "--output", "nowhere/report"], "nowhere/report"),
+        (&["warm.json", "warm.json", "--snapshots", "elsewhere"], "--snapshot <NAME>"),
         (
             &["warm.json", "report.json"],
             "warm.json is a saved memory trace, report.json is a JSON report; their tracebacks \
@@ -57,39 +58,4 @@ fn a_wrong_command_line_or_file_is_status_2_and_says_where() {
         assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(ended.stderr.contains(text), "{arguments:?}: {}", ended.stderr);
     }
-}
-
-/// Reports of this crate, of a scenario that leaks in each iteration: as many blocks as iterations.
-#[test]
-fn two_reports_of_a_scenario_are_compared_as_traces_are() {
-    let place = place();
-    place.add_plugin("leaks_per_call");
-    for repeat in [4, 12] {
-        let scenario = format!(
-            "plugins = [\"./leaks_per_call.so\"]\nsteps = [\"forget\"]\nrepeat = {repeat}\n"
-        );
-        place.write("forgets.toml", &scenario);
-        let name = format!("{repeat}.json");
-        let ended =
-            place.run(["run", "--all", "--format", "json", "--output", &name, "forgets.toml"]);
-        assert_eq!(ended.status, Some(1), "{}", ended.stderr);
-    }
-    let (status, report) = report(&place, &["4.json", "12.json", "--iterations", "8"]);
-    assert_eq!(status, Some(1), "{report}");
-    let leaks = report["groups"].as_array().expect("a list");
-    assert_eq!(leaks.len(), 1, "{report}");
-    assert_eq!(numbers(&leaks[0]), [8.0, 384.0, 1.0, 48.0]);
-    assert_eq!(leaks[0]["frames"][0]["module"], "leaks_per_call.so", "{report}");
-    let text = diff(&place, &["4.json", "12.json", "--iterations", "8"]).stderr;
-    assert!(text.contains("  leaks_per_call.so"), "{text}");
-    assert_eq!(diff(&place, &["12.json", "4.json"]).status, Some(0));
-
-    let unchecked =
-        read(&place.path("12.json")).replace("\"complete\": true", "\"complete\": false");
-    place.write("unchecked.json", &unchecked);
-    let ended = diff(&place, &["4.json", "unchecked.json"]);
-    assert_eq!(ended.status, Some(3));
-    let expected = "leaksnap: not checked: unchecked.json: its tracing was not complete; what is not \
-                    checked is not clean\n";
-    assert_eq!(ended.stderr, expected);
 }

@@ -39,9 +39,10 @@ fn a_leak_that_nobody_accepted_fails_until_it_is() {
     let text = gate(&place, PAIR, &[], 1);
     assert!(text.starts_with("6 tracebacks in vpp/crypto are not accepted (6 new)\n"), "{text}");
     assert!(
-        text.contains("\nnew leak: 10 blocks, 720 bytes (1 block, 72 bytes per iteration)\n"),
+        text.contains("\nnew leak: 20 blocks, 2080 bytes (2 blocks, 208 bytes per iteration)\n"),
         "{text}"
     );
+    assert_eq!(text.matches("\nnew leak: ").count(), 6, "{text}");
     assert!(
         text.contains("`cargo insta review`, or `cargo insta accept`\n\nnote: 5 more"),
         "{text}"
@@ -145,6 +146,20 @@ fn nothing_is_written_where_nobody_could_review_it() {
         let text = gate(&place, PAIR, &[variable], 1);
         assert!(text.contains("(6 new)"), "{text}");
         assert!(!place.path(PENDING).exists(), "{variable:?}");
+        let why = match variable {
+            ("CI", _) => "`CI` is set",
+            _ => "`INSTA_UPDATE` is `no`",
+        };
+        let step = format!(
+            "\nno pending snapshot was written, as {why}: run it again with `INSTA_UPDATE=new`, then `cargo \
+             insta review`\n"
+        );
+        assert!(text.contains(&step) && !text.contains("to accept what was found"), "{text}");
+        // An older one is not what was found.
+        place.write(PENDING, "---\nsource: a\n---\nleak: 1 block, 8 bytes per iteration\n    a\n");
+        let text = gate(&place, PAIR, &[variable], 1);
+        assert!(text.contains(&step), "{text}");
+        fs::remove_file(place.path(PENDING)).expect("it is there");
     }
     let _ = gate(&place, PAIR, &[("CI", "1"), ("INSTA_UPDATE", "new")], 1);
     assert!(place.path(PENDING).exists());
@@ -152,6 +167,49 @@ fn nothing_is_written_where_nobody_could_review_it() {
     assert_eq!(gate(&place, PAIR, &[("INSTA_UPDATE", "always")], 0), "");
     let accepted = "as accepted in FOLDER/snapshots/vpp/crypto.snap\n";
     assert_eq!(gate(&place, PAIR, &[], 0), accepted);
+}
+
+/// Less than was accepted passes, and what is said of it is true, too.
+#[test]
+fn a_smaller_snapshot_that_is_not_written_is_not_offered() {
+    let place = place();
+    let _ = accept(&place);
+    let less = gate(&place, one_leak(&place, 10, 500), &[("CI", "1")], 0);
+    let note = "note: 1 of the accepted tracebacks of vpp/crypto leak less or no longer; no pending snapshot \
+                was written, as `CI` is set: ";
+    assert!(less.starts_with(note), "{less}");
+    let less = gate(&place, one_leak(&place, 10, 500), &[], 0);
+    assert!(less.contains("; `cargo insta review` makes the snapshot smaller\n"), "{less}");
+}
+
+#[test]
+fn a_folder_that_takes_no_snapshot_is_named() {
+    let place = place();
+    for variable in [("INSTA_UPDATE", "new"), ("INSTA_UPDATE", "always")] {
+        let arguments = ["diff", PAIR[0], PAIR[1], "--iterations", "10", "--snapshot", "one"];
+        let mut command = place.command(arguments);
+        let ended = place.end(command.args(["--snapshots", "/proc/nosuch"]).envs([variable]));
+        assert_eq!(ended.status, Some(1), "{}{}", ended.stdout, ended.stderr);
+        let step =
+            "\nno snapshot was written: /proc/nosuch/one.snap.new: No such file or directory\n";
+        assert!(ended.stdout.contains(step), "{}", ended.stdout);
+        assert!(!ended.stdout.contains("cargo insta"), "{}", ended.stdout);
+    }
+}
+
+/// The same function at another offset is the same traceback in a snapshot.
+#[test]
+fn tracebacks_that_are_one_in_the_snapshot_are_listed_as_one() {
+    let place = place();
+    place.write("before.json", &trace(&[(1, 100, "steady + 0x1")]));
+    let three = [(10, 80, "work + 0x1"), (10, 160, "work + 0x2"), (20, 800, "work + 0x3")];
+    place.write("after.json", &trace(&[&[(1, 100, "steady + 0x1")], &three[..]].concat()));
+    let text = gate(&place, ["before.json", "after.json"], &[], 1);
+    assert!(text.starts_with("1 traceback in vpp/crypto is not accepted (1 new)\n"), "{text}");
+    let heading =
+        "\nnew leak: 40 blocks, 1040 bytes (4 blocks, 104 bytes per iteration)\n    work\n";
+    assert!(text.contains(heading), "{text}");
+    assert_eq!(text.matches("\nnew leak").count(), 1, "{text}");
 }
 
 #[test]
