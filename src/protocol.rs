@@ -229,6 +229,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_came_together_is_not_waited_for() {
+        let (here, there) = UnixStream::pair().expect("sockets");
+        let (mut parent, mut host) = (Channel::new(here), Channel::new(there));
+        for within_a_line in [true, false] {
+            host.send(&Reply::Printed { within_a_line }).expect("sent");
+        }
+        for within_a_line in [true, false] {
+            parent.wait(Duration::from_secs(1), None).expect("it is here");
+            let heard = parent.receive().expect("it is whole");
+            assert_eq!(heard, Some(Reply::Printed { within_a_line }));
+        }
+    }
+
+    #[test]
     fn messages_survive_and_an_end_is_seen() {
         let (here, there) = UnixStream::pair().expect("sockets");
         let (mut parent, mut host) = (Channel::new(here), Channel::new(there));

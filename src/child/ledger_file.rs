@@ -43,10 +43,10 @@ pub(crate) enum LedgerError {
     Make(#[source] rustix::io::Errno),
     /// A file may not be so large: the kernel would end this process with SIGXFSZ.
     #[error(
-        "make the ledger: the limit of file sizes (`ulimit -f`) is {} MiB, and it takes {} MiB; raise \
+        "make the ledger: the limit of file sizes (`ulimit -f`) is {} KiB, and it takes {} KiB; raise \
          the limit, or lower the heap",
-        limit >> 20,
-        len.div_ceil(1 << 20)
+        limit >> 10,
+        len.div_ceil(1 << 10)
     )]
     FileSize { limit: u64, len: u64 },
     /// No ledger has these sizes.
