@@ -123,6 +123,9 @@ pub(crate) const NODES_VARIABLE: &str = "LEAKSNAP_FRAMES";
 pub(crate) const STRICT_TEXT: &str =
     "`strict = true` fails what is live once: free it, raise `warmup`, or name it in `ignore`";
 
+/// What is said where processes were seen that a child has started, and nobody followed.
+const FORKED: &str = "what the processes allocated that it forked was not checked";
+
 /// What came of a check.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -153,10 +156,16 @@ pub(crate) enum Problem {
     #[error("{0}")]
     Failed(String),
     /// The child was killed because its time was over.
-    #[error("{what} timed out: it took more than {limit:?} (`timeout`){}", longest_text(longest))]
+    #[error(
+        "{what} timed out: {} took more than {limit:?} (`timeout`){}",
+        if *whole { "the whole check, warm-up and iterations together," } else { "it" },
+        longest_text(longest)
+    )]
     TimedOut {
         what: String,
         limit: Duration,
+        /// What took the time is all up to there, of more than one iteration.
+        whole: bool,
         /// What else took more of the time.
         longest: Option<(String, Duration)>,
     },
@@ -293,12 +302,33 @@ pub(crate) fn activity(
     }
 }
 
+/// The heap that a child has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    bytes: u64,
+    /// What makes it larger.
+    by: &'static str,
+}
+
+impl Room {
+    /// One of `bytes`, as a scenario says or leaves it.
+    pub(crate) fn of_scenario(bytes: u64) -> Self {
+        Self { bytes, by: "heap" }
+    }
+
+    /// One of `bytes`, as the command line says or leaves it.
+    pub(crate) fn of_option(bytes: u64) -> Self {
+        Self { bytes, by: "--heap" }
+    }
+}
+
 /// Whether every allocation was traced; why not, where it was not.
-pub(crate) fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
+pub(crate) fn completeness(header: &Header, room: Room) -> Result<(), Problem> {
     let trouble = header.trouble.load(Ordering::Acquire);
     let has = |bit| trouble & bit != 0;
     let reason = if has(trouble::HEAP_FULL) {
-        format!("the heap of {} MiB was full; raise `heap`", heap >> 20)
+        let Room { bytes, by } = room;
+        format!("the heap of {} MiB was full; raise `{by}`", bytes >> 20)
     } else if has(trouble::NODES_FULL) {
         format!(
             "the ledger was full: more than {} distinct frames; raise {NODES_VARIABLE}",
@@ -314,6 +344,15 @@ pub(crate) fn completeness(header: &Header, heap: u64) -> Result<(), Problem> {
         return Ok(());
     };
     Err(Problem::NotChecked(reason))
+}
+
+/// `problem` of a host whose tracing is `complete`: a heap that was full explains what else went wrong.
+pub(crate) fn explained(problem: Problem, complete: &Result<(), Problem>) -> Problem {
+    match (&problem, complete) {
+        (Problem::Wrong(_) | Problem::TimedOut { .. }, _) => problem,
+        (_, Err(Problem::NotChecked(full))) => Problem::NotChecked(format!("{full} ({problem})")),
+        _ => problem,
+    }
 }
 
 /// The objects in `ledgers`; none of one that can't be read, which is told elsewhere.

@@ -19,6 +19,7 @@ pub(crate) mod input;
 mod plugins;
 mod tracing;
 
+use std::cell::RefCell;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,10 +75,12 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
     let nothing = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     drop(nothing);
-    let mut channel = Channel::new(UnixStream::from(socket));
+    let channel = RefCell::new(Channel::new(UnixStream::from(socket)));
     let mut commands = Commands::default();
     let mut plugins = Plugins::default();
-    while let Some(request) = channel.receive()? {
+    loop {
+        let request = channel.borrow_mut().receive()?;
+        let Some(request) = request else { break };
         let reply = match (&tracing, request) {
             (_, Request::Quit) => break,
             (Err(reason), _) => Reply::NoHeap(reason.clone()),
@@ -96,8 +99,12 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
                 }
             }
             (Ok(tracing), Request::Step(words)) => {
-                let exception = Exception::told(&mut channel, &commands, &words);
-                let reply = step(&commands, &words, tracing);
+                let exception = Exception::told(&channel, &commands, &words, tracing);
+                // Where the parent is gone nobody is told.
+                let within_a_line = |within_a_line| {
+                    let _ = channel.borrow_mut().send(&Reply::Printed { within_a_line });
+                };
+                let reply = step(&commands, &words, tracing, &within_a_line);
                 exception.did_not_come();
                 reply
             }
@@ -112,7 +119,7 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
             }
             (Ok(_), Request::Commands) => Reply::Commands(commands.all()),
             (Ok(tracing), Request::Closure(name)) => match find(&name) {
-                Some(body) => match Run::new(&mut channel, tracing).finish(body) {
+                Some(body) => match Run::new(&mut channel.borrow_mut(), tracing).finish(body) {
                     Some(reply) => reply,
                     None => break,
                 },
@@ -122,18 +129,18 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
                 Reply::Refused("no closure runs".to_owned())
             }
         };
-        channel.send(&reply.bounded())?;
+        channel.borrow_mut().send(&reply.bounded())?;
     }
     plugins.stop();
     Ok(())
 }
 
-fn step(commands: &Commands, words: &str, tracing: &Tracing) -> Reply {
+fn step(commands: &Commands, words: &str, tracing: &Tracing, tell: &dyn Fn(bool)) -> Reply {
     if words == "help" {
         print!("{}", commands.help());
         return Reply::Done;
     }
-    match commands.run(words, tracing) {
+    match commands.run(words, tracing, tell) {
         Some(Ok(())) => Reply::Done,
         Some(Err(reason)) => Reply::Failed(reason),
         None => Reply::Refused(format!("no command `{words}`; there are: {}", commands.list())),

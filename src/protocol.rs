@@ -1,7 +1,8 @@
 //! What the parent and the host say to each other: a line of JSON each, over a socket that is the
 //! host's standard input.
 //!
-//! The parent asks, the host does it and answers once. While it waits for the next request the
+//! The parent asks, the host does it and answers once; before that it tells of lines that a command's
+//! output leaves open. While it waits for the next request the
 //! host stands still and allocates nothing: the ledger can be read.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -86,6 +87,8 @@ pub(crate) enum Reply {
     Refused(String),
     /// The command ran and failed; the reason.
     Failed(String),
+    /// No answer yet: what the command has printed now ends within a line, or not.
+    Printed { within_a_line: bool },
     /// An exception left a command of the plugin that lies here: the host ends.
     Thrown(String),
 }
@@ -201,6 +204,9 @@ impl Channel {
     ) -> io::Result<()> {
         let deadline = Instant::now() + timeout.max(Duration::from_millis(1));
         self.deadline = Some(deadline);
+        if !self.stream.buffer().is_empty() {
+            return Ok(());
+        }
         let stream = self.stream.get_ref();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -227,6 +233,20 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_together_is_not_waited_for() {
+        let (here, there) = UnixStream::pair().expect("sockets");
+        let (mut parent, mut host) = (Channel::new(here), Channel::new(there));
+        for within_a_line in [true, false] {
+            host.send(&Reply::Printed { within_a_line }).expect("sent");
+        }
+        for within_a_line in [true, false] {
+            parent.wait(Duration::from_secs(1), None).expect("it is here");
+            let heard = parent.receive().expect("it is whole");
+            assert_eq!(heard, Some(Reply::Printed { within_a_line }));
+        }
+    }
 
     #[test]
     fn messages_survive_and_an_end_is_seen() {

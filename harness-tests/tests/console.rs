@@ -6,6 +6,8 @@ mod bad_input;
 mod lost_hosts;
 #[path = "console/numbers.rs"]
 mod numbers;
+#[path = "console/output.rs"]
+mod output;
 #[path = "console/saved.rs"]
 mod saved;
 #[path = "console/session.rs"]

@@ -49,6 +49,32 @@ fn a_ledger_that_was_full() {
 }
 
 #[test]
+fn a_limit_of_file_sizes_below_the_ledger_s() {
+    let work = workplace(CLEAN);
+    let session = env!("CARGO_BIN_EXE_session");
+    for words in [&["run", "it.toml"][..], &["exec", "--", "true"], &["console"]] {
+        let under = |limit: &str| {
+            let line = format!("ulimit -f {limit}; exec \"$0\" \"$@\"");
+            let shell = ["-c", line.as_str(), session].into_iter().chain(words.iter().copied());
+            work.end(work.command_of("sh", shell).stdin(Stdio::null()))
+        };
+        let ended = under("20000");
+        let start =
+            "leaksnap: not checked: make the ledger: the limit of file sizes (`ulimit -f`) is ";
+        assert!(ended.stderr.starts_with(start), "{words:?}: {}", ended.stderr);
+        assert!(ended.stderr.ends_with("; what is not checked is not clean\n"), "{}", ended.stderr);
+        assert_eq!(ended.status, Some(3), "{words:?}");
+        assert_eq!(under("unlimited").status, Some(0), "{words:?}");
+    }
+    // A program has the limit, and what comes of it, as ever.
+    let heap = "--heap 32m -- sh -c 'ulimit -f; ulimit -f 1; exec yes >big'";
+    let line = format!("ulimit -f 1000000; LEAKSNAP_FRAMES=1000 exec \"$0\" exec {heap}");
+    let ended = work.end(&mut work.command_of("sh", ["-c", line.as_str(), session]));
+    assert_eq!((ended.status, ended.stdout.as_str()), (Some(4), "1000000\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was killed by signal 25 (SIGXFSZ)"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_heap_that_is_told_not_to_trace() {
     let work = workplace(CLEAN);
     let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_TRACE", "0"));

@@ -75,7 +75,7 @@ impl Clock {
         };
         let longest = self.spent.into_iter().max_by_key(|(_, spent)| *spent);
         let longest = longest.filter(|(longest, _)| *longest != part);
-        Problem::TimedOut { what, limit: self.limit, longest }
+        Problem::TimedOut { what, limit: self.limit, whole: iteration > 1, longest }
     }
 }
 
@@ -105,7 +105,11 @@ mod tests {
         let limit = "it took more than 100ms (`timeout`)";
         assert_eq!(text(&[("the start", 120)], 0), format!("the start timed out: {limit}"));
         let parts = [("the start", 10), ("step", 30), (LOOK, 5), ("step", 60)];
+        let limit =
+            "the whole check, warm-up and iterations together, took more than 100ms (`timeout`)";
         assert_eq!(text(&parts, 2), format!("step, in iteration 2, timed out: {limit}"));
+        let limit = "it took more than 100ms (`timeout`)";
+        assert_eq!(text(&parts, 1), format!("step, in iteration 1, timed out: {limit}"));
         let parts = [("the start", 90), ("step", 1), ("the host, at its exit,", 10)];
         let expected =
             format!("the host, at its exit, timed out: {limit}, of which the start took 9");

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::tally::Tally;
-use super::{Problem, activity, completeness, notes, tracing, unseen};
+use super::{Problem, Room, activity, completeness, notes, tracing, unseen};
 use crate::child::follow::{Descendant, MOST, Unfollowed};
 use crate::child::ledger_file::LedgerError;
 use crate::report::{Exit, Group, History, Report, Tracing};
@@ -37,10 +37,10 @@ pub(super) fn reports(
     others: &Unfollowed,
     symbols: &mut Symbols,
     all: bool,
-    heap: u64,
+    room: Room,
 ) -> (Vec<Report>, Option<Problem>) {
     let mut found: Vec<_> =
-        descendants.iter().map(|descendant| report(descendant, symbols, all, heap)).collect();
+        descendants.iter().map(|descendant| report(descendant, symbols, all, room)).collect();
     found.extend(others.silent.iter().map(|command| {
         let problem = Problem::NotChecked(SILENT.into());
         (empty(command), Some(problem))
@@ -109,7 +109,7 @@ fn report(
     descendant: &Descendant,
     symbols: &mut Symbols,
     all: bool,
-    heap: u64,
+    room: Room,
 ) -> (Report, Option<Problem>) {
     let ledger = &descendant.ledger;
     let mut report = empty(&descendant.command);
@@ -128,7 +128,7 @@ fn report(
     };
     let silent = || "another process has its ledger".into();
     let checked = activity(ledger.header(), descendant.pid, silent)
-        .and_then(|()| completeness(ledger.header(), heap))
+        .and_then(|()| completeness(ledger.header(), room))
         .and_then(|()| problem.map_or(Ok(()), Err))
         .and_then(|()| unseen::allocator(&descendant.unseen))
         .and_then(|()| {

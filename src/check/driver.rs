@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     limit: Duration,
     clock: Clock,
     interrupt: Option<OwnedFd>,
+    /// What a command has printed ends within a line.
+    within_a_line: bool,
     lost: bool,
 }
 
@@ -85,7 +87,8 @@ impl Driver {
         let child = Process::start(command, ledger, Look::WhenAsked)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let channel = Channel::new(here);
-        Ok(Self { child, channel, start, limit, clock, interrupt: None, lost: false })
+        let (interrupt, within_a_line, lost) = (None, false, false);
+        Ok(Self { child, channel, start, limit, clock, interrupt, within_a_line, lost })
     }
 
     /// While `interrupt` can be read, what is asked for is given up.
@@ -116,6 +119,11 @@ impl Driver {
     /// Whether the host is gone, or was given up.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost
+    }
+
+    /// Whether the last that a command printed, of a host that is lost, has no end of its line.
+    pub(crate) fn is_within_a_line(&self) -> bool {
+        self.within_a_line
     }
 
     /// The host's process.
@@ -224,13 +232,7 @@ impl Driver {
             return Err(problem);
         }
         self.clock.enter(what);
-        let interrupt = self.interrupt.as_ref().map(AsFd::as_fd);
-        let left = self.clock.left();
-        let heard = self
-            .channel
-            .send(request)
-            .and_then(|()| self.channel.wait(left, interrupt))
-            .and_then(|()| self.channel.receive());
+        let heard = self.exchange(request);
         self.lost = !matches!(&heard, Ok(Some(reply)) if !matches!(reply, Reply::Thrown(_)));
         match heard {
             Ok(Some(Reply::Thrown(plugin))) => {
@@ -260,6 +262,29 @@ impl Driver {
             }
             // The host is gone, or the socket between us is.
             Ok(None) | Err(_) => Err(self.gone(what)),
+        }
+    }
+
+    /// Says `request` and hears the answer to it.
+    fn exchange(&mut self, request: &Request) -> io::Result<Option<Reply>> {
+        self.within_a_line = false;
+        self.channel.send(request)?;
+        loop {
+            let interrupt = self.interrupt.as_ref().map(AsFd::as_fd);
+            self.channel.wait(self.clock.left(), interrupt)?;
+            match self.channel.receive()? {
+                // One that goes on saying so has not answered.
+                Some(Reply::Printed { .. }) if self.clock.is_over() => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Some(Reply::Printed { within_a_line }) => self.within_a_line = within_a_line,
+                // The host has ended its line before.
+                Some(reply) => {
+                    self.within_a_line = false;
+                    return Ok(Some(reply));
+                }
+                None => return Ok(None),
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use super::tally::{Marks, Tally};
-use super::{activity, completeness, modules, notes, tracing};
+use super::{Room, activity, completeness, modules, notes, tracing};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::child::reach::{self, Block, Origin, Root};
 use crate::child::view::Reached;
@@ -54,7 +54,7 @@ pub(crate) fn judge(bytes: &[u8]) -> Result<usize, LedgerError> {
     let base = header.heap_base.load(Ordering::Relaxed);
     let _ = (
         activity(header, 1, || "it is silent".into()),
-        completeness(header, 1 << 20),
+        completeness(header, Room::of_scenario(1 << 20)),
         ledger.caches(),
     );
     marks.read_whole(ledger)?;

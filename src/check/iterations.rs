@@ -8,8 +8,10 @@ use super::driver::{Driver, LAST_PATIENCE, Output, not_started};
 use super::onlooker::Onlooker;
 use super::plugin_path;
 use super::window::{self, Iterate};
-use super::{Outcome, Problem, completeness, modules, notes, tracing};
+use super::{FORKED, Outcome, Problem, Room, completeness, explained, modules, notes, tracing};
+use crate::child::follow::children;
 use crate::child::process::Process;
+use crate::child::status;
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Group, History, Report};
@@ -84,8 +86,8 @@ pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcom
     let mut run = Run { job: *job, driver, capture, base, newest, iteration, once: true };
     let result = run.iterations(&mut outcome.report, &mut outcome.memory);
     let newest = run.newest;
-    let full = completeness(driver.ledger().header(), job.scenario.heap);
-    outcome.problem = result.and(full).err();
+    let full = completeness(driver.ledger().header(), Room::of_option(job.scenario.heap));
+    outcome.problem = result.map_err(|problem| explained(problem, &full)).and(full).err();
     outcome.report.tracing = tracing(driver.ledger());
     outcome.modules = modules([driver.ledger()]);
     (outcome, newest)
@@ -137,8 +139,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let mut run = Run { job: *job, driver: &mut driver, capture, base, newest, iteration, once };
     let result = run.all(plugins, &mut outcome.report, &mut outcome.memory);
     let capture = run.capture;
-    // A heap that was full explains whatever else went wrong.
-    let full = completeness(driver.ledger().header(), scenario.heap);
+    let full = completeness(driver.ledger().header(), Room::of_scenario(scenario.heap));
     let ended = driver.end();
     let timed_out = driver.timed_out();
     outcome.report.tracing = tracing(driver.ledger());
@@ -151,26 +152,19 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     if result.is_err() || exit.code != Some(0) {
         outcome.output += &late;
     }
-    match (result, full) {
-        (Err(problem @ (Problem::Wrong(_) | Problem::TimedOut { .. })), _) => Err(problem),
-        (Err(problem), Err(Problem::NotChecked(full))) => {
-            Err(Problem::NotChecked(format!("{full} ({problem})")))
-        }
-        (Err(problem), _) => Err(problem),
-        (Ok(()), Err(full)) => Err(full),
-        (Ok(()), Ok(())) if !by_itself => Err(timed_out.unwrap_or_else(|| {
+    result.map_err(|problem| explained(problem, &full)).and(full)?;
+    match exit {
+        _ if !by_itself => Err(timed_out.unwrap_or_else(|| {
             Problem::Failed(format!("the host did not end {LAST_PATIENCE:?} after its last step"))
         })),
-        (Ok(()), Ok(())) => match outcome.report.exit {
-            Exit { code: Some(0), .. } => timed_out.map_or(Ok(()), Err),
-            Exit { signal: Some(signal), .. } => {
-                Err(Problem::Killed { what: "the host, at its exit,".into(), signal })
-            }
-            Exit { code, .. } => {
-                let code = code.unwrap_or_default();
-                Err(Problem::Failed(format!("the host ended with exit code {code}")))
-            }
-        },
+        Exit { code: Some(0), .. } => timed_out.map_or(Ok(()), Err),
+        Exit { signal: Some(signal), .. } => {
+            Err(Problem::Killed { what: "the host, at its exit,".into(), signal })
+        }
+        Exit { code, .. } => {
+            let code = code.unwrap_or_default();
+            Err(Problem::Failed(format!("the host ended with exit code {code}")))
+        }
     }
 }
 
@@ -200,9 +194,13 @@ impl Run<'_> {
         let Job { memory, accepts, .. } = self.job;
         let (base, host) = (self.base, host.as_deref());
         let before = self.driver.ledger().allocations();
+        let children = self.children();
         let asked = window::Asked { window, base, host, memory, accepts };
         let goes_on = window::observe(self, asked, report, table)?;
         self.driver.iteration(0);
+        if self.children() != children {
+            report.notes.push(FORKED.into());
+        }
         if let Some(object) = object {
             self.is_made(&object, &before)?;
             if report.groups.iter().any(|group| group.verdict.fails()) {
@@ -213,6 +211,12 @@ impl Run<'_> {
             self.ask((Request::GoOn, 0))?;
         }
         Ok(())
+    }
+
+    /// The processes that the host has started, and the signs of those that it has waited for.
+    fn children(&self) -> (Vec<u32>, u64) {
+        let host = self.driver.process().pid();
+        (children(host), status::faults_of_children(host))
     }
 
     /// The executable whose frames end a traceback. A closure's own code is in it.

@@ -9,7 +9,8 @@ use super::clock::{Clock, LOOK};
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
-    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing, unseen,
+    Outcome, Problem, Room, activity, completeness, modules, new_ledger, notes, program, tracing,
+    unseen,
 };
 use crate::child::process::{Event, Look, Process};
 use crate::child::program_file::why_silent;
@@ -68,7 +69,7 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let stands = observed.is_ok().then(|| memory::of_standing(run.child.pid(), run.child.ledger()));
     let unseen = stands.unwrap_or_default();
     let ended = run.end(observed.is_ok());
-    let full = completeness(run.child.ledger().header(), scenario.heap);
+    let full = completeness(run.child.ledger().header(), Room::of_scenario(scenario.heap));
     outcome.report.tracing = tracing(run.child.ledger());
     unseen::tell(&unseen, &mut outcome.report);
     outcome.report.notes.extend(notes(run.child.ledger().header()));

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::capture::Capture;
@@ -11,8 +12,8 @@ use super::onlooker::Onlooker;
 use super::signals::Signals;
 use super::tally::Tally;
 use super::{
-    Outcome, Problem, activity, completeness, descendants, modules, new_ledger, notes, tracing,
-    unseen,
+    Outcome, Problem, Room, activity, completeness, descendants, modules, new_ledger, notes,
+    tracing, unseen,
 };
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Look, Process, StartError};
@@ -58,6 +59,13 @@ pub(crate) struct Program<'a> {
 impl Program<'_> {
     fn at_place(&self, text: &str) -> String {
         self.place.iter().fold(text.to_owned(), |text, place| format!("{place}: {text}"))
+    }
+
+    fn room(&self) -> Room {
+        match self.scenario {
+            Some(_) => Room::of_scenario(self.heap),
+            None => Room::of_option(self.heap),
+        }
     }
 }
 
@@ -172,7 +180,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let judged = judge(program, &child, &seen, &mut symbols, outcome);
     let Some((descendants, others)) = followed else { return judged };
     let (reports, problem) =
-        descendants::reports(&descendants, &others, &mut symbols, program.all, program.heap);
+        descendants::reports(&descendants, &others, &mut symbols, program.all, program.room());
     outcome.report.descendants = Some(reports);
     judged.and(problem.map_or(Ok(()), Err))
 }
@@ -246,7 +254,7 @@ fn judge(
         return Err(problem.clone());
     }
     activity(header, child.pid(), || why_silent(name))?;
-    completeness(header, program.heap)?;
+    completeness(header, program.room())?;
     if let Some(signal) = seen.exit.signal {
         return Err(Problem::Killed { what: what(), signal });
     }
@@ -255,8 +263,13 @@ fn judge(
     }
     let code = seen.exit.code.unwrap_or_default();
     if seen.at_exit.is_none() {
-        let reason = "the program ended without the preload heap seeing its exit: it called \
-                      exit_group itself, or executed a program that is not preloaded";
+        let reason = if header.forks.load(Ordering::Relaxed) > 0 {
+            "the program handed its work to another process: it forked, and ended without the \
+             preload heap seeing its exit"
+        } else {
+            "the program ended without the preload heap seeing its exit: it called exit_group \
+             itself, or executed a program that is not preloaded"
+        };
         return Err(Problem::NotChecked(match code {
             0 => reason.into(),
             _ => format!("{reason} (exit code {code})"),

@@ -24,7 +24,8 @@ use super::capture::Capture;
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
-    Outcome, Problem, activity, completeness, modules, new_ledger, notes, program, tracing, unseen,
+    FORKED, Outcome, Problem, Room, activity, completeness, modules, new_ledger, notes, program,
+    tracing, unseen,
 };
 use crate::child::follow::children;
 use crate::child::process::{Event, Look, Process};
@@ -119,7 +120,7 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     };
     let stopped = run.stop(&stop, result.is_ok(), &mut outcome.report.exit);
     let Run { child, capture, failed, .. } = run;
-    let full = completeness(child.ledger().header(), job.scenario.heap);
+    let full = completeness(child.ledger().header(), Room::of_scenario(job.scenario.heap));
     outcome.report.tracing = tracing(child.ledger());
     unseen::tell(&unseen, &mut outcome.report);
     outcome.report.notes.extend(notes(child.ledger().header()));
@@ -182,9 +183,7 @@ impl Run<'_> {
                 self.name()
             ))),
             (true, false) => Ok(Some("it allocated nothing while it was driven".into())),
-            (false, true) => {
-                Ok(Some("what the processes allocated that it forked was not checked".into()))
-            }
+            (false, true) => Ok(Some(FORKED.into())),
             (false, false) => Ok(None),
         }
     }
@@ -256,11 +255,15 @@ impl Run<'_> {
             let event = self.child.wait(Some(deadline), Some(drive.as_fd()));
             match event.map_err(|error| self.unwaited(&error))? {
                 Event::Ended(exit) => break Err(self.ended(exit, when)),
-                Event::TimedOut => break Err(Problem::TimedOut { what, limit, longest: None }),
+                Event::TimedOut => {
+                    break Err(Problem::TimedOut { what, limit, whole: false, longest: None });
+                }
                 Event::AtExit | Event::AtMark => self.child.release(),
                 Event::Interrupted => match drive.finish(&what) {
                     Ok(()) if Instant::now() < deadline => return Ok(()),
-                    Ok(()) => break Err(Problem::TimedOut { what, limit, longest: None }),
+                    Ok(()) => {
+                        break Err(Problem::TimedOut { what, limit, whole: false, longest: None });
+                    }
                     // A program that crashed is why its client fails.
                     Err(problem) => {
                         let soon = Instant::now() + Duration::from_millis(50);

@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
+use rustix::process::{Resource, getrlimit};
 
 pub(crate) use self::entries::Live;
 pub(crate) use self::frames::Frames;
@@ -40,6 +41,14 @@ pub(crate) enum LedgerError {
     /// The kernel refused.
     #[error("make the ledger: {0}")]
     Make(#[source] rustix::io::Errno),
+    /// A file may not be so large: the kernel would end this process with SIGXFSZ.
+    #[error(
+        "make the ledger: the limit of file sizes (`ulimit -f`) is {} KiB, and it takes {} KiB; raise \
+         the limit, or lower the heap",
+        limit >> 10,
+        len.div_ceil(1 << 10)
+    )]
+    FileSize { limit: u64, len: u64 },
     /// No ledger has these sizes.
     #[error("make a ledger for a heap of {heap} bytes and {nodes} distinct frames")]
     Size { heap: u64, nodes: u32 },
@@ -117,9 +126,13 @@ impl LedgerFile {
     /// A ledger for a heap of `heap` bytes and `nodes` distinct frames.
     ///
     /// # Errors
-    /// Where the kernel has no memfd of that size.
+    /// Where the kernel has no memfd of that size, or the limit of file sizes is below it.
     pub(crate) fn create(heap: u64, nodes: u32) -> Result<Self, LedgerError> {
         let layout = Layout::new(heap, nodes).ok_or(LedgerError::Size { heap, nodes })?;
+        let limit = getrlimit(Resource::Fsize).current.filter(|limit| *limit < layout.len);
+        if let Some(limit) = limit {
+            return Err(LedgerError::FileSize { limit, len: layout.len });
+        }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let fd = rustix::fs::memfd_create("leaksnap-ledger", flags).map_err(LedgerError::Make)?;
         rustix::fs::ftruncate(&fd, layout.len).map_err(LedgerError::Make)?;

@@ -39,7 +39,8 @@ pub(super) struct Arguments {
     /// Bytes of the traced heap, with k, m or g
     #[arg(long, value_name = "SIZE", value_parser = heap)]
     heap: Option<u64>,
-    /// How long a command may take, with ms, s or m
+    /// How long a command may take, or a leak-check with its warm-up and all its iterations, with ms,
+    /// s or m
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
 }

@@ -55,15 +55,25 @@ pub(super) struct Commands {
     within_a_line: Cell<bool>,
 }
 
+/// How a command is run.
+#[derive(Clone, Copy)]
+struct Manner<'a> {
+    tracing: &'a Tracing,
+    /// What it prints is dropped.
+    silent: bool,
+    /// The last line that it printed has no end.
+    within_a_line: &'a Cell<bool>,
+    /// Is told when that changes.
+    tell: &'a dyn Fn(bool),
+}
+
 /// One running command: what a `RawCall` leads back to.
 ///
 /// Invariant: `raw` is the first field, so a pointer to it is one to the whole.
 #[repr(C)]
 struct Running<'a> {
     raw: RawCall,
-    tracing: &'a Tracing,
-    silent: bool,
-    within_a_line: &'a Cell<bool>,
+    manner: Manner<'a>,
     reason: String,
 }
 
@@ -134,16 +144,25 @@ impl Commands {
         self.silent = !shown;
     }
 
-    /// Runs the command that `line` calls, traced; `None` where it calls none.
-    pub(super) fn run(&self, line: &str, tracing: &Tracing) -> Option<Result<(), String>> {
+    /// Runs the command that `line` calls, traced; `None` where it calls none. While it runs, `tell` is
+    /// told whether what it has printed ends within a line, when that changes.
+    pub(super) fn run(
+        &self,
+        line: &str,
+        tracing: &Tracing,
+        tell: &dyn Fn(bool),
+    ) -> Option<Result<(), String>> {
         let (command, arguments) = self.find(line)?;
-        let done = command.run(&arguments, tracing, self.silent, &self.within_a_line);
-        self.end_line();
+        let (silent, within_a_line) = (self.silent, &self.within_a_line);
+        let done = command.run(&arguments, Manner { tracing, silent, within_a_line, tell });
+        self.end_output(tracing);
         Some(done)
     }
 
-    /// Ends the line that a command has printed a part of.
-    pub(super) fn end_line(&self) {
+    /// Passes on what a command has left in C's buffer, so that it comes before what comes next and
+    /// is not lost with the host, and ends the line that it has printed a part of.
+    pub(super) fn end_output(&self, tracing: &Tracing) {
+        tracing.flush();
         if self.within_a_line.take() {
             write("\n");
         }
@@ -165,27 +184,21 @@ impl Commands {
 }
 
 impl Registered {
-    /// Runs it, traced; what it prints is dropped where it is to be `silent`.
+    /// Runs it, traced.
     ///
     /// # Errors
     /// With the reason, where it failed.
-    fn run(
-        &self,
-        arguments: &[&str],
-        tracing: &Tracing,
-        silent: bool,
-        within_a_line: &Cell<bool>,
-    ) -> Result<(), String> {
+    fn run(&self, arguments: &[&str], manner: Manner<'_>) -> Result<(), String> {
         let words: Result<Vec<_>, _> = arguments.iter().map(|word| CString::new(*word)).collect();
         let words = words.map_err(|_| "an argument has a NUL byte".to_owned())?;
         let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
         let argc = u32::try_from(arguments.len()).map_err(|_| "too many arguments".to_owned())?;
         let raw = RawCall { argc, reserved: 0, argv: argv.as_ptr(), print, fail };
-        let mut running = Running { raw, tracing, silent, within_a_line, reason: String::new() };
+        let mut running = Running { raw, manner, reason: String::new() };
         let call = (&raw mut running).cast::<RawCall>();
         // SAFETY: the plugin is open (the type's invariant) and the call outlives the function.
-        let status = tracing.traced(|| unsafe { (self.run)(self.context, call) });
+        let status = manner.tracing.traced(|| unsafe { (self.run)(self.context, call) });
         match status {
             0 => Ok(()),
             _ if running.reason.is_empty() => Err(format!("it returned {status}")),
@@ -210,10 +223,10 @@ unsafe fn with_text(
     if text.is_null() {
         return;
     }
-    running.tracing.pause();
+    let tracing = running.manner.tracing;
+    tracing.pause();
     // SAFETY: the caller's promise.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
-    let tracing = running.tracing;
     f(running, &String::from_utf8_lossy(bytes));
     tracing.resume();
 }
@@ -226,9 +239,15 @@ fn write(text: &str) {
 
 unsafe extern "C" fn print(call: *const RawCall, text: *const c_char, length: usize) {
     let write = |running: &mut Running<'_>, text: &str| {
-        if let (Some(last), false) = (text.chars().last(), running.silent) {
-            running.within_a_line.set(last != '\n');
+        let Manner { tracing, silent, within_a_line, tell } = running.manner;
+        if let (Some(last), false) = (text.chars().last(), silent) {
+            // What it gave to C's buffer before comes before.
+            tracing.flush();
             self::write(text);
+            let is_within = last != '\n';
+            if within_a_line.replace(is_within) != is_within {
+                tell(is_within);
+            }
         }
     };
     // SAFETY: the header's contract with the plugin.

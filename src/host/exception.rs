@@ -3,22 +3,31 @@
 //!
 //! Where the executable is built with `panic = "abort"` it ends before, and is said to have been killed.
 
+use std::cell::RefCell;
+
 use super::commands::Commands;
+use super::tracing::Tracing;
 use crate::protocol::{Channel, Reply};
 
 /// A command that runs. Dropped, it was left by an exception.
 #[derive(Debug)]
 pub(super) struct Exception<'a> {
-    channel: &'a mut Channel,
+    channel: &'a RefCell<Channel>,
     commands: &'a Commands,
     words: &'a str,
+    tracing: &'a Tracing,
 }
 
 impl<'a> Exception<'a> {
     /// Until it [did not come](Self::did_not_come), one that comes out of what `words` call is told
     /// over `channel`, with the plugin's path.
-    pub(super) fn told(channel: &'a mut Channel, commands: &'a Commands, words: &'a str) -> Self {
-        Self { channel, commands, words }
+    pub(super) fn told(
+        channel: &'a RefCell<Channel>,
+        commands: &'a Commands,
+        words: &'a str,
+        tracing: &'a Tracing,
+    ) -> Self {
+        Self { channel, commands, words, tracing }
     }
 
     /// The command has come back.
@@ -31,11 +40,11 @@ impl Drop for Exception<'_> {
     fn drop(&mut self) {
         // A panic of the host's own is another matter: it says what it is.
         if !std::thread::panicking() {
-            self.commands.end_line();
+            self.commands.end_output(self.tracing);
             let plugin = self.commands.plugin_of(self.words);
             let plugin = plugin.as_deref().unwrap_or_default();
             // Where the parent is gone nobody is told.
-            let _ = self.channel.send(&Reply::Thrown(plugin.to_owned()).bounded());
+            let _ = self.channel.borrow_mut().send(&Reply::Thrown(plugin.to_owned()).bounded());
             std::process::abort();
         }
     }

@@ -57,7 +57,7 @@ pub(crate) fn run(bytes: &[u8]) -> Option<usize> {
                 let line = String::from_utf8_lossy(piece);
                 // Else it prints.
                 if line != "help" {
-                    tell(step(&commands, &line, &tracing));
+                    tell(step(&commands, &line, &tracing, &|_| {}));
                 }
             }
             _ => piece.clone_into(&mut failing.reason.borrow_mut()),
@@ -140,7 +140,7 @@ mod tests {
         let (mut commands, tracing) = (Commands::default(), Tracing::of_nothing());
         commands.show(false);
         register(b"a", b"", &failing, &mut commands, &tracing).expect("it is well-formed");
-        tell(step(&commands, "a b", &tracing));
+        tell(step(&commands, "a b", &tracing, &|_| {}));
         let words = vec![b'a'; 2 << 20];
         let refused =
             register(&[&words[..], b"\xff"].concat(), b"", &failing, &mut commands, &tracing);

@@ -1,6 +1,6 @@
 //! The preload heap in this process: paused, resumed, tried.
 //!
-//! Invariant of [`Tracing`]: the functions are the preload heap's, which is never unloaded.
+//! Invariant of [`Tracing`]: the functions are the preload heap's or libc's, which are never unloaded.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
@@ -10,7 +10,7 @@ use libloading::os::unix::Library;
 
 use crate::protocol::{CONTROL_BYTES, CONTROL_IN_RUST, Statistics};
 
-/// The preload heap's switches for the calling thread.
+/// The preload heap's switches for the calling thread, and what of libc the host calls.
 #[derive(Debug)]
 pub(super) struct Tracing {
     pause: unsafe extern "C" fn(),
@@ -19,6 +19,9 @@ pub(super) struct Tracing {
     statistics: unsafe extern "C" fn(*mut Statistics),
     malloc: unsafe extern "C" fn(usize) -> *mut c_void,
     free: unsafe extern "C" fn(*mut c_void),
+    fflush: unsafe extern "C" fn(*mut c_void) -> c_int,
+    /// Where C's `stdout` is; null for none.
+    stdout: *const *mut c_void,
     control: Cell<*mut c_void>,
     control_in_rust: RefCell<Vec<Vec<u8>>>,
 }
@@ -34,6 +37,8 @@ impl Tracing {
             statistics: function(&program, "leaksnap_statistics")?,
             malloc: function(&program, "malloc")?,
             free: function(&program, "free")?,
+            fflush: function(&program, "fflush")?,
+            stdout: function(&program, "stdout")?,
             control: Cell::new(ptr::null_mut()),
             control_in_rust: RefCell::default(),
         })
@@ -48,6 +53,9 @@ impl Tracing {
         }
         extern "C" fn forget(_: *mut c_void) {}
         extern "C" fn turn(_: c_int) {}
+        extern "C" fn flush(_: *mut c_void) -> c_int {
+            0
+        }
         extern "C" fn fill(_: *mut Statistics) {}
         Self {
             pause: nothing,
@@ -56,6 +64,8 @@ impl Tracing {
             statistics: fill,
             malloc: no_block,
             free: forget,
+            fflush: flush,
+            stdout: ptr::null(),
             control: Cell::new(ptr::null_mut()),
             control_in_rust: RefCell::default(),
         }
@@ -85,6 +95,16 @@ impl Tracing {
     pub(super) fn turn(&self, on: bool) {
         // SAFETY: the function takes any number.
         unsafe { (self.trace)(on.into()) }
+    }
+
+    /// Writes what is in the buffer of C's `stdout`. Not that of every stream: a thread may hold one
+    /// locked, while it waits for input there.
+    pub(super) fn flush(&self) {
+        // SAFETY: null, or libc's variable, which nobody writes while no command runs.
+        let Some(stdout) = (unsafe { self.stdout.as_ref() }) else { return };
+        // Where nobody reads any longer it is the command's output that is lost, nothing else.
+        // SAFETY: fflush takes any open stream, and null.
+        let _ = unsafe { (self.fflush)(*stdout) };
     }
 
     /// What the heap holds.

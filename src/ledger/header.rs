@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use super::departure::{DEPARTURES, Departure};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 10;
+pub(crate) const VERSION: u32 = 11;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -173,6 +173,8 @@ pub(crate) struct Header {
     pub(crate) departures: [Departure; DEPARTURES],
     /// How many more there were than places.
     pub(crate) crowded: AtomicU32,
+    /// How often the process has forked, or tried to.
+    pub(crate) forks: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Header>() <= 4096, "a page, which every process maps");

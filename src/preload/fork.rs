@@ -76,6 +76,10 @@ extern "C" fn prepare() {
 
 /// Right after it.
 extern "C" fn parent() {
+    let ledger = LEDGER.load(Ordering::Relaxed) as *const Header;
+    // SAFETY: a whole ledger is mapped there, for good; a header is made of atomics.
+    let header = unsafe { &*ledger };
+    header.forks.fetch_add(1, Ordering::Relaxed);
     let Some(first) = follow::first() else { return };
     if thread::words().end_fork(Errno::current()) {
         first.expected.fetch_sub(1, Ordering::AcqRel);

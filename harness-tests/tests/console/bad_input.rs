@@ -3,7 +3,7 @@
 use super::{place, replay, said};
 
 /// Each line, what is said of it, and the status.
-const CASES: [(&str, &str, i32); 18] = [
+const CASES: [(&str, &str, i32); 20] = [
     ("nonsense", "no command `nonsense`; `help` lists those there are", 2),
     ("forgetful", "no command `forgetful`; `help` lists those there are", 2),
     ("help you", "no command starts with `you`; `help` lists those there are", 2),
@@ -47,6 +47,13 @@ const CASES: [(&str, &str, i32); 18] = [
          `show memory` of the console; rename it",
         2,
     ),
+    (
+        "save memory-trace a b",
+        "`save memory-trace a b`: FILE is one name; one with spaces stands in quotes; write `save \
+         memory-trace \"a b\"`",
+        2,
+    ),
+    ("save memory-trace \"\"", "`save memory-trace \"\"`: write `save memory-trace FILE`", 2),
     (
         "save memory-trace /dev/full",
         "save memory-trace /dev/full: No space left on device (os error 28); save it elsewhere",
@@ -148,8 +155,7 @@ fn what_is_not_traced_is_not_checked() {
     let input = "memory-trace on\neat\nshow memory\nsave memory-trace it.json\n";
     let run = harness_tests::run::run(&mut place.command(arguments), input.as_bytes());
     assert_eq!(run.code, Some(3), "{}", run.stderr);
-    let full =
-        "not checked: the heap of 32 MiB was full; raise `heap`; what is not checked is not clean";
+    let full = "not checked: the heap of 32 MiB was full; raise `--heap`; what is not checked is not clean";
     assert_eq!(run.stderr.matches(full).count(), 2, "{}", run.stderr);
     assert!(!place.path("it.json").exists());
 }

@@ -52,6 +52,37 @@ fn a_command_that_hangs_is_given_up() {
 }
 
 #[test]
+fn a_check_whose_iterations_together_take_too_long_says_so() {
+    let place = place(&["hangs_in_step"]);
+    let arguments = ["--timeout", "1s", "--plugin", "./hangs_in_step.so"];
+    let run = replay(&place, &arguments, "leak-check { hang 300 }\n");
+    let whole = ", timed out: the whole check, warm-up and iterations together, took more than 1s \
+                 (`timeout`)";
+    let start = "leaksnap: leak-check: step `hang 300`, in iteration ";
+    assert!(run.stderr.starts_with(start) && run.stderr.contains(whole), "{}", run.stderr);
+    assert_eq!(run.code, Some(4));
+    let help = place.run(["console", "--help"]).stdout;
+    assert!(help.contains("a leak-check with its warm-up and all its iterations"), "{help}");
+}
+
+#[test]
+fn a_heap_that_was_full_explains_a_crash() {
+    let place = place(&["eats_heap"]);
+    for (line, what) in [
+        ("eat blindly", "`eat blindly`"),
+        ("leak-check { eat blindly }", "leak-check: step `eat blindly`"),
+    ] {
+        let mut command = place.command(["console", "--heap", "32m", "--plugin", "./eats_heap.so"]);
+        let run = harness_tests::run::run(&mut command, format!("{line}\n").as_bytes());
+        let expected = format!(
+            "leaksnap: not checked: the heap of 32 MiB was full; raise `--heap` ({what} was killed by \
+             signal 11 (SIGSEGV)); what is not checked is not clean{AND}"
+        );
+        assert_eq!((run.code, run.stderr), (Some(3), expected), "{line}");
+    }
+}
+
+#[test]
 fn what_goes_wrong_at_the_host_s_end_is_said() {
     let place = place(&["crashes_in_step", "hangs_at_stop"]);
     let run = replay(&place, &["--plugin", "./crashes_in_step.so"], "crash at stop\n");

@@ -27,7 +27,7 @@ fn two_saved_traces_differ_by_what_was_forgotten_between_them() {
 fn a_saved_trace_has_what_the_table_shows() {
     let place = place(&["leaks_per_call"]);
     let input = "memory-trace on\nload plugin leaks_per_call.so\nforget\nforget\n\
-                 show memory verbose\nsave memory-trace all of it.json\n";
+                 show memory verbose\nsave memory-trace \"all of it.json\"\n";
     let run = replay(&place, &[], input);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{}", run.text());
     let text = run.text();
@@ -68,4 +68,25 @@ fn twenty_thousand_sites_are_twenty_thousand_rows() {
     let bytes: u64 = bytes.map(|row| row["bytes"].as_u64().expect("a number")).sum();
     let expected: u64 = (0..20_000).map(|site| 16 + site % 4096).sum();
     assert_eq!(bytes, expected);
+}
+
+#[test]
+fn what_was_never_traced_is_not_saved() {
+    let place = place(&["leaks_per_call", "crashes_in_step"]);
+    let plugins = ["--plugin", "./leaks_per_call.so", "--plugin", "./crashes_in_step.so"];
+    let error = "leaksnap: save memory-trace it.json: tracing is off, and nothing was traced; write \
+                 `memory-trace on main-heap` first\n";
+    let run = replay(&place, &plugins, "forget\nsave memory-trace it.json\n");
+    assert_eq!((run.code, run.stderr.as_str()), (Some(2), error));
+    assert!(!place.path("it.json").exists());
+
+    // What was traced before it was turned off, or by a check, is there; not in another host.
+    for before in ["memory-trace on\nforget\nmemory-trace off\n", "leak-check { forget }\n"] {
+        let _ = replay(&place, &plugins, &format!("{before}save memory-trace it.json\n"));
+        assert!(read(&place.path("it.json")).contains("forget_block + 0x"), "{before}");
+        std::fs::remove_file(place.path("it.json")).expect("it is there");
+        let run = replay(&place, &plugins, &format!("{before}crash\nsave memory-trace it.json\n"));
+        assert!(run.stderr.ends_with(error), "{before}: {}", run.stderr);
+        assert!(!place.path("it.json").exists(), "{before}");
+    }
 }

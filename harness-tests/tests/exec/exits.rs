@@ -113,6 +113,15 @@ fn an_exit_past_libc_is_not_checked() {
 }
 
 #[test]
+fn a_program_that_goes_to_the_background_is_not_checked() {
+    let checked = ends_by("daemon");
+    checked.expect(3, Some(0)).expect_groups(&[]);
+    let reason = "not checked: the program handed its work to another process: it forked, and ended \
+                  without the preload heap seeing its exit";
+    assert!(checked.run.stderr.contains(reason), "{}", checked.run.stderr);
+}
+
+#[test]
 fn after_an_exec_the_last_program_counts() {
     ends_by("exec").expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 33, "lose")]);
 }

@@ -19,7 +19,8 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     let (channel, limit) = (Channel::new(here), Duration::from_secs(20));
     let start = "the host's start";
     let clock = Clock::start(Some(limit), start);
-    Driver { child, channel, start, limit, clock, interrupt: None, lost: false }.control()
+    let (interrupt, within_a_line, lost) = (None, false, false);
+    Driver { child, channel, start, limit, clock, interrupt, within_a_line, lost }.control()
 }
 
 /// A shell that answers the first request with `reply`, and then waits for the end.

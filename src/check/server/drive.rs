@@ -73,7 +73,7 @@ impl Drive {
             match poll(&mut polled, Some(&left)) {
                 Ok(came) if came == 0 || Instant::now() >= deadline => {
                     let what = what.to_owned();
-                    return Err(Problem::TimedOut { what, limit, longest: None });
+                    return Err(Problem::TimedOut { what, limit, whole: false, longest: None });
                 }
                 Ok(_) => return self.finish(what),
                 Err(rustix::io::Errno::INTR) => {}

@@ -58,7 +58,7 @@ impl Run<'_> {
         let as_asked = |code: i32| Some(code) == sent.map(|signal: Signal| 128 + signal as i32);
         match exit {
             _ if !by_itself || start.elapsed() >= limit => {
-                Err(Problem::TimedOut { what, limit, longest: None })
+                Err(Problem::TimedOut { what, limit, whole: false, longest: None })
             }
             Exit { signal: Some(signal), .. } if Some(signal) != sent.map(|sent| sent as i32) => {
                 Err(Problem::Killed { what, signal })

@@ -10,7 +10,7 @@ use super::Trouble;
 use super::session::Setup;
 use crate::check::driver::{Driver, LAST_PATIENCE, Output};
 use crate::check::heap::Own;
-use crate::check::{Problem, completeness, heap};
+use crate::check::{Problem, Room, completeness, explained, heap};
 use crate::protocol::{Reply, Request};
 use crate::report::Exit;
 use crate::report::table::Memory;
@@ -70,7 +70,7 @@ impl Host {
 
     /// Asks for `request`, which has one answer if it works.
     pub(super) fn ask(&mut self, request: &Request, what: &str) -> Result<Reply, Trouble> {
-        match self.driver.hear(request, what).map_err(|problem| trouble(&problem))? {
+        match self.hear(request, what).map_err(|problem| trouble(&problem))? {
             Reply::Refused(reason) => Err(Trouble::input(reason)),
             Reply::Failed(reason) => {
                 Err(Trouble { status: 4, text: format!("{what} failed: {reason}") })
@@ -78,6 +78,18 @@ impl Host {
             Reply::NoHeap(reason) => Err(trouble(&Problem::NotChecked(reason))),
             reply => Ok(reply),
         }
+    }
+
+    /// The same; where the host is lost by it, with what that may come from.
+    fn hear(&mut self, request: &Request, what: &str) -> Result<Reply, Problem> {
+        self.driver.hear(request, what).map_err(|problem| match self.driver.is_lost() {
+            true => explained(problem, &self.completeness()),
+            false => problem,
+        })
+    }
+
+    fn completeness(&self) -> Result<(), Problem> {
+        completeness(self.driver.ledger().header(), Room::of_option(self.heap))
     }
 
     /// Turns tracing on or off.
@@ -111,8 +123,7 @@ impl Host {
 
     /// Whether all that was to be traced was.
     pub(super) fn complete(&self) -> Result<(), Trouble> {
-        let header = self.driver.ledger().header();
-        completeness(header, self.heap).map_err(|problem| trouble(&problem))
+        self.completeness().map_err(|problem| trouble(&problem))
     }
 }
 

@@ -69,8 +69,7 @@ pub(super) fn read(text: &str) -> Result<Option<Line>, String> {
         },
         ["show", "plugins"] => Line::Plugins,
         ["leak-check", ..] => Line::LeakCheck(braced(text)?),
-        ["save", "memory-trace"] => return Err(usage(text, "save memory-trace FILE")),
-        ["save", "memory-trace", ..] => Line::Save(behind(text, 2).to_owned()),
+        ["save", "memory-trace", ..] => Line::Save(file(text, behind(text, 2))?),
         ["load", "plugin"] => return Err(usage(text, "load plugin NAME|PATH")),
         ["load", "plugin", ..] => Line::Load(behind(text, 2).to_owned()),
         ["help", ..] => Line::Help(words[1..].join(" ")),
@@ -92,6 +91,20 @@ fn behind(text: &str, words: usize) -> &str {
             text.find(|letter: char| letter.is_ascii_whitespace()).map_or("", |end| &text[end..])
         })
         .trim()
+}
+
+/// The file that `name` is: one word, or what stands in quotes.
+fn file(text: &str, name: &str) -> Result<String, String> {
+    let quoted = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+    let inner = quoted('"').or_else(|| quoted('\''));
+    match inner.unwrap_or(name) {
+        "" => Err(usage(text, "save memory-trace FILE")),
+        _ if inner.is_none() && name.contains(|letter: char| letter.is_ascii_whitespace()) => {
+            let what = "FILE is one name; one with spaces stands in quotes";
+            Err(format!("`{text}`: {what}; write `save memory-trace \"{name}\"`"))
+        }
+        file => Ok(file.to_owned()),
+    }
 }
 
 /// The command in the braces of a `leak-check`.
@@ -125,7 +138,9 @@ mod tests {
             ("show memory map", Line::Map),
             ("leak-check { test  crypto }", Line::LeakCheck("test crypto".into())),
             ("leak-check {test crypto}", Line::LeakCheck("test crypto".into())),
-            ("save memory-trace a b.json", Line::Save("a b.json".into())),
+            ("save memory-trace a.json", Line::Save("a.json".into())),
+            ("save  memory-trace \"a  b.json\"", Line::Save("a  b.json".into())),
+            ("save memory-trace 'it'", Line::Save("it".into())),
             ("load plugin ./x.so", Line::Load("./x.so".into())),
             ("show plugins", Line::Plugins),
             ("help", Line::Help(String::new())),
@@ -156,6 +171,9 @@ mod tests {
             ("memory-trace on api-segment", "write `memory-trace on|off [main-heap]`"),
             ("show memory all", "write `show memory [main-heap] [verbose], or show memory map`"),
             ("save memory-trace", "write `save memory-trace FILE`"),
+            ("save memory-trace \"\"", "write `save memory-trace FILE`"),
+            ("save memory-trace ''", "write `save memory-trace FILE`"),
+            ("save memory-trace a b", "FILE is one name; one with spaces stands in quotes"),
             ("load plugin ", "write `load plugin NAME|PATH`"),
         ];
         for (text, what) in cases {

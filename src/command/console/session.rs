@@ -54,7 +54,7 @@ pub(super) struct Session {
     /// The plugins' commands, and what `help` says of each.
     commands: Vec<(String, String)>,
     traced: bool,
-    /// Tracing was on at some time.
+    /// Tracing was on at some time, in this host.
     was_traced: bool,
     epoch: u32,
 }
@@ -83,6 +83,9 @@ impl Session {
         let done = self.obey(line);
         match done {
             Err(lost) if self.host.driver.is_lost() => {
+                if self.host.driver.is_within_a_line() {
+                    show("\n");
+                }
                 let text = match self.renew() {
                     Ok(()) => format!(
                         "{}; a new host runs, with the same plugins and nothing allocated yet",
@@ -126,6 +129,7 @@ impl Session {
     fn renew(&mut self) -> Result<(), Trouble> {
         self.host = Host::start(self.setup, self.interrupts.as_ref(), self.traced)?;
         self.epoch = 1;
+        self.was_traced = self.traced;
         for plugin in std::mem::take(&mut self.plugins) {
             self.open(&plugin.name, &plugin.path)?;
         }
@@ -258,6 +262,13 @@ impl Session {
 
     fn save(&mut self, file: &str) -> Result<u8, Trouble> {
         self.host.complete()?;
+        // What is no trace would look like one in which nothing is live.
+        if !self.was_traced {
+            return Err(Trouble::input(format!(
+                "save memory-trace {file}: tracing is off, and nothing was traced; write \
+                 `memory-trace on main-heap` first"
+            )));
+        }
         let memory = self.host.table()?;
         let written =
             File::create(file).and_then(|out| saved::write(&memory.rows, BufWriter::new(out)));
