@@ -16,10 +16,10 @@ use crate::report::amount::Amount;
 use crate::report::{Group, Reachability, Report, Verdict, text};
 use crate::traceback;
 
-/// The failure of `scenario`: each difference between `report` and what was `accepted`.
+/// The failure of `scenario`: each `difference` between `report` and what passes, which is `known_as` that.
 pub(crate) fn failure_text(
     scenario: &str,
-    accepted: &[SnapshotGroup],
+    known_as: &str,
     report: &Report,
     difference: &Difference,
 ) -> String {
@@ -41,14 +41,15 @@ pub(crate) fn failure_text(
         let _ = write!(text, "\nvanished {group}");
     }
     text += "\n";
-    if accepted.is_empty() {
+    let known = difference.known();
+    if known.is_empty() {
         // A difference to nothing would repeat what is listed above.
         text += "nothing was accepted before\n";
     } else {
-        let before = write(accepted);
+        let before = write(&known);
         let after = write(&difference.proposed());
         let lines = TextDiff::from_lines(&before, &after);
-        text += &lines.unified_diff().header("accepted", "found").to_string();
+        text += &lines.unified_diff().header(known_as, "found").to_string();
     }
     text += &run.words(difference);
     text + "\nto accept what was found: `cargo insta review`, or `cargo insta accept`\n"
