@@ -169,6 +169,13 @@ fn a_path_that_can_t_be_read_is_the_kernel_s_to_refuse() {
 }
 
 #[test]
+fn a_program_that_is_called_by_no_name_has_its_file_s() {
+    let words = Program::compile("executes_by.c").with(["fork", "execve-nameless", "/bin/true"]);
+    let checked = Exec::of(words).option(&["--follow"]).check();
+    assert_eq!(leaked(checked.expect(0, Some(0))), [row("true", 0)]);
+}
+
+#[test]
 fn a_shell_that_libc_starts_without_the_heap_is_named() {
     let program = Program::compile("starts_a_shell.c");
     for (way, output) in [("system", "x\nstatus 1280\n"), ("popen", "x\nstatus 1280\n")] {
@@ -182,6 +189,15 @@ fn a_shell_that_libc_starts_without_the_heap_is_named() {
     }
     let checked = Exec::of(program.with(["neither", "unset", ""])).option(&["--follow"]).check();
     checked.expect(0, Some(0));
+}
+
+#[test]
+fn what_popen_allocates_has_libc_s_traceback() {
+    let exec = Exec::of(Program::compile("opens_a_shell.c").with([])).option(&["--all"]);
+    let checked = exec.check();
+    let groups = checked.expect(0, Some(0)).report["groups"].as_array().expect("groups");
+    assert!(!groups.is_empty(), "{}", checked.json);
+    assert!(!checked.json.contains(".leaksnap-"), "{}", checked.json);
 }
 
 #[test]
@@ -291,7 +307,8 @@ fn a_timeout_ends_the_children_of_a_program_that_nobody_follows() {
                     timeout = \"500ms\"\n";
         let trials = Trials::new(env!("CARGO_BIN_EXE_trials"));
         let trials = trials.scenario("it", &format!("{text}{more}\n"));
-        let _ = trials.run(&[], &[]).ends_with(101).says(&["timed out"]);
+        let outcome = trials.run(&[], &[]).ends_with(101);
+        let _ = outcome.says(&["it.toml:1: sh", "timed out"]).is_silent_about("the start of");
         let running = std::process::Command::new("pgrep").args(["-f", "^sleep 61.7"]).output();
         assert!(running.expect("pgrep runs").stdout.is_empty(), "{more}");
     }

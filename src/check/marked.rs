@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::capture::Capture;
-use super::clock::{Clock, LOOK};
+use super::clock::{Clock, LOOK, START};
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
@@ -51,10 +51,11 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let called = at(&name.to_string_lossy());
-    let clock = Clock::start(Some(scenario.timeout), &format!("the start of {called}"));
+    let mut clock = Clock::start(Some(scenario.timeout), START);
     let mut child =
         Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks, Group::Killed)
             .map_err(|error| program::not_started(&error, at))?;
+    clock.enter(&called);
     let mut capture = Capture::default();
     job.onlooker.started(child.shared_ledger());
     capture.read_child(child.child(), job.onlooker.has_echo());

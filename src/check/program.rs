@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::capture::Capture;
-use super::clock::{Clock, LOOK};
+use super::clock::{Clock, LOOK, START};
 use super::onlooker::Onlooker;
 use super::signals::Signals;
 use super::tally::Tally;
@@ -148,7 +148,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let signals = if program.captured { Signals::default() } else { Signals::keep() };
     let look = if program.follow { Look::Followed } else { Look::AtExit };
     let name = program.at_place(&path.to_string_lossy());
-    let mut clock = Clock::start(program.timeout, &format!("the start of {name}"));
+    let mut clock = Clock::start(program.timeout, START);
     // In the group of who called, what it reads and Ctrl-C are the terminal's.
     let group = if program.captured { Group::Killed } else { Group::Ours };
     let mut child = Process::start(command, ledger, look, group)

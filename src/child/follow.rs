@@ -266,7 +266,9 @@ impl Descendant {
         let process = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let process = process.filter(|_| is_mapped(pid, &ledger));
         let unseen = Unseen::default();
-        Self { command: text(&ledger.header().name), pid, ledger, at_exit: None, unseen, process }
+        let named = Some(text(&ledger.header().name)).filter(|name| !name.is_empty());
+        let command = named.unwrap_or_else(|| file_name(pid));
+        Self { command, pid, ledger, at_exit: None, unseen, process }
     }
 
     fn see(&mut self) {
@@ -290,6 +292,13 @@ impl Descendant {
     pub(crate) fn is_running(&self) -> bool {
         self.process.is_some()
     }
+}
+
+/// The name of the file that process `pid` executes, for one that was called by no name.
+fn file_name(pid: u32) -> String {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.map_or_else(|| "a program".into(), |name| name.replace(char::is_control, "\u{fffd}"))
 }
 
 /// Whether process `pid` has `ledger` mapped: it is the one that it says it is.
