@@ -208,6 +208,13 @@ impl Outcome {
         }
     }
 
+    /// The same with what its check came to. What was not checked is not complete, whatever was traced.
+    fn with(mut self, result: Result<(), Problem>) -> Self {
+        self.problem = result.err();
+        self.report.tracing.complete &= !matches!(self.problem, Some(Problem::NotChecked(_)));
+        self
+    }
+
     /// The same without what `suppressions` hide. What was not checked may lack what one of them
     /// is for.
     pub(crate) fn suppressed(mut self, suppressions: &[Suppression]) -> Self {

@@ -7,6 +7,7 @@
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
 //!   pages    what of its addresses is in memory
+//!   proc_file  the texts of procfs, whose names may be any bytes
 //!   kernel   pointers that only the kernel keeps
 //!   reach    what pointers reach; view: what the child's do
 //!   unseen   what the preload heap does not see; own_allocator: what the program's file tells of it
@@ -25,6 +26,7 @@ pub(crate) mod memory;
 mod own_allocator;
 pub(crate) mod pages;
 pub(crate) mod preload_file;
+pub(crate) mod proc_file;
 pub(crate) mod process;
 pub(crate) mod program_file;
 pub(crate) mod reach;

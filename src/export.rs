@@ -40,6 +40,8 @@ pub(crate) struct Section {
 pub(crate) struct Compared {
     /// The snapshot's file, which is not there where nothing was accepted.
     pub(crate) snapshot: PathBuf,
+    /// What the base has passes, too.
+    pub(crate) has_base: bool,
     /// The difference.
     pub(crate) difference: Difference,
 }
@@ -47,13 +49,15 @@ pub(crate) struct Compared {
 impl Compared {
     /// `report` against what `gate` accepts.
     pub(crate) fn with(gate: &Gate, report: &Report, sizes: Sizes) -> Self {
-        Self { snapshot: gate.path(), difference: gate.difference(report, sizes) }
+        let difference = gate.difference(report, sizes);
+        Self { snapshot: gate.path(), has_base: gate.has_base(), difference }
     }
 
-    /// Whether anything was accepted.
+    /// Whether anything was accepted, or is on the base.
     pub(crate) fn has_accepted(&self) -> bool {
         let Difference { grown, moved, shrunk, vanished, same, .. } = &self.difference;
-        !vanished.is_empty()
+        self.has_base
+            || !vanished.is_empty()
             || [grown, moved, shrunk, same].iter().any(|changes| !changes.is_empty())
     }
 }

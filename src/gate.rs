@@ -93,8 +93,8 @@ impl Gate {
         Ok(self)
     }
 
-    /// How `found` differs from what may be there: what was accepted, and what the base has.
-    fn compare(&self, found: &[SnapshotGroup]) -> Difference {
+    /// What may be there: what was accepted, and what the base has.
+    fn known(&self) -> Vec<SnapshotGroup> {
         let mut known = self.accepted.clone();
         for group in &self.base {
             match known.iter_mut().find(|known| known.frames == group.frames) {
@@ -103,7 +103,12 @@ impl Gate {
                 None => known.push(group.clone()),
             }
         }
-        let mut difference = snapshot::compare(&known, found);
+        known
+    }
+
+    /// How `found` differs from what may be there.
+    fn compare(&self, found: &[SnapshotGroup]) -> Difference {
+        let mut difference = snapshot::compare(&self.known(), found);
         // What the base alone has is not this snapshot's to lose.
         let is_accepted = |group: &SnapshotGroup| self.accepted.contains(group);
         difference.shrunk.retain(|change| is_accepted(&change.accepted));
@@ -186,7 +191,7 @@ impl Gate {
             };
         if difference.fails() || strict {
             let step = unwritten.as_deref().unwrap_or(snapshot::REVIEW);
-            let text = snapshot::failure_text(name, accepted, report, &difference, step);
+            let text = snapshot::failure_text(name, self.known_as(), report, &difference, step);
             // A suppression that hides less than it was meant to says so in a note.
             return Err(Unlike { text: text + &text::notes(report), difference });
         }
@@ -198,18 +203,30 @@ impl Gate {
         Ok(Passed::Less(Unlike { text, difference }))
     }
 
+    /// What that is called which passes.
+    fn known_as(&self) -> &'static str {
+        if self.base.is_empty() { "accepted" } else { "accepted, or on the base" }
+    }
+
     /// What a reviewer is told of `difference`: by traceback, which a comparison of lines is not.
     fn told(&self, difference: &Difference) -> String {
         let counts = snapshot::counts(difference);
         // Where nothing was accepted, all that follows is new.
-        let hunks = if self.accepted.is_empty() { String::new() } else { difference.to_string() };
+        let has_none = self.accepted.is_empty() && self.base.is_empty();
+        let hunks = if has_none { String::new() } else { difference.to_string() };
         format!("{}: {counts}\n{hunks}", self.name)
     }
 
-    /// How what `report` found differs from what was accepted; no snapshot is touched.
+    /// Whether what the base has passes, too.
+    #[cfg(feature = "exports")]
+    pub(crate) fn has_base(&self) -> bool {
+        !self.base.is_empty()
+    }
+
+    /// How what `report` found differs from what may be there; no snapshot is touched.
     #[cfg(feature = "exports")]
     pub(crate) fn difference(&self, report: &Report, sizes: Sizes) -> snapshot::Difference {
-        snapshot::compare(&self.accepted, &self.found(&report.all_groups(), sizes))
+        self.compare(&self.found(&report.all_groups(), sizes))
     }
 
     fn found(&self, groups: &[Group], sizes: Sizes) -> Vec<SnapshotGroup> {

@@ -160,6 +160,58 @@ fn programs_without_the_heap_are_named_whichever_function_executed_them() {
 }
 
 #[test]
+fn a_path_that_can_t_be_read_is_the_kernel_s_to_refuse() {
+    let exec = Exec::of(Program::compile("executes_nothing.c").with([])).option(&["--follow"]);
+    let checked = exec.check();
+    checked.expect(0, Some(0));
+    assert_eq!(checked.run.text(), exec.natively().text());
+    assert!(checked.run.text().starts_with("execve 14\nexecveat 14\n"), "{}", checked.run.text());
+}
+
+#[test]
+fn a_program_that_is_called_by_no_name_has_its_file_s() {
+    let words = Program::compile("executes_by.c").with(["fork", "execve-nameless", "/bin/true"]);
+    let checked = Exec::of(words).option(&["--follow"]).check();
+    assert_eq!(leaked(checked.expect(0, Some(0))), [row("true", 0)]);
+}
+
+#[test]
+fn a_shell_that_libc_starts_without_the_heap_is_named() {
+    let program = Program::compile("starts_a_shell.c");
+    for (way, output) in [("system", "x\nstatus 1280\n"), ("popen", "x\nstatus 1280\n")] {
+        for (environment, shells) in [("whole", &[][..]), ("unset", &["sh"]), ("clear", &["sh"])] {
+            let words = program.with([way, environment, "echo x; exit 5"]);
+            let checked = Exec::of(words).option(&["--follow"]).check();
+            checked.expect(if shells.is_empty() { 0 } else { 3 }, Some(0));
+            assert_eq!(unchecked(&checked), shells, "{way} {environment}");
+            assert_eq!(checked.run.text(), output, "{way} {environment}");
+        }
+    }
+    let checked = Exec::of(program.with(["neither", "unset", ""])).option(&["--follow"]).check();
+    checked.expect(0, Some(0));
+}
+
+#[test]
+fn what_popen_allocates_has_libc_s_traceback() {
+    let exec = Exec::of(Program::compile("opens_a_shell.c").with([])).option(&["--all"]);
+    let checked = exec.check();
+    let groups = checked.expect(0, Some(0)).report["groups"].as_array().expect("groups");
+    assert!(!groups.is_empty(), "{}", checked.json);
+    assert!(!checked.json.contains(".leaksnap-"), "{}", checked.json);
+}
+
+#[test]
+fn whom_it_waits_for_after_the_program_s_end_is_said() {
+    let run = shell("sleep 7 >/dev/null 2>&1 & exit 0").text();
+    let (before, rest) =
+        run.stderr.split_once("leaksnap: waits for sleep (pid ").expect(&run.stderr);
+    let (pid, rest) = rest.split_once(')').expect("a number");
+    let said = format!(", which sh left behind; `kill {pid}` ends that\n");
+    assert!(before.is_empty() && rest.starts_with(&said), "{}", run.stderr);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+}
+
+#[test]
 fn a_script_without_the_heap_s_variables_is_named_and_what_is_not_found_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let script = folder.path().join("script");
@@ -246,4 +298,18 @@ fn a_timeout_ends_what_was_started() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     let running = std::process::Command::new("pgrep").args(["-f", "^sleep 61.3"]).output();
     assert!(running.expect("pgrep runs").stdout.is_empty());
+}
+
+#[test]
+fn a_timeout_ends_the_children_of_a_program_that_nobody_follows() {
+    for more in ["", "repeat = 4"] {
+        let text = "program = [\"sh\", \"-c\", \"(sleep 61.7 &); sleep 61.7; true\"]\n\
+                    timeout = \"500ms\"\n";
+        let trials = Trials::new(env!("CARGO_BIN_EXE_trials"));
+        let trials = trials.scenario("it", &format!("{text}{more}\n"));
+        let outcome = trials.run(&[], &[]).ends_with(101);
+        let _ = outcome.says(&["it.toml:1: sh", "timed out"]).is_silent_about("the start of");
+        let running = std::process::Command::new("pgrep").args(["-f", "^sleep 61.7"]).output();
+        assert!(running.expect("pgrep runs").stdout.is_empty(), "{more}");
+    }
 }

@@ -104,6 +104,18 @@ fn against_the_base_only_what_the_change_adds_fails() {
     let more = more.says(&["1 traceback in sessions is not accepted (1 new)", "session.c:12"]);
     assert_eq!(commands(&more).len(), 1, "{}", more.text);
     assert!(!repository.summary().contains("session_new"), "{}", repository.summary());
+    let grown = leaky.replace("malloc(", "malloc(9 + ");
+    assert_ne!(grown, leaky);
+    repository.program(&grown);
+    let pages = [against[0], against[1], ("LEAKSNAP_HTML", "pages")];
+    let more = repository.gate(&pages).ends_with(101);
+    let more = more.says(&["(1 grown)", "--- accepted, or on the base\n"]);
+    let more = more.is_silent_about("nothing was accepted before");
+    let page =
+        more.text.split("page: ").nth(1).and_then(|rest| rest.lines().next()).expect("a page");
+    let page = fs::read_to_string(page).expect("it is there");
+    assert!(page.contains("<span class=\"badge quiet\">grown</span>"), "{page}");
+    assert!(!page.contains("Nothing was accepted before"), "{page}");
     repository.program(CLEAN);
     let _ = repository.gate(&against).ends_with(0).is_silent_about("note: ");
 

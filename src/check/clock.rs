@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::Problem;
 
+/// The part until a program is there; its name is that of the next part.
+pub(super) const START: &str = "its start";
+
 /// The part between two requests, in which the child stands.
 pub(super) const LOOK: &str = "leaksnap's own look at it";
 
@@ -103,6 +106,9 @@ mod tests {
             clock.timed_out().to_string()
         };
         let limit = "it took more than 100ms (`timeout`)";
+        let parts = [(START, 90), ("t.toml:1: true", 10)];
+        let expected = format!("t.toml:1: true timed out: {limit}, of which its start took 9");
+        assert!(text(&parts, 0).starts_with(&expected), "{}", text(&parts, 0));
         assert_eq!(text(&[("the start", 120)], 0), format!("the start timed out: {limit}"));
         let parts = [("the start", 10), ("step", 30), (LOOK, 5), ("step", 60)];
         let limit =

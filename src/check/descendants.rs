@@ -142,6 +142,7 @@ fn report(
             }
             .map_err(|reason: &str| Problem::NotChecked(reason.into()))
         });
+    report.tracing.complete &= checked.is_ok();
     (report, checked.err())
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::clock::{Clock, LOOK};
 use super::{Problem, activity, new_ledger};
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
-use crate::child::process::{Look, Process};
+use crate::child::process::{Group, Look, Process};
 use crate::protocol::{
     CONTROL_BYTES, CONTROL_IN_RUST, Channel, HOST_VARIABLE, RECORD_VARIABLE, Reply, Request,
 };
@@ -84,7 +84,7 @@ impl Driver {
             }
         }
         let clock = Clock::start(Some(limit), start);
-        let child = Process::start(command, ledger, Look::WhenAsked)
+        let child = Process::start(command, ledger, Look::WhenAsked, Group::Ours)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let channel = Channel::new(here);
         let (interrupt, within_a_line, lost) = (None, false, false);

@@ -7,7 +7,7 @@ use super::Problem;
 use super::driver::{Driver, damaged};
 use super::tally::Tally;
 use crate::child::ledger_file::Live;
-use crate::child::pages;
+use crate::child::{pages, proc_file};
 use crate::ledger::shard::BATCH;
 use crate::protocol::{Reply, Request};
 use crate::report::heap::Heap;
@@ -59,7 +59,7 @@ pub(crate) fn look(
     let (base, size) =
         (header.heap_base.load(Ordering::Relaxed), header.heap_size.load(Ordering::Relaxed));
     let pages = pages::of(pid, base, base.saturating_add(size)).map_err(unread)?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).map_err(unread)?;
+    let name = proc_file::text(format!("/proc/{pid}/comm")).map_err(unread)?;
     // A block is carved out before it has an entry.
     let in_use = u64::try_from(live.len()).unwrap_or(u64::MAX);
     let threads = u64::try_from(ledger.caches().len()).unwrap_or(u64::MAX);

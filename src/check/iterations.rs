@@ -73,8 +73,8 @@ struct Plan {
 /// Runs the scenario of `job`.
 pub(crate) fn check(job: &Job<'_>) -> Outcome {
     let mut outcome = unknown(job);
-    outcome.problem = start(job, &mut outcome).err();
-    outcome
+    let result = start(job, &mut outcome);
+    outcome.with(result)
 }
 
 /// Runs the scenario of `job`, whose plugins are open, on a host that has run other things up to
@@ -87,10 +87,12 @@ pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcom
     let result = run.iterations(&mut outcome.report, &mut outcome.memory);
     let newest = run.newest;
     let full = completeness(driver.ledger().header(), Room::of_option(job.scenario.heap));
-    outcome.problem = result.map_err(|problem| explained(problem, &full)).and(full).err();
+    let result = result.map_err(|problem| explained(problem, &full));
     outcome.report.tracing = tracing(driver.ledger());
+    // Without a window nobody knows what stays.
+    outcome.report.tracing.complete &= result.is_ok();
     outcome.modules = modules([driver.ledger()]);
-    (outcome, newest)
+    (outcome.with(result.and(full)), newest)
 }
 
 /// The outcome of `job` before anything was run.
@@ -143,6 +145,8 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let ended = driver.end();
     let timed_out = driver.timed_out();
     outcome.report.tracing = tracing(driver.ledger());
+    // Without a window nobody knows what stays.
+    outcome.report.tracing.complete &= result.is_ok();
     outcome.report.notes.extend(notes(driver.ledger().header()));
     outcome.modules = modules([driver.ledger()]);
     let (output, late) = capture.texts();

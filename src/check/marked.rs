@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::capture::Capture;
-use super::clock::{Clock, LOOK};
+use super::clock::{Clock, LOOK, START};
 use super::iterations::{self, Job, place};
 use super::window::{self, Iterate};
 use super::{
     Outcome, Problem, Room, activity, completeness, modules, new_ledger, notes, program, tracing,
     unseen,
 };
-use crate::child::process::{Event, Look, Process};
+use crate::child::process::{Event, Group, Look, Process};
 use crate::child::program_file::why_silent;
 use crate::child::unseen as memory;
 use crate::report::Exit;
@@ -38,8 +38,8 @@ struct Run {
 /// Runs the scenario of `job`, the program of `words`.
 pub(super) fn check(job: &Job<'_>, words: &Located<Vec<String>>) -> Outcome {
     let mut outcome = iterations::unknown(job);
-    outcome.problem = run(job, words, &mut outcome).err();
-    outcome
+    let result = run(job, words, &mut outcome);
+    outcome.with(result)
 }
 
 fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Result<(), Problem> {
@@ -52,9 +52,11 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let called = at(&name.to_string_lossy());
-    let clock = Clock::start(Some(scenario.timeout), &format!("the start of {called}"));
-    let mut child = Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks)
-        .map_err(|error| program::not_started(&error, at))?;
+    let mut clock = Clock::start(Some(scenario.timeout), START);
+    let mut child =
+        Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks, Group::Killed)
+            .map_err(|error| program::not_started(&error, at))?;
+    clock.enter(&called);
     let mut capture = Capture::default();
     job.onlooker.started(child.shared_ledger());
     capture.read_child(child.child(), job.onlooker.has_echo());
@@ -71,6 +73,8 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let ended = run.end(observed.is_ok());
     let full = completeness(run.child.ledger().header(), Room::of_scenario(scenario.heap));
     outcome.report.tracing = tracing(run.child.ledger());
+    // Without a window nobody knows what stays.
+    outcome.report.tracing.complete &= observed.is_ok();
     unseen::tell(&unseen, &mut outcome.report);
     outcome.report.notes.extend(notes(run.child.ledger().header()));
     outcome.modules = modules([run.child.ledger()]);

@@ -1,13 +1,14 @@
 //! Checking a whole program: one iteration, from its start to its exit.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::capture::Capture;
-use super::clock::{Clock, LOOK};
+use super::clock::{Clock, LOOK, START};
 use super::onlooker::Onlooker;
 use super::signals::Signals;
 use super::tally::Tally;
@@ -16,7 +17,7 @@ use super::{
     tracing, unseen,
 };
 use crate::child::ledger_file::{LedgerError, Live};
-use crate::child::process::{Event, Look, Process, StartError};
+use crate::child::process::{Event, Group, Look, Process, StartError};
 use crate::child::program_file::why_silent;
 use crate::child::unseen::{self as memory, Unseen};
 use crate::child::view::{self, Reached};
@@ -28,6 +29,9 @@ use crate::symbols::{DebugFiles, Symbols};
 /// How often a program is looked at: it comes to its exit once, but for one that executes another
 /// from there, or lies.
 const MOST_LOOKS: u32 = 16;
+
+/// How often is looked whether a program that is followed has left processes behind.
+const NOTICE: Duration = Duration::from_secs(3);
 
 /// A program to check.
 #[derive(Debug)]
@@ -152,8 +156,10 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let signals = if program.captured { Signals::default() } else { Signals::keep() };
     let look = if program.follow { Look::Followed } else { Look::AtExit };
     let name = program.at_place(&path.to_string_lossy());
-    let mut clock = Clock::start(program.timeout, &format!("the start of {name}"));
-    let mut child = Process::start(command, ledger, look)
+    let mut clock = Clock::start(program.timeout, START);
+    // In the group of who called, what it reads and Ctrl-C are the terminal's.
+    let group = if program.captured { Group::Killed } else { Group::Ours };
+    let mut child = Process::start(command, ledger, look, group)
         .map_err(|error| not_started(&error, |text| program.at_place(text)))?;
     let mut capture = Capture::default();
     program.onlooker.started(child.shared_ledger());
@@ -178,10 +184,15 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     // Programs that start each other have most modules in common.
     let mut symbols = Symbols::new(debug_files);
     let judged = judge(program, &child, &seen, &mut symbols, outcome);
+    // What was not checked is not complete, whatever was traced. Of programs that it started each part
+    // has that for itself.
+    outcome.report.tracing.complete &= !matches!(judged, Err(Problem::NotChecked(_)));
     let Some((descendants, others)) = followed else { return judged };
     let (reports, problem) =
         descendants::reports(&descendants, &others, &mut symbols, program.all, program.room());
     outcome.report.descendants = Some(reports);
+    // What has no part of its own is missing in the whole.
+    outcome.report.tracing.complete &= !others.are_unnamed();
     judged.and(problem.map_or(Ok(()), Err))
 }
 
@@ -193,15 +204,25 @@ fn watch(
     clock: &mut Clock,
 ) -> std::io::Result<Seen> {
     let (mut seen, mut looks) = (Seen::default(), 0);
+    // A test's timeout says it; where there is none somebody may wait for good.
+    let mut notice = (program.follow && !program.captured).then(|| Instant::now() + NOTICE);
     let others =
         if program.follow { ", at its exit or in what it started," } else { ", at its exit," };
     loop {
-        match child.wait(clock.deadline(), signals.as_fd())? {
+        let until = clock.deadline().into_iter().chain(notice).min();
+        match child.wait(until, signals.as_fd())? {
             Event::Ended(exit) => {
                 // Over is over, also where it ended just behind it.
                 seen.timed_out = clock.is_over().then(|| clock.clone().timed_out());
                 seen.exit = exit;
                 return Ok(seen);
+            }
+            Event::TimedOut if !clock.is_over() => {
+                let left = child.left_behind();
+                if !left.is_empty() {
+                    say_left(&program.words, &left);
+                }
+                notice = left.is_empty().then(|| Instant::now() + NOTICE);
             }
             Event::TimedOut => {
                 seen.timed_out = Some(clock.clone().timed_out());
@@ -229,6 +250,20 @@ fn watch(
             }
         }
     }
+}
+
+/// Says whom the command waits for after the program's end.
+fn say_left(words: &[OsString], left: &[(String, u32)]) {
+    let name = words.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let names = left.iter().map(|(command, pid)| format!("{command} (pid {pid})"));
+    let numbers = left.iter().map(|(_, pid)| format!(" {pid}"));
+    let text = format!(
+        "leaksnap: waits for {}, which {name} left behind; `kill{}` ends that\n",
+        names.collect::<Vec<_>>().join(", "),
+        numbers.collect::<String>()
+    );
+    // Where nobody listens there is nobody to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn judge(

@@ -28,7 +28,7 @@ use super::{
     tracing, unseen,
 };
 use crate::child::follow::children;
-use crate::child::process::{Event, Look, Process};
+use crate::child::process::{Event, Group, Look, Process};
 use crate::child::program_file::why_silent;
 use crate::child::status;
 use crate::child::unseen::{self as memory, Unseen};
@@ -72,8 +72,8 @@ struct Run<'a> {
 /// Runs the scenario of `job`, which is `server`.
 pub(super) fn check(job: &Job<'_>, server: &Server) -> Outcome {
     let mut outcome = iterations::unknown(job);
-    outcome.problem = run(job, server, &mut outcome).err();
-    outcome
+    let result = run(job, server, &mut outcome);
+    outcome.with(result)
 }
 
 fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Problem> {
@@ -101,8 +101,9 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     };
     let mut command = Command::new(name);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Process::start(command, new_ledger(job.scenario.heap)?, Look::Driven)
-        .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
+    let mut child =
+        Process::start(command, new_ledger(job.scenario.heap)?, Look::WhenAsked, Group::Ended)
+            .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
     job.onlooker.started(child.shared_ledger());
     capture.read_child(child.child(), job.onlooker.has_echo());
     let (drive, patience, before) = (fill(&server.drive.value), PATIENCE, (0, 0));
@@ -122,6 +123,8 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     let Run { child, capture, failed, .. } = run;
     let full = completeness(child.ledger().header(), Room::of_scenario(job.scenario.heap));
     outcome.report.tracing = tracing(child.ledger());
+    // Without a window nobody knows what stays.
+    outcome.report.tracing.complete &= result.is_ok();
     unseen::tell(&unseen, &mut outcome.report);
     outcome.report.notes.extend(notes(child.ledger().header()));
     outcome.modules = modules([child.ledger()]);

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::departures::{Departed, Departures, text};
 use super::ledger_file::{LedgerError, LedgerFile, Live};
+use super::proc_file;
 use super::process::release;
 use super::unseen::{self, Unseen};
 use super::view::{self, Reached};
@@ -40,7 +41,7 @@ pub(super) struct Follow {
     /// In the order in which they were seen.
     descendants: Vec<Descendant>,
     /// Processes that were left behind and are waited for.
-    children: Vec<OwnedFd>,
+    children: Vec<(u32, OwnedFd)>,
     /// Processes that were forked, and had no ledger yet when this was seen.
     expected: u32,
     /// Until when they are waited for.
@@ -61,6 +62,13 @@ pub(crate) struct Unfollowed {
     pub(crate) silent: Vec<String>,
     /// So may this many have, of which nothing could be written down.
     pub(crate) crowded: u32,
+}
+
+impl Unfollowed {
+    /// Whether there are some of which nothing is known, not even a name.
+    pub(crate) fn are_unnamed(&self) -> bool {
+        self.missed > 0 || self.lost > 0 || self.crowded > 0
+    }
 }
 
 /// A process that the child started, or one that such a process started.
@@ -125,8 +133,7 @@ impl Follow {
 
     /// It can be read when there is something to [`see`](Self::see).
     pub(super) fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let ends =
-            self.descendants.iter().filter_map(|it| it.process.as_ref()).chain(&self.children);
+        let ends = self.descendants.iter().filter_map(|it| it.process.as_ref()).chain(self.left());
         std::iter::once(self.watch.as_fd()).chain(ends.map(AsFd::as_fd))
     }
 
@@ -159,7 +166,8 @@ impl Follow {
     pub(super) fn wait_for_children(&mut self, process: u32) {
         for child in children(process) {
             let id = Pid::from_raw(child.cast_signed());
-            self.children.extend(id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok()));
+            let process = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
+            self.children.extend(process.map(|process| (child, process)));
             self.wait_for_children(child);
         }
     }
@@ -195,14 +203,31 @@ impl Follow {
         let news = &self.first.header().news;
         let _ = rustix::thread::futex::wake(news, rustix::thread::futex::Flags::empty(), 1 << 30);
         self.descendants.iter_mut().for_each(Descendant::see);
-        self.children.retain(|child| !has_ended(child));
+        self.children.retain(|(_, child)| !has_ended(child));
         Ok(())
+    }
+
+    fn left(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.children.iter().map(|(_, process)| process)
+    }
+
+    /// Those that still run: their commands and numbers.
+    pub(super) fn running(&self) -> Vec<(String, u32)> {
+        let with_ledger = self.descendants.iter().filter(|it| it.is_running());
+        let mut all: Vec<_> = with_ledger.map(|it| (it.command.clone(), it.pid)).collect();
+        for (pid, _) in &self.children {
+            if !all.iter().any(|(_, known)| known == pid) {
+                let name = proc_file::text(format!("/proc/{pid}/comm")).unwrap_or_default();
+                all.push((name.trim_end().replace(char::is_control, "\u{fffd}"), *pid));
+            }
+        }
+        all
     }
 
     /// Sends a signal to all that still run.
     pub(super) fn signal(&self, signal: Signal) {
         let processes = self.descendants.iter().filter_map(|it| it.process.as_ref());
-        for process in processes.chain(&self.children) {
+        for process in processes.chain(self.left()) {
             // It may have ended in the meantime.
             let _ = pidfd_send_signal(process, signal);
         }
@@ -241,7 +266,9 @@ impl Descendant {
         let process = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let process = process.filter(|_| is_mapped(pid, &ledger));
         let unseen = Unseen::default();
-        Self { command: text(&ledger.header().name), pid, ledger, at_exit: None, unseen, process }
+        let named = Some(text(&ledger.header().name)).filter(|name| !name.is_empty());
+        let command = named.unwrap_or_else(|| file_name(pid));
+        Self { command, pid, ledger, at_exit: None, unseen, process }
     }
 
     fn see(&mut self) {
@@ -267,9 +294,16 @@ impl Descendant {
     }
 }
 
+/// The name of the file that process `pid` executes, for one that was called by no name.
+fn file_name(pid: u32) -> String {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.map_or_else(|| "a program".into(), |name| name.replace(char::is_control, "\u{fffd}"))
+}
+
 /// Whether process `pid` has `ledger` mapped: it is the one that it says it is.
 fn is_mapped(pid: u32, ledger: &LedgerFile) -> bool {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = proc_file::text(format!("/proc/{pid}/maps")).unwrap_or_default();
     let inode = ledger.inode().to_string();
     let is_it = |line: &str| line.split_ascii_whitespace().nth(4) == Some(&*inode);
     maps.lines().any(|line| line.contains("/memfd:leaksnap-ledger") && is_it(line))

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::ledger_file::LedgerFile;
-use super::process::{Look, Process};
+use super::process::{Group, Look, Process};
 use crate::check::{Problem, activity};
 use crate::ledger::header::{MAGIC, VERSION, state};
 use crate::ledger::shard::Counts;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn run(ledger: LedgerFile) -> Process {
     let mut command = Command::new("sort");
     command.arg("/dev/null").stdout(Stdio::null());
-    let mut child = Process::start(command, ledger, Look::AtExit).expect("it starts");
+    let mut child = Process::start(command, ledger, Look::AtExit, Group::Ours).expect("it starts");
     let (exit, _) = child.finish(PATIENCE).expect("it ends");
     assert_eq!(exit, Exit { code: Some(0), signal: None });
     child

@@ -11,6 +11,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::proc_file;
 use super::reach::{Origin, Root};
 
 /// Every word that the kernel keeps for `pid` and that may be a root. A file that can't be read (a process that has just
@@ -18,14 +19,14 @@ use super::reach::{Origin, Root};
 pub(super) fn roots(pid: u32) -> Vec<Root> {
     let proc = Path::new("/proc").join(pid.to_string());
     let of = |origin| move |word| Root { word, origin };
-    let timers = timers(&fs::read_to_string(proc.join("timers")).unwrap_or_default());
+    let timers = timers(&proc_file::text(proc.join("timers")).unwrap_or_default());
     let mut roots: Vec<Root> = timers.into_iter().map(of(Origin::Timer)).collect();
     let descriptors = fs::read_dir(proc.join("fd")).into_iter().flatten().flatten();
     for descriptor in descriptors {
         let is_epoll = |target: &Path| target.as_os_str() == "anon_inode:[eventpoll]";
         if fs::read_link(descriptor.path()).is_ok_and(|target| is_epoll(&target)) {
             let info = proc.join("fdinfo").join(descriptor.file_name());
-            let watched = watched(&fs::read_to_string(info).unwrap_or_default());
+            let watched = watched(&proc_file::text(info).unwrap_or_default());
             roots.extend(watched.into_iter().map(of(Origin::Epoll)));
         }
     }

@@ -23,6 +23,7 @@ use self::mapping::{Mapping, Searched};
 use self::places::{Kind, Places};
 pub(crate) use self::threads::Thread;
 use self::threads::Threads;
+use super::proc_file;
 use super::reach::{Origin, Root};
 
 /// Bytes that are read at a time. The buffer is made for each look: a larger one would be pages that
@@ -95,7 +96,7 @@ impl Stopped {
         let unread = |name: &'static str| {
             move |error: io::Error| failed(pid, &format!("open the program's {name}"), &error)
         };
-        let maps = std::fs::read_to_string(proc("maps")).map_err(unread("maps"))?;
+        let maps = proc_file::text(proc("maps")).map_err(unread("maps"))?;
         Ok(Self {
             memory: Memory::open(pid, id).map_err(unread("mem"))?,
             pages: File::open(proc("pagemap")).map_err(unread("pagemap"))?,

@@ -1,9 +1,10 @@
 //! The pages behind a child's addresses, as the kernel counts them: `smaps` says what each mapping
 //! has in memory, `numa_maps` on which node. Both are read while the child's threads may run.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::proc_file;
 
 /// A mapping, and what of it is in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,7 +41,7 @@ pub(crate) struct Pages {
 /// # Errors
 /// Where the kernel does not tell.
 pub(crate) fn mappings(pid: u32) -> io::Result<Vec<Mapped>> {
-    fs::read_to_string(proc(pid).join("smaps")).map(|text| read_smaps(&text))
+    proc_file::text(proc(pid).join("smaps")).map(|text| read_smaps(&text))
 }
 
 /// The pages of process `pid` from `start` to `end`.
@@ -50,7 +51,7 @@ pub(crate) fn mappings(pid: u32) -> io::Result<Vec<Mapped>> {
 pub(crate) fn of(pid: u32, start: u64, end: u64) -> io::Result<Pages> {
     let mappings = mappings(pid)?;
     // A kernel without nodes has no such file.
-    let by_node = fs::read_to_string(proc(pid).join("numa_maps")).unwrap_or_default();
+    let by_node = proc_file::text(proc(pid).join("numa_maps")).unwrap_or_default();
     Ok(count(&mappings, &by_node, start, end))
 }
 

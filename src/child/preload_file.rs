@@ -12,11 +12,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use crate::ledger::header::PRELOAD_PREFIX;
+
 /// The shared object that `build.rs` made; empty where the target can't have one.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));
-
-/// How the file's name starts; frames of such a module are the heap's own.
-pub(crate) const NAME_PREFIX: &str = ".leaksnap-";
 
 /// Why the preload heap can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +42,7 @@ pub(crate) fn path() -> Result<PathBuf, PreloadError> {
         return Err(error);
     }
     static NAME: LazyLock<String> =
-        LazyLock::new(|| format!("{NAME_PREFIX}{:016x}.so", hash(OBJECT)));
+        LazyLock::new(|| format!("{PRELOAD_PREFIX}{:016x}.so", hash(OBJECT)));
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)

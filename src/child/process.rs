@@ -62,8 +62,6 @@ pub(crate) enum Event {
 pub(crate) enum Look {
     /// Whenever somebody asks: it is told what to do.
     WhenAsked,
-    /// The same; it is told from outside, and what is left of its process group ends with it.
-    Driven,
     /// Wherever it marks the end of an iteration, until that is [no longer
     /// wanted](Process::look_no_more).
     AtMarks,
@@ -73,14 +71,25 @@ pub(crate) enum Look {
     Followed,
 }
 
+/// The process group that a child is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// The one that this process is in: the terminal's signals and input are for the child, too.
+    Ours,
+    /// One of its own, which is killed where the child is.
+    Killed,
+    /// One of its own, which ends with it in any case.
+    Ended,
+}
+
 /// A child with its ledger. Dropping it kills and reaps the child.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     ledger: Arc<LedgerFile>,
     pidfd: OwnedFd,
-    /// A process group, which has its number.
-    leads: bool,
+    /// Its process group.
+    group: Group,
     stops: Option<Watch>,
     ended: Option<Exit>,
     follow: Option<Follow>,
@@ -88,7 +97,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `command` with the preload heap and `ledger`. Unless it is looked at when somebody
-    /// asks, the child stops before it exits, until it is [released](Self::release).
+    /// asks, the child stops before it exits, until it is [released](Self::release). It is in `group`.
     ///
     /// # Errors
     /// Where the preload heap can't be written, or the program can't be started.
@@ -96,6 +105,7 @@ impl Process {
         mut command: Command,
         ledger: LedgerFile,
         look: Look,
+        group: Group,
     ) -> Result<Self, StartError> {
         let program = PathBuf::from(command.get_program());
         let mut preload = OsString::from(preload_file::path()?);
@@ -110,8 +120,7 @@ impl Process {
         command.env(LEDGER_VARIABLE, ledger.path());
         command.env(TUNABLES, tunables(std::env::var_os(TUNABLES)));
         end_with_this_process(&mut command);
-        let leads = look == Look::Driven;
-        if leads {
+        if group != Group::Ours {
             command.process_group(0);
         }
         let stop_at_exit = matches!(look, Look::AtExit | Look::Followed);
@@ -133,7 +142,7 @@ impl Process {
         let stands = |now| matches!(mark::kind(now), mark::AT_EXIT | mark::AT_MARK);
         let watch = || Watch::new(&ledger, |header| &header.mark, stands);
         let stops = (stop_at_exit || stop_at_marks).then(watch).transpose().map_err(failed)?;
-        Ok(Self { child, ledger, pidfd, leads, stops, ended: None, follow })
+        Ok(Self { child, ledger, pidfd, group, stops, ended: None, follow })
     }
 
     /// The child's process number.
@@ -257,11 +266,21 @@ impl Process {
         self.follow.take().map(Follow::finish)
     }
 
+    /// The processes that the child started and left behind, by their commands and numbers; none while
+    /// it runs itself.
+    pub(crate) fn left_behind(&self) -> Vec<(String, u32)> {
+        let follow = self.follow.as_ref().filter(|_| self.ended.is_some());
+        follow.map(Follow::running).unwrap_or_default()
+    }
+
     /// Kills the child where it still runs, and says how it ended.
     ///
     /// # Errors
     /// Where the kernel can't wait for the child.
     pub(crate) fn end(&mut self) -> io::Result<Exit> {
+        if self.group == Group::Killed && self.ended.is_none() {
+            end_group(&self.child);
+        }
         self.signal(Signal::KILL);
         let exit = self.reap();
         if let Some(follow) = &self.follow {
@@ -291,7 +310,7 @@ impl Process {
         if let Some(exit) = self.ended {
             return Ok(exit);
         }
-        if self.leads {
+        if self.group == Group::Ended {
             end_group(&self.child);
         }
         let exit = self.child.wait().map(exit_of)?;

@@ -2,19 +2,21 @@
 
 use std::fs;
 
+use super::proc_file;
+
 /// Whether every thread of `pid` waits for something: none runs, or is about to.
 pub(crate) fn is_waiting(pid: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     threads.flatten().all(|thread| {
         // A thread that is gone does nothing any more.
-        fs::read_to_string(thread.path().join("stat")).map_or(true, |stat| waits(&stat))
+        proc_file::text(thread.path().join("stat")).map_or(true, |stat| waits(&stat))
     })
 }
 
 /// How often children of `pid` that it has waited for made the kernel find them a page: more than
 /// before, and it had another one (proc_pid_stat(5): `cminflt`).
 pub(crate) fn faults_of_children(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = proc_file::text(format!("/proc/{pid}/stat")).unwrap_or_default();
     fields(&stat).nth(8).and_then(|field| field.parse().ok()).unwrap_or_default()
 }
 

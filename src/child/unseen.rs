@@ -1,13 +1,13 @@
 //! What of a process's memory the preload heap can't see: what an allocator of the program's own may
 //! hand out, of memory that it asked the kernel for.
 
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::ledger_file::LedgerFile;
 use super::memory::Stopped;
 use super::own_allocator::{library, own_allocator};
+use super::proc_file;
 
 /// Less than this in mappings of a process's own is nothing to tell of: libc, the loader and Rust's
 /// threads have some tens of KiB there (measured: see ARCHITECTURE.md).
@@ -40,7 +40,7 @@ pub(crate) fn of_running(pid: u32) -> Unseen {
 /// Bytes of anonymous memory that `pid` has in memory, its heap and its stacks among them
 /// (proc_pid_status(5)).
 fn anonymous(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = proc_file::text(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
     number.map_or(0, |kib: u64| kib << 10)

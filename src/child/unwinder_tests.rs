@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use object::{Object, ObjectSymbol, SymbolKind};
 
 use super::ledger_file::{DEFAULT_NODES, LedgerFile};
-use super::process::{Event, Look, Process};
+use super::process::{Event, Group, Look, Process};
 use crate::ledger::site::{Node, flag};
 
 /// Options of the compiler, and hazards that a program compiled so has not.
@@ -38,7 +38,8 @@ impl Ended {
         command.args(arguments).env("LEAKSNAP_CHECK_UNWINDER", if compare { "1" } else { "0" });
         command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
         let ledger = LedgerFile::create(4 << 30, DEFAULT_NODES).expect("the kernel has memfds");
-        let mut child = Process::start(command, ledger, Look::WhenAsked).expect("it starts");
+        let mut child =
+            Process::start(command, ledger, Look::WhenAsked, Group::Ours).expect("it starts");
         let event = child.wait(None, None).expect("it ends");
         let Event::Ended(exit) = event else { panic!("{program} did not end: {event:?}") };
         assert_eq!(exit.code, Some(0), "{program} {arguments:?}: {exit:?}");

@@ -136,7 +136,7 @@ fn verdict(section: &Section) -> Markup {
             @if state == State::NotChecked { p { "What is not checked is not clean." } }
             @if let (Some(_), Some(headline)) = (&problem, &headline) { p { "Found until then: " (headline) } }
             @if let (State::Accepted, Some(compared)) = (state, &section.compared) {
-                p { "All of it was accepted in " code { (compared.snapshot.display()) } "." }
+                p { "All of it was accepted in " code { (compared.snapshot.display()) } (beside::base(compared)) "." }
             }
             @for started in &others { p { "Started by it: " (text::headline(started)) } }
             @if !clean.is_empty() {

@@ -13,6 +13,9 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
 /// The variable that tells the child where its ledger is: a path that opens the memfd.
 pub(crate) const LEDGER_VARIABLE: &str = "LEAKSNAP_LEDGER";
 
+/// How the name of the preload heap's file starts; frames of such a module are the heap's own.
+pub(crate) const PRELOAD_PREFIX: &str = ".leaksnap-";
+
 /// The variable that keeps the preload heap from tracing, when it is `0`.
 pub(crate) const TRACE_VARIABLE: &str = "LEAKSNAP_TRACE";
 

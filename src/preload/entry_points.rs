@@ -61,6 +61,7 @@ pub(crate) fn names() -> Vec<&'static str> {
         super::loader::NAMES,
         super::exec::NAMES,
         super::exec::LIST_NAMES,
+        super::exec::SHELL_NAMES,
     ]
     .concat()
 }

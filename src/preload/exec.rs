@@ -9,7 +9,8 @@
 //! ```
 //! Any of it may run in a signal handler or in a child of `vfork`, which has its parent's memory: there
 //! are system calls and atomic words of the first ledger, and `errno` stays. `system` and `popen` start a
-//! shell with the environment, which comes up with the heap.
+//! shell with the environment, which comes up with the heap: where that lacks what it comes up by, it is
+//! written down as a process that nobody has, since libc does not say which one it starts, and stays.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -22,6 +23,7 @@ use crate::ledger::departure::{DEPARTURES, Departure, NAME};
 use crate::ledger::header::Header;
 
 mod list;
+mod shell;
 
 type Text = *const c_char;
 type Texts = *const Text;
@@ -32,10 +34,12 @@ pub(crate) const NAMES: &[&str] =
     &["execve", "execv", "execvp", "execvpe", "fexecve", "execveat", "posix_spawn", "posix_spawnp"];
 #[cfg(test)]
 pub(crate) use list::NAMES as LIST_NAMES;
+#[cfg(test)]
+pub(crate) use shell::NAMES as SHELL_NAMES;
 
 /// The functions behind those of this file, by their numbers here; null until they are found.
-static REAL: [AtomicPtr<c_void>; 8] = [const { AtomicPtr::new(ptr::null_mut()) }; 8];
-const REAL_NAMES: [&CStr; 8] = [
+static REAL: [AtomicPtr<c_void>; 10] = [const { AtomicPtr::new(ptr::null_mut()) }; 10];
+const REAL_NAMES: [&CStr; 10] = [
     c"execve",
     c"execv",
     c"execvp",
@@ -44,15 +48,29 @@ const REAL_NAMES: [&CStr; 8] = [
     c"execveat",
     c"posix_spawn",
     c"posix_spawnp",
+    c"system",
+    c"popen",
 ];
 const SPAWN: usize = 6;
 const SPAWN_BY_PATH: usize = 7;
+const SYSTEM: usize = 8;
+const POPEN: usize = 9;
 
 /// Looks for the functions behind: `dlsym` may not be called where they are.
 pub(crate) fn find() {
     for (place, name) in REAL.iter().zip(REAL_NAMES) {
         place.store(symbol::next(name), Ordering::Release);
     }
+}
+
+/// Function `number` behind these; null where there is none.
+fn real(number: usize) -> *mut c_void {
+    let found = REAL.get(number).map_or(ptr::null_mut(), |place| place.load(Ordering::Acquire));
+    if !found.is_null() {
+        return found;
+    }
+    // Before the constructor.
+    REAL_NAMES.get(number).map_or(ptr::null_mut(), |name| symbol::next(name))
 }
 
 /// Calls function `number` behind these with `arguments`; -1 where there is none (`execveat`, before
@@ -62,12 +80,7 @@ pub(crate) fn find() {
 /// As its manual page says.
 unsafe fn go_on(number: usize, arguments: [usize; 6]) -> c_int {
     type Function = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> c_int;
-    let place = REAL.get(number);
-    let mut found = place.map_or(ptr::null_mut(), |place| place.load(Ordering::Acquire));
-    if found.is_null() {
-        // Before the constructor.
-        found = REAL_NAMES.get(number).map_or(ptr::null_mut(), |name| symbol::next(name));
-    }
+    let found = real(number);
     if found.is_null() {
         const ENOSYS: c_int = 38;
         system::set_errno(ENOSYS);
@@ -139,15 +152,30 @@ pub(crate) fn arrive(first: &Header) {
     first.departures.iter().for_each(|place| place.free(own));
 }
 
-/// The program's own text at `path`, bounded by its end; empty where it can't be read, which the
-/// kernel says in its own way.
+/// The longest path that the kernel takes, and its end (`PATH_MAX`).
+const LONGEST: usize = 4096;
+const PAGE: usize = 4096;
+
+/// The program's own text at `path`, up to its end; empty where it can't be read, or is too long, which
+/// the kernel says in its own way.
+///
+/// # Safety
+/// What can be read at `path` stays and is not written for as long as the text is used.
 unsafe fn text<'a>(path: Text) -> &'a [u8] {
-    // The word that it begins in is in the same page.
-    if path.is_null() || !system::is_readable(path.addr() & !7) {
-        return &[];
+    for len in 0..LONGEST {
+        let at = path.wrapping_add(len);
+        let is_new_page = len == 0 || at.addr() & (PAGE - 1) == 0;
+        // A word lies in one page.
+        if is_new_page && !system::is_readable(at.addr() & !7) {
+            break;
+        }
+        // SAFETY: the page that `at` is in can be read.
+        if unsafe { at.read() } == 0 {
+            // SAFETY: `len` bytes from `path` on were read just now; the caller's promise.
+            return unsafe { core::slice::from_raw_parts(path.cast(), len) };
+        }
     }
-    // SAFETY: the program's promise: it is a text with an end.
-    unsafe { CStr::from_ptr(path) }.to_bytes()
+    &[]
 }
 
 /// Calls function `number`, which executes the program at `path`, or the one that is open as

@@ -60,6 +60,15 @@ impl Difference {
         !self.shrunk.is_empty() || !self.vanished.is_empty()
     }
 
+    /// What passes: what was accepted, in the order of a snapshot.
+    pub(crate) fn known(&self) -> Vec<SnapshotGroup> {
+        let pairs = [&self.grown, &self.moved, &self.shrunk, &self.same].into_iter().flatten();
+        let found = pairs.map(|change| &change.accepted);
+        let mut known: Vec<_> = found.chain(&self.vanished).cloned().collect();
+        known.sort_by(|left, right| left.frames.cmp(&right.frames));
+        known
+    }
+
     /// What to accept: what was found, in the accepted words where it is the same traceback, so
     /// that a review shows nothing but what has changed. Where amounts decided which of several
     /// tracebacks is which, the new ones can decide otherwise: then what was found as it is, so

@@ -20,11 +20,11 @@ use crate::traceback;
 pub(crate) const REVIEW: &str =
     "to accept what was found: `cargo insta review`, or `cargo insta accept`";
 
-/// The failure of `scenario`: each difference between `report` and what was `accepted`; its last line
-/// says what to do, `step`.
+/// The failure of `scenario`: each `difference` between `report` and what passes, which is `known_as`
+/// that; its last line says what to do, `step`.
 pub(crate) fn failure_text(
     scenario: &str,
-    accepted: &[SnapshotGroup],
+    known_as: &str,
     report: &Report,
     difference: &Difference,
     step: &str,
@@ -47,14 +47,15 @@ pub(crate) fn failure_text(
         let _ = write!(text, "\nvanished {group}");
     }
     text += "\n";
-    if accepted.is_empty() {
+    let known = difference.known();
+    if known.is_empty() {
         // A difference to nothing would repeat what is listed above.
         text += "nothing was accepted before\n";
     } else {
-        let before = write(accepted);
+        let before = write(&known);
         let after = write(&difference.proposed());
         let lines = TextDiff::from_lines(&before, &after);
-        text += &lines.unified_diff().header("accepted", "found").to_string();
+        text += &lines.unified_diff().header(known_as, "found").to_string();
     }
     text += &run.words(difference);
     text + "\n" + step + "\n"

@@ -19,7 +19,7 @@ pub(crate) fn compare(bytes: &[u8]) -> Option<usize> {
     assert_eq!(pairs + it.new.len(), found.len());
     assert_eq!(pairs + it.vanished.len(), accepted.len());
     let groups = found.iter().map(group).collect();
-    let _ = failure_text("x", &accepted, &report(groups), &it, REVIEW);
+    let _ = failure_text("x", "accepted", &report(groups), &it, REVIEW);
     let proposed = it.proposed();
     let again = difference(&proposed, &found);
     assert!(!again.fails() && !again.is_outdated(), "accepted: {proposed:?}");

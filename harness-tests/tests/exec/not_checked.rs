@@ -1,7 +1,8 @@
 //! What can't be checked is status 3 with the reason, and never looks clean; and memory that the
 //! heap never saw is passed on.
 
-use harness_tests::command::Exec;
+use harness_tests::Workplace;
+use harness_tests::command::{Exec, leaksnap};
 use harness_tests::program::Program;
 
 /// The program works as ever, and the command says `reason`.
@@ -110,4 +111,44 @@ fn what_libc_gave_past_the_heap_is_passed_on() {
     let checked = exec.check();
     checked.expect(0, Some(0));
     assert_eq!(checked.run.text(), "works\n");
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_no_obstacle() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"x\xffy"));
+    std::fs::copy(Program::compile("loses_a_block.c").path(), path).expect("the folder takes it");
+    let words = ["sh", "-c", "exec ./\"$(printf 'x\\377y')\""].into_iter().collect();
+    let checked = Exec::of(words).folder(folder.path()).check();
+    checked.expect(1, Some(0));
+}
+
+/// What `leaksnap run` and then `leaksnap diff` on its report twice say of a scenario: their statuses,
+/// whether the report is complete, and what the second one writes.
+fn run_and_diff(scenario: &str) -> (Option<i32>, bool, Option<i32>, String) {
+    let place = Workplace::new(leaksnap().to_str().expect("a plain path"));
+    place.write("it.toml", scenario);
+    let run = place.run(["run", "--all", "--format", "json", "--output", "it.json", "it.toml"]);
+    let report = std::fs::read_to_string(place.path("it.json")).expect("there is a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
+    let diff = place.run(["diff", "it.json", "it.json"]);
+    let is_complete = report["tracing"]["complete"] == true;
+    (run.status, is_complete, diff.status, diff.stderr)
+}
+
+#[test]
+fn a_report_without_a_verdict_is_not_complete() {
+    let too_few = "program = [\"true\"]\nrepeat = 4\n";
+    let fails = "program = [\"false\"]\nrepeat = 4\n";
+    let no_such_step = "steps = [\"no such step\"]\n";
+    let hangs = "program = [\"sleep\", \"61\"]\nready = \"never\"\ndrive = [\"true\"]\ntimeout = \"300ms\"\n";
+    for (scenario, status) in [(too_few, 3), (fails, 4), (no_such_step, 2), (hangs, 4)] {
+        let (run, is_complete, diff, said) = run_and_diff(scenario);
+        assert_eq!((run, is_complete, diff), (Some(status), false, Some(3)), "{scenario}: {said}");
+        assert!(said.contains("not checked: it.json: its tracing was not complete"), "{said}");
+    }
+    // It was looked at, whatever it ended with.
+    let (run, is_complete, diff, said) = run_and_diff("program = [\"false\"]\n");
+    assert_eq!((run, is_complete, diff), (Some(4), true, Some(0)), "{said}");
 }

@@ -15,7 +15,8 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     let (here, there) = UnixStream::pair().expect("sockets");
     let mut command = Command::new(program[0]);
     command.args(&program[1..]).stdin(OwnedFd::from(there));
-    let child = Process::start(command, ledger, Look::WhenAsked).expect("the program starts");
+    let child =
+        Process::start(command, ledger, Look::WhenAsked, Group::Ours).expect("the program starts");
     let (channel, limit) = (Channel::new(here), Duration::from_secs(20));
     let start = "the host's start";
     let clock = Clock::start(Some(limit), start);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use crate::child::ledger_file::{LedgerFile, Live};
-use crate::child::process::{Event, Look, Process};
+use crate::child::process::{Event, Group, Look, Process};
 
 const HEAP: u64 = 1 << 30;
 const NODES: u32 = 1 << 16;
@@ -102,7 +102,8 @@ impl BookKeeper {
         command.arg(&path).args([threads as u64, operations, seed].map(|word| word.to_string()));
         command.args(modules);
         let ledger = LedgerFile::create(HEAP, NODES).expect("the kernel has memfds");
-        let child = Process::start(command, ledger, Look::AtExit).expect("the program starts");
+        let child =
+            Process::start(command, ledger, Look::AtExit, Group::Ours).expect("the program starts");
         let deadline = Instant::now() + PATIENCE;
         let book = loop {
             let book = File::options().read(true).write(true).open(&path);

@@ -14,6 +14,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use super::mapping::Mapping;
 use super::threads::Thread;
 use super::{Memory, PAGE};
+use crate::child::proc_file;
 use crate::child::reach::Origin;
 use crate::symbols::data::Image;
 
@@ -125,7 +126,7 @@ impl Places {
         });
         let threads = threads.iter().map(|thread| {
             let id = thread.id;
-            let name = std::fs::read_to_string(format!("/proc/{pid}/task/{id}/comm"));
+            let name = proc_file::text(format!("/proc/{pid}/task/{id}/comm"));
             let name = name.unwrap_or_default().trim_end().to_owned();
             let owner = Owner { id, name, is_main: id == pid };
             let mapping = mappings.iter().find(|mapping| mapping.has(thread.stack));

@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
+use crate::child::proc_file;
+
 /// A thread that stands still.
 #[derive(Debug, Clone)]
 pub(crate) struct Thread {
@@ -89,7 +91,7 @@ fn let_go(id: u32, pending: Option<Signal>) {
 /// the kernel tells a parent only after who held its child has been told. Where that is the same,
 /// nothing is to be done, nor where it was never seized.
 fn hand_over(process: u32) {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let status = proc_file::text(format!("/proc/{process}/status")).unwrap_or_default();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
     let own = std::process::id();
     if parent.is_some_and(|parent| parent.trim().parse() != Ok(own)) {
@@ -138,7 +140,7 @@ fn interrupt(id: u32) -> io::Result<Thread> {
 /// Whether `error`, which came of looking at `pid`, is that it was killed.
 pub(super) fn is_killed(pid: u32, error: &io::Error) -> bool {
     let is_gone = error.raw_os_error() == Some(Errno::SRCH.raw_os_error());
-    let status = || std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = || proc_file::text(format!("/proc/{pid}/status")).unwrap_or_default();
     is_gone || has_ended(pid, pid) && has_no_other(pid) || has_to_die(&status())
 }
 
@@ -161,7 +163,7 @@ fn has_to_die(status: &str) -> bool {
 /// Whether thread `id` of `pid` is gone or a zombie (proc_pid_stat(5): the state follows the name,
 /// which may have parentheses itself).
 fn has_ended(pid: u32, id: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/task/{id}/stat")) else {
+    let Ok(stat) = proc_file::text(format!("/proc/{pid}/task/{id}/stat")) else {
         return true;
     };
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))

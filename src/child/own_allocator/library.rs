@@ -14,6 +14,9 @@ use object::elf::{PT_DYNAMIC, STT_FUNC, SectionType};
 use object::read::ReadCache;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
 
+use crate::child::proc_file;
+use crate::ledger::header::PRELOAD_PREFIX;
+
 /// How the names of files begin whose `malloc` is known: libc's, and the loader's for itself.
 const KNOWN: [&str; 5] = ["libc.so", "libc-", "libc_malloc_debug", "ld-", "ld.so"];
 
@@ -24,7 +27,7 @@ type Header = FileHeader64<Endianness>;
 /// The name of a library in process `pid` that has a `malloc` of its own; `None` where there is none, or
 /// nothing is known of it.
 pub(crate) fn with_own_malloc(pid: u32) -> Option<String> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let maps = proc_file::text(format!("/proc/{pid}/maps")).ok()?;
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     let found =
         libraries(&maps).into_iter().find(|path| *path != program && has_own_malloc(path))?;
@@ -37,8 +40,8 @@ fn libraries(maps: &str) -> BTreeSet<PathBuf> {
         let is_code = line.split(' ').nth(1)?.contains('x');
         let path = Path::new(&line[line.find('/')?..]);
         let name = path.file_name()?.to_str()?;
-        let is_known = KNOWN.iter().any(|start| name.starts_with(start))
-            || name.starts_with(crate::child::preload_file::NAME_PREFIX);
+        let is_known =
+            KNOWN.iter().any(|start| name.starts_with(start)) || name.starts_with(PRELOAD_PREFIX);
         (is_code && !is_known).then(|| path.to_path_buf())
     });
     paths.collect()

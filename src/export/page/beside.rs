@@ -30,7 +30,7 @@ pub(super) fn tables(compared: &Compared) -> Markup {
             p { "Nothing was accepted before: there is no " code { (snapshot) } "." }
         } @else {
             p {
-                "Accepted in " code { (snapshot) } ": "
+                "Accepted in " code { (snapshot) } (base(compared)) ": "
                 (counted(same.len(), "found as accepted")) ", " (counted(changes.len(), "not")) "."
             }
             @for (what, accepted, found) in changes.iter().take(MOST_TABLES) {
@@ -39,6 +39,11 @@ pub(super) fn tables(compared: &Compared) -> Markup {
             @if left_out > 0 { p.left-out { (counted(left_out, "more of these are left out here")) "." } }
         }
     }
+}
+
+/// Where else what passes may be from.
+pub(super) fn base(compared: &Compared) -> &'static str {
+    if compared.has_base { ", or found on the base" } else { "" }
 }
 
 fn counted(number: usize, what: &str) -> String {

@@ -65,7 +65,7 @@ fn page(sections: &[Section]) -> String {
 fn compared(body: &str, groups: &[Group]) -> Option<Compared> {
     let accepted = parse(body).expect("a snapshot's body");
     let difference = compare(&accepted, &found(groups));
-    Some(Compared { snapshot: "snapshots/<x>.snap".into(), difference })
+    Some(Compared { snapshot: "snapshots/<x>.snap".into(), has_base: false, difference })
 }
 
 fn leak() -> Group {
@@ -181,6 +181,21 @@ fn a_new_leak_beside_no_snapshot_is_not_repeated() {
     let text = page(&[section]);
     assert!(text.contains("Nothing was accepted before: there is no <code>"));
     assert!(!text.contains("class=\"beside\""));
+}
+
+#[test]
+fn what_the_base_has_is_said_to_be_on_it() {
+    let mut section = section("x", vec![leak()]);
+    let body = "leak: 1 block, 12 bytes per iteration
+    zalloc  plugin.so
+    parse<int>  plugin.so
+    run  plugin.so
+";
+    section.compared =
+        compared(body, &section.report.groups).map(|it| Compared { has_base: true, ..it });
+    let text = page(&[section]);
+    assert!(text.contains("</code>, or found on the base."), "{text}");
+    assert!(text.contains("</code>, or found on the base: 1 traceback found as"), "{text}");
 }
 
 #[test]
