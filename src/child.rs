@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   process  starts and ends it            (the one file that spawns)
-//!   status   what its threads do while they run
+//!   status   what its threads do while they run; family: whom it has started
 //!   watch    waits for its words; follow: the programs that it starts; departures: those without the heap
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
 //!   memory   reads its memory while it stands
@@ -17,6 +17,7 @@
 #[cfg(test)]
 mod book_tests;
 mod departures;
+mod family;
 pub(crate) mod follow;
 #[cfg(test)]
 mod handshake_tests;

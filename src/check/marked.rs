@@ -54,7 +54,7 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let called = at(&name.to_string_lossy());
     let mut clock = Clock::start(Some(scenario.timeout), START);
     let mut child =
-        Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks, Group::Killed)
+        Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks, Group::Family)
             .map_err(|error| program::not_started(&error, at))?;
     clock.enter(&called);
     let mut capture = Capture::default();

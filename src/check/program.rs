@@ -158,7 +158,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let name = program.at_place(&path.to_string_lossy());
     let mut clock = Clock::start(program.timeout, START);
     // In the group of who called, what it reads and Ctrl-C are the terminal's.
-    let group = if program.captured { Group::Killed } else { Group::Ours };
+    let group = if program.captured { Group::Family } else { Group::Ours };
     let mut child = Process::start(command, ledger, look, group)
         .map_err(|error| not_started(&error, |text| program.at_place(text)))?;
     let mut capture = Capture::default();

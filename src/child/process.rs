@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::futex;
 
+use super::family;
 use super::follow::{Descendant, Follow, Unfollowed};
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::preload_file::{self, PreloadError};
@@ -76,8 +77,8 @@ pub(crate) enum Look {
 pub(crate) enum Group {
     /// The one that this process is in: the terminal's signals and input are for the child, too.
     Ours,
-    /// One of its own, which is killed where the child is.
-    Killed,
+    /// The same; where the child is killed, so is whomever it started.
+    Family,
     /// One of its own, which ends with it in any case.
     Ended,
 }
@@ -120,7 +121,7 @@ impl Process {
         command.env(LEDGER_VARIABLE, ledger.path());
         command.env(TUNABLES, tunables(std::env::var_os(TUNABLES)));
         end_with_this_process(&mut command);
-        if group != Group::Ours {
+        if group == Group::Ended {
             command.process_group(0);
         }
         let stop_at_exit = matches!(look, Look::AtExit | Look::Followed);
@@ -278,11 +279,15 @@ impl Process {
     /// # Errors
     /// Where the kernel can't wait for the child.
     pub(crate) fn end(&mut self) -> io::Result<Exit> {
-        if self.group == Group::Killed && self.ended.is_none() {
-            end_group(&self.child);
-        }
+        // While it lives it is known whom it started.
+        let is_killed = self.group == Group::Family && self.ended.is_none();
+        let family = if is_killed { family::descendants(self.pid()) } else { Vec::new() };
         self.signal(Signal::KILL);
         let exit = self.reap();
+        for process in family {
+            // It may have ended by itself.
+            let _ = rustix::process::pidfd_send_signal(process, Signal::KILL);
+        }
         if let Some(follow) = &self.follow {
             follow.signal(Signal::KILL);
         }
