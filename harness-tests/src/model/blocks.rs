@@ -70,7 +70,7 @@ pub(super) const TEARDOWN: &[Row] = &[
     Row::fails("forgets_in_teardown", "sa", &[lost("fill_sa", 2.0, 256.0)]),
     Row::fails("forgets_in_teardown", "hash keys", &[lost("copy_key", 5.0, 80.0)]),
     Row::counted("forgets_in_teardown", "regcomp", &["miss_pattern_on_early_return"]),
-    Row::fails("forgets_in_teardown", "show memory", &[lost("name_of_heap", 3.0, 120.0)]),
+    Row::fails("forgets_in_teardown", "name heaps", &[lost("name_of_heap", 3.0, 120.0)]),
 ];
 
 /// Blocks that some iterations leave.
