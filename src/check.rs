@@ -15,6 +15,7 @@
 //!   signals     what ends this process is the child's
 //!   capture     the child's output, bounded
 //!   clock       how long a child may take, and what took it
+//!   problem     what keeps a check from being one
 //!   input       a ledger made of bytes, for tests and fuzz targets
 //!   plugin_path where a plugin lies
 //! ```
@@ -32,6 +33,7 @@ pub(crate) mod iterations;
 mod marked;
 pub(crate) mod onlooker;
 pub(crate) mod plugin_path;
+mod problem;
 pub(crate) mod program;
 mod server;
 mod signals;
@@ -41,9 +43,9 @@ mod window;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use self::onlooker::Onlooker;
+pub(crate) use self::problem::{Problem, explained};
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
 use crate::child::preload_file;
 use crate::ledger::header::{Header, TRACE_VARIABLE, VERSION, state, trouble};
@@ -143,48 +145,6 @@ pub(crate) struct Outcome {
     pub(crate) modules: Modules,
 }
 
-/// What keeps a check from being one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
-    /// The command line or a file is wrong.
-    #[error("{0}")]
-    Wrong(String),
-    /// Nothing can be said of the child's memory.
-    #[error("not checked: {0}")]
-    NotChecked(String),
-    /// The program or a step failed.
-    #[error("{0}")]
-    Failed(String),
-    /// The child was killed because its time was over.
-    #[error(
-        "{what} timed out: {} took more than {limit:?} (`timeout`){}",
-        if *whole { "the whole check, warm-up and iterations together," } else { "it" },
-        longest_text(longest)
-    )]
-    TimedOut {
-        what: String,
-        limit: Duration,
-        /// What took the time is all up to there, of more than one iteration.
-        whole: bool,
-        /// What else took more of the time.
-        longest: Option<(String, Duration)>,
-    },
-    /// A signal ended the child.
-    #[error("{what} was killed by signal {signal} ({})", signal_name(*signal))]
-    Killed { what: String, signal: i32 },
-}
-
-impl Problem {
-    /// The command's exit status for it.
-    pub(crate) fn status(&self) -> u8 {
-        match self {
-            Self::Wrong(_) => 2,
-            Self::NotChecked(_) => 3,
-            Self::Failed(_) | Self::TimedOut { .. } | Self::Killed { .. } => 4,
-        }
-    }
-}
-
 impl Outcome {
     /// Of a scenario that was not started.
     pub(crate) fn refused(name: &str, problem: Problem) -> Self {
@@ -242,17 +202,6 @@ impl Outcome {
     pub(crate) fn fails_strictly(&self) -> bool {
         self.strict && self.report.any(|group| group.verdict == Verdict::OneTime)
     }
-}
-
-fn longest_text(longest: &Option<(String, Duration)>) -> String {
-    let text = |(part, took): &(String, Duration)| {
-        format!(", of which {} took {took:.0?}", part.trim_end_matches(','))
-    };
-    longest.as_ref().map_or_else(String::new, text)
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    nix::sys::signal::Signal::try_from(signal).map_or("unknown", |signal| signal.as_str())
 }
 
 /// A ledger for a heap of `heap` bytes, as many frames as the environment says.
@@ -351,15 +300,6 @@ pub(crate) fn completeness(header: &Header, room: Room) -> Result<(), Problem> {
         return Ok(());
     };
     Err(Problem::NotChecked(reason))
-}
-
-/// `problem` of a host whose tracing is `complete`: a heap that was full explains what else went wrong.
-pub(crate) fn explained(problem: Problem, complete: &Result<(), Problem>) -> Problem {
-    match (&problem, complete) {
-        (Problem::Wrong(_) | Problem::TimedOut { .. }, _) => problem,
-        (_, Err(Problem::NotChecked(full))) => Problem::NotChecked(format!("{full} ({problem})")),
-        _ => problem,
-    }
 }
 
 /// The objects in `ledgers`; none of one that can't be read, which is told elsewhere.

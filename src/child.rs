@@ -17,7 +17,7 @@
 #[cfg(test)]
 mod book_tests;
 mod departures;
-mod family;
+pub(crate) mod family;
 pub(crate) mod follow;
 #[cfg(test)]
 mod handshake_tests;

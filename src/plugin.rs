@@ -61,6 +61,7 @@ pub type RawCommand =
 ///
 /// /// How many words a command got. The pointer has to be what the host called it with.
 /// unsafe fn words(call: *const RawCall) -> u32 {
+///     // SAFETY: the caller's promise.
 ///     unsafe { (*call).argc }
 /// }
 /// ```
@@ -86,6 +87,7 @@ pub struct RawCall {
 ///
 /// /// A `start` that asks for the host's ABI, and registers nothing.
 /// unsafe extern "C" fn start(host: *const RawHost) -> std::ffi::c_int {
+///     // SAFETY: the host lends it for the call.
 ///     i32::from(unsafe { (*host).abi } != ABI)
 /// }
 /// ```

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Problem;
+use super::problem::{Problem, TIMEOUT};
 
 /// The part until a program is there; its name is that of the next part.
 pub(super) const START: &str = "its start";
@@ -17,6 +17,8 @@ pub(super) const LOOK: &str = "leaksnap's own look at it";
 #[derive(Debug, Clone)]
 pub(super) struct Clock {
     limit: Duration,
+    /// What gives more of it.
+    by: &'static str,
     deadline: Option<Instant>,
     /// What goes on, and since when.
     part: String,
@@ -33,7 +35,17 @@ impl Clock {
         let since = Instant::now();
         let deadline = limit.and_then(|limit| since.checked_add(limit));
         let (limit, part) = (limit.unwrap_or_default(), part.to_owned());
-        Self { limit, deadline, part, since, iteration: 0, spent: Vec::new() }
+        Self { limit, by: TIMEOUT, deadline, part, since, iteration: 0, spent: Vec::new() }
+    }
+
+    /// The same, which the option `by` gives more time.
+    pub(super) fn given_by(self, by: &'static str) -> Self {
+        Self { by, ..self }
+    }
+
+    /// The whole time again, from now on, with `part`.
+    pub(super) fn again(&self, part: &str) -> Self {
+        Self::start(self.deadline.map(|_| self.limit), part).given_by(self.by)
     }
 
     /// When the time is over.
@@ -78,7 +90,8 @@ impl Clock {
         };
         let longest = self.spent.into_iter().max_by_key(|(_, spent)| *spent);
         let longest = longest.filter(|(longest, _)| *longest != part);
-        Problem::TimedOut { what, limit: self.limit, whole: iteration > 1, longest }
+        let Self { limit, by, .. } = self;
+        Problem::TimedOut { what, limit, by, whole: iteration > 1, longest }
     }
 }
 

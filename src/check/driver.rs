@@ -42,7 +42,6 @@ pub(crate) struct Driver {
     channel: Channel,
     /// What its start is called.
     start: &'static str,
-    limit: Duration,
     clock: Clock,
     interrupt: Option<OwnedFd>,
     /// What a command has printed ends within a line.
@@ -84,11 +83,12 @@ impl Driver {
             }
         }
         let clock = Clock::start(Some(limit), start);
+        let clock = if output == Output::Shared { clock.given_by("--timeout") } else { clock };
         let child = Process::start(command, ledger, Look::WhenAsked, Group::Ours)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let channel = Channel::new(here);
         let (interrupt, within_a_line, lost) = (None, false, false);
-        Ok(Self { child, channel, start, limit, clock, interrupt, within_a_line, lost })
+        Ok(Self { child, channel, start, clock, interrupt, within_a_line, lost })
     }
 
     /// While `interrupt` can be read, what is asked for is given up.
@@ -98,7 +98,7 @@ impl Driver {
 
     /// From now on the host has its whole time again.
     pub(crate) fn grant(&mut self) {
-        self.clock = Clock::start(Some(self.limit), LOOK);
+        self.clock = self.clock.again(LOOK);
     }
 
     /// When the host's time is over.

@@ -9,7 +9,7 @@ use super::onlooker::Onlooker;
 use super::plugin_path;
 use super::window::{self, Iterate};
 use super::{FORKED, Outcome, Problem, Room, completeness, explained, modules, notes, tracing};
-use crate::child::follow::children;
+use crate::child::family::children;
 use crate::child::process::Process;
 use crate::child::status;
 use crate::protocol::{Reply, Request};

@@ -27,7 +27,7 @@ use super::{
     FORKED, Outcome, Problem, Room, activity, completeness, modules, new_ledger, notes, program,
     tracing, unseen,
 };
-use crate::child::follow::children;
+use crate::child::family::children;
 use crate::child::process::{Event, Group, Look, Process};
 use crate::child::program_file::why_silent;
 use crate::child::status;
@@ -259,13 +259,13 @@ impl Run<'_> {
             match event.map_err(|error| self.unwaited(&error))? {
                 Event::Ended(exit) => break Err(self.ended(exit, when)),
                 Event::TimedOut => {
-                    break Err(Problem::TimedOut { what, limit, whole: false, longest: None });
+                    break Err(Problem::timed_out(what, limit));
                 }
                 Event::AtExit | Event::AtMark => self.child.release(),
                 Event::Interrupted => match drive.finish(&what) {
                     Ok(()) if Instant::now() < deadline => return Ok(()),
                     Ok(()) => {
-                        break Err(Problem::TimedOut { what, limit, whole: false, longest: None });
+                        break Err(Problem::timed_out(what, limit));
                     }
                     // A program that crashed is why its client fails.
                     Err(problem) => {

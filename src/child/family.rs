@@ -1,33 +1,30 @@
-//! Whom a process has started: its children, theirs, and so on, as the kernel names their parents.
+//! Whom a process has started: its children, theirs, and so on, as the kernel names them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::status;
+/// The processes that threads of `process` have started (proc_tid_children(5)).
+pub(crate) fn children(process: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children"));
+    let texts = threads.filter_map(|thread| children(thread).ok());
+    let numbers = |text: String| text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    texts.flat_map(|text| -> Vec<u32> { numbers(text) }).collect()
+}
 
-/// The processes that descend from `pid`. Whose parent has ended is another one's child by now, and
-/// not among them.
-pub(super) fn descendants(pid: u32) -> Vec<OwnedFd> {
-    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let number = process.file_name().to_str().and_then(|name| name.parse().ok());
-        if let Some((parent, number)) = number.and_then(|it| Some((status::parent(it)?, it))) {
-            children.entry(parent).or_default().push(number);
-        }
-    }
-    let (mut found, mut parents) = (Vec::new(), vec![pid]);
+/// The processes that descend from `process`, by their numbers. Whose parent has ended is another
+/// one's child by now, and not among them.
+pub(super) fn descendants(process: u32) -> Vec<(u32, OwnedFd)> {
+    let (mut found, mut parents) = (Vec::new(), vec![process]);
     while let Some(parent) = parents.pop() {
-        for child in children.remove(&parent).unwrap_or_default() {
-            let number = i32::try_from(child).ok().and_then(Pid::from_raw);
-            let Some(Ok(process)) = number.map(|it| pidfd_open(it, PidfdFlags::empty())) else {
-                continue;
-            };
+        for child in children(parent) {
+            let id = Pid::from_raw(child.cast_signed());
+            let opened = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
             // Its number may be another process's since.
-            if status::parent(child) == Some(parent) {
-                found.push(process);
+            if let Some(opened) = opened.filter(|_| children(parent).contains(&child)) {
+                found.push((child, opened));
                 parents.push(child);
             }
         }
@@ -57,12 +54,12 @@ mod tests {
         }
         let found = descendants(shell.id());
         assert_eq!(found.len(), 2);
-        for child in found {
+        for (_, child) in found {
             pidfd_send_signal(child, Signal::KILL).expect("it runs");
         }
         assert!(shell.wait().is_ok());
         assert_eq!(descendants(other.id()).len(), 2, "nobody else's");
-        for child in descendants(other.id()) {
+        for (_, child) in descendants(other.id()) {
             pidfd_send_signal(child, Signal::KILL).expect("it runs");
         }
         assert!(other.wait().is_ok());

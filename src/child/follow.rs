@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::departures::{Departed, Departures, text};
+use super::family;
 use super::ledger_file::{LedgerError, LedgerFile, Live};
 use super::proc_file;
 use super::process::release;
@@ -164,12 +165,7 @@ impl Follow {
     /// Waits for the children that `process`, which is about to exit, leaves behind, too: they may be
     /// about to execute another program.
     pub(super) fn wait_for_children(&mut self, process: u32) {
-        for child in children(process) {
-            let id = Pid::from_raw(child.cast_signed());
-            let process = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
-            self.children.extend(process.map(|process| (child, process)));
-            self.wait_for_children(child);
-        }
+        self.children.extend(family::descendants(process));
     }
 
     /// Looks at who came, who is at the exit, who has gone.
@@ -313,13 +309,4 @@ fn has_ended(process: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(process, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
-}
-
-/// The processes that threads of `process` have started (proc_tid_children(5)).
-pub(crate) fn children(process: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children"));
-    let texts = threads.filter_map(|thread| children(thread).ok());
-    let numbers = |text: String| text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
-    texts.flat_map(|text| -> Vec<u32> { numbers(text) }).collect()
 }

@@ -84,10 +84,8 @@ pub(super) fn own_allocator(path: &Path) -> Option<String> {
     // Rust's code has calls by pointers only where it fails; C++'s may get its `malloc` from dlsym.
     let is_own = |start, indirect| !code.may_lead_out(start, indirect);
     let of_rust = of_rust.filter(|(start, _)| is_own(*start, Indirect::IsNothing));
-    let of_rust = of_rust.map(|(_, name)| demangled(name));
-    let mut of_cpp = of_cpp.into_iter();
-    let mut of_cpp = || of_cpp.find(|(start, _)| is_own(*start, Indirect::IsDoubt));
-    of_rust.or_else(|| of_cpp().map(|(_, name)| name.to_owned()))
+    let of_cpp = || of_cpp.into_iter().find(|(start, _)| is_own(*start, Indirect::IsDoubt));
+    of_rust.map(|(_, name)| demangled(name)).or_else(|| of_cpp().map(|(_, name)| name.to_owned()))
 }
 
 /// Whether nobody outside of the file finds `name` there. What is exported is in front of the

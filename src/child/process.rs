@@ -284,7 +284,7 @@ impl Process {
         let family = if is_killed { family::descendants(self.pid()) } else { Vec::new() };
         self.signal(Signal::KILL);
         let exit = self.reap();
-        for process in family {
+        for (_, process) in family {
             // It may have ended by itself.
             let _ = rustix::process::pidfd_send_signal(process, Signal::KILL);
         }

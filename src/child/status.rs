@@ -20,12 +20,6 @@ pub(crate) fn faults_of_children(pid: u32) -> u64 {
     fields(&stat).nth(8).and_then(|field| field.parse().ok()).unwrap_or_default()
 }
 
-/// The process whose child `pid` is; `None` where there is no such process.
-pub(crate) fn parent(pid: u32) -> Option<u32> {
-    let stat = proc_file::text(format!("/proc/{pid}/stat")).ok()?;
-    fields(&stat).nth(1)?.parse().ok()
-}
-
 /// Sleeping, stopped, or at its end; what waits for a disk has yet to go on.
 fn waits(stat: &str) -> bool {
     fields(stat).next().is_some_and(|state| ["S", "T", "t", "Z", "X"].contains(&state))

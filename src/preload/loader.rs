@@ -7,7 +7,6 @@
 //! it: the loader takes the caller's object from the return address (its run path, its namespace).
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
-use core::ptr;
 
 use super::modules::{self, Object};
 use super::{entry_points, next, start, symbol, system};
@@ -46,25 +45,35 @@ extern "C" fn opening_in(namespace: c_long, flags: c_int) -> *mut c_void {
     next::open_in()
 }
 
-/// What a search for `name` in what `handle` stands for comes to, where that is not what libc's
-/// own finds; null where it is. A block that one `malloc` gives must not come to the other's `free`.
-unsafe extern "C" fn instead(handle: *mut c_void, name: *const c_char) -> *mut c_void {
-    // Whoever is behind us may be asking for what it stands in front of.
-    if !symbol::is_object(handle) || name.is_null() || next::other_malloc().is_some() {
-        return ptr::null_mut();
+/// What a search in what `handle` stands for goes on with: libc's `dlsym`, which has to know the caller
+/// where the search begins with its object, else the one below. Whoever is behind us may be asking for
+/// what it stands in front of.
+extern "C" fn searching(handle: *mut c_void) -> *mut c_void {
+    if symbol::is_object(handle) && next::other_malloc().is_none() {
+        search_object as *mut c_void
+    } else {
+        symbol::search()
     }
+}
+
+/// `dlsym` with the handle of an object. What it finds of libc's own that the preload heap stands in front
+/// of is the heap's: a block that one `malloc` gives must not come to the other's `free`.
+///
+/// # Safety
+/// As the manual page of dlsym(3) says.
+unsafe extern "C" fn search_object(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: the program's promise: it is a text with an end.
     let name = unsafe { CStr::from_ptr(name) };
     // SAFETY: the program's promise.
     let found = unsafe { symbol::of(handle, name) };
     let libc = Object::find(system::function_of_libc());
     if found.is_null() || !libc.is_some_and(|libc| libc.contains(found.addr())) {
-        return ptr::null_mut();
+        return found;
     }
     // In a program at a fixed address it may be a stub that leads to ours.
     let ours = symbol::of_program(name);
     let is_ours = modules::is_own(ours.addr()) || start::leads_here() && entry_points::is_one(name);
-    if is_ours { ours } else { ptr::null_mut() }
+    if is_ours { ours } else { found }
 }
 
 /// Asks `$look` with the arguments that `$take` has put in their places, and jumps to what it says
@@ -162,90 +171,9 @@ unsafe extern "C" fn dlmopen(namespace: c_long, file: *const u8, flags: c_int) -
 ///
 /// # Safety
 /// As the manual page says.
-#[cfg(target_arch = "x86_64")]
 #[cfg_attr(leaksnap_preload, unsafe(no_mangle))]
 #[unsafe(naked)]
 unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
-    core::arch::naked_asm!(
-        ".cfi_startproc",
-        "push rdi",
-        ".cfi_adjust_cfa_offset 8",
-        "push rsi",
-        ".cfi_adjust_cfa_offset 8",
-        "sub rsp, 8",
-        ".cfi_adjust_cfa_offset 8",
-        "call {instead}",
-        "test rax, rax",
-        "jnz 2f",
-        "call {search}",
-        "add rsp, 8",
-        ".cfi_adjust_cfa_offset -8",
-        "pop rsi",
-        ".cfi_adjust_cfa_offset -8",
-        "pop rdi",
-        ".cfi_adjust_cfa_offset -8",
-        "test rax, rax",
-        "jz 3f",
-        "jmp rax",
-        "2:",
-        ".cfi_adjust_cfa_offset 24",
-        "add rsp, 24",
-        ".cfi_adjust_cfa_offset -24",
-        "3:",
-        "ret",
-        ".cfi_endproc",
-        instead = sym instead,
-        search = sym search,
-    )
-}
-
-/// dlsym(3).
-///
-/// # Safety
-/// As the manual page says.
-#[cfg(target_arch = "aarch64")]
-#[cfg_attr(leaksnap_preload, unsafe(no_mangle))]
-#[unsafe(naked)]
-unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
-    core::arch::naked_asm!(
-        ".cfi_startproc",
-        "sub sp, sp, #32",
-        ".cfi_adjust_cfa_offset 32",
-        "stp x0, x1, [sp, #0]",
-        "stp x29, x30, [sp, #16]",
-        ".cfi_offset x29, -16",
-        ".cfi_offset x30, -8",
-        "bl {instead}",
-        "cbnz x0, 2f",
-        "bl {search}",
-        "mov x16, x0",
-        "ldp x0, x1, [sp, #0]",
-        "ldp x29, x30, [sp, #16]",
-        "add sp, sp, #32",
-        ".cfi_remember_state",
-        ".cfi_adjust_cfa_offset -32",
-        ".cfi_restore x29",
-        ".cfi_restore x30",
-        "cbz x16, 3f",
-        "br x16",
-        "2:",
-        ".cfi_restore_state",
-        "ldp x29, x30, [sp, #16]",
-        "add sp, sp, #32",
-        ".cfi_adjust_cfa_offset -32",
-        ".cfi_restore x29",
-        ".cfi_restore x30",
-        "ret",
-        "3:",
-        "mov x0, xzr",
-        "ret",
-        ".cfi_endproc",
-        instead = sym instead,
-        search = sym search,
-    )
-}
-
-/// libc's `dlsym`.
-extern "C" fn search() -> *mut c_void {
-    symbol::search()
+    // Who searches is told by the handle, which comes first.
+    look_and_go_on!("", searching);
 }

@@ -8,6 +8,8 @@
 //! goes on, private memory that it is, and the ledger, which is the parent's, is left alone; where
 //! the parent follows, the child gets another one ([`fork`]).
 
+use core::ffi::c_void;
+use core::mem;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::book::Book;
@@ -244,11 +246,36 @@ pub(crate) fn leads_here() -> bool {
 /// fixed address, `malloc` is a stub of the program's own that leads here.
 fn is_in_front() -> bool {
     thread::pause();
-    let block = symbol::allocate(1);
+    let block = allocate(1);
     thread::resume();
     let ours = heap::holds(block as usize);
-    symbol::free(block);
+    free(block);
     ours
+}
+
+/// Calls `malloc` as the program does; null where it has none.
+fn allocate(size: usize) -> *mut c_void {
+    let found = symbol::of_program(c"malloc");
+    if found.is_null() {
+        return found;
+    }
+    // SAFETY: dlsym gave `malloc`, which has this type.
+    let malloc =
+        unsafe { mem::transmute::<*mut c_void, unsafe extern "C" fn(usize) -> *mut c_void>(found) };
+    // SAFETY: malloc takes any size.
+    unsafe { malloc(size) }
+}
+
+/// Calls `free` as the program does, on a block of [`allocate`].
+fn free(block: *mut c_void) {
+    let found = symbol::of_program(c"free");
+    if found.is_null() {
+        return;
+    }
+    // SAFETY: dlsym gave `free`, which has this type.
+    let free = unsafe { mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
+    // SAFETY: the block is the program's own malloc's, and nobody else has it.
+    unsafe { free(block) }
 }
 
 /// The process is about to exit: tells the parent, and waits where the parent asked for it.

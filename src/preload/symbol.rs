@@ -69,28 +69,3 @@ pub(crate) fn of_program(name: &CStr) -> *mut c_void {
     // SAFETY: it stands for that.
     unsafe { of(DEFAULT, name) }
 }
-
-/// Calls `malloc` as the program does; null where it has none.
-pub(crate) fn allocate(size: usize) -> *mut c_void {
-    let found = of_program(c"malloc");
-    if found.is_null() {
-        return found;
-    }
-    // SAFETY: dlsym gave `malloc`, which has this type.
-    let malloc =
-        unsafe { mem::transmute::<*mut c_void, unsafe extern "C" fn(usize) -> *mut c_void>(found) };
-    // SAFETY: malloc takes any size.
-    unsafe { malloc(size) }
-}
-
-/// Calls `free` as the program does, on a block of [`allocate`].
-pub(crate) fn free(block: *mut c_void) {
-    let found = of_program(c"free");
-    if found.is_null() {
-        return;
-    }
-    // SAFETY: dlsym gave `free`, which has this type.
-    let free = unsafe { mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
-    // SAFETY: the block is the program's own malloc's, and nobody else has it.
-    unsafe { free(block) }
-}

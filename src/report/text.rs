@@ -12,7 +12,9 @@ mod group;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-pub(crate) use self::group::{group, group_heading, rises_text, ties_text};
+pub(crate) use self::group::{group, group_heading};
+#[cfg(feature = "exports")]
+pub(crate) use self::group::{rises_text, ties_text};
 use super::amount::Amount;
 use super::{Report, Verdict};
 

@@ -44,8 +44,8 @@ fn a_command_that_hangs_is_given_up() {
         ["--timeout", "1s", "--plugin", "./hangs_in_step.so", "--plugin", "./frees_all.so"];
     let run = replay(&place, &arguments, "hang\nsay hello\nleak-check { hang }\nsay hello again\n");
     let expected = format!(
-        "leaksnap: `hang` timed out: it took more than 1s (`timeout`){AND}\
-         leaksnap: leak-check: step `hang`, in iteration 1, timed out: it took more than 1s (`timeout`){AND}"
+        "leaksnap: `hang` timed out: it took more than 1s (`--timeout`){AND}\
+         leaksnap: leak-check: step `hang`, in iteration 1, timed out: it took more than 1s (`--timeout`){AND}"
     );
     assert_eq!((run.code, run.stderr.as_str()), (Some(4), expected.as_str()));
     assert!(run.text().contains("\nhello\n") && run.text().ends_with("\nhello again\n"));
@@ -57,7 +57,7 @@ fn a_check_whose_iterations_together_take_too_long_says_so() {
     let arguments = ["--timeout", "1s", "--plugin", "./hangs_in_step.so"];
     let run = replay(&place, &arguments, "leak-check { hang 300 }\n");
     let whole = ", timed out: the whole check, warm-up and iterations together, took more than 1s \
-                 (`timeout`)";
+                 (`--timeout`)";
     let start = "leaksnap: leak-check: step `hang 300`, in iteration ";
     assert!(run.stderr.starts_with(start) && run.stderr.contains(whole), "{}", run.stderr);
     assert_eq!(run.code, Some(4));

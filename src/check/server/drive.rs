@@ -72,8 +72,7 @@ impl Drive {
             let mut polled = [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::IN)];
             match poll(&mut polled, Some(&left)) {
                 Ok(came) if came == 0 || Instant::now() >= deadline => {
-                    let what = what.to_owned();
-                    return Err(Problem::TimedOut { what, limit, whole: false, longest: None });
+                    return Err(Problem::timed_out(what.to_owned(), limit));
                 }
                 Ok(_) => return self.finish(what),
                 Err(rustix::io::Errno::INTR) => {}

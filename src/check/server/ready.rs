@@ -48,7 +48,7 @@ impl Run<'_> {
             if Instant::now() >= deadline {
                 let place = place(&self.job.scenario.path, self.server.ready.line);
                 let what = format!("{place}: {}", awaited(ready));
-                return Err(Problem::TimedOut { what, limit, whole: false, longest: None });
+                return Err(Problem::timed_out(what, limit));
             }
             if is_ready {
                 return Ok(());

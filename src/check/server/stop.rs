@@ -57,9 +57,7 @@ impl Run<'_> {
         let what = format!("{}, {how},", self.name());
         let as_asked = |code: i32| Some(code) == sent.map(|signal: Signal| 128 + signal as i32);
         match exit {
-            _ if !by_itself || start.elapsed() >= limit => {
-                Err(Problem::TimedOut { what, limit, whole: false, longest: None })
-            }
+            _ if !by_itself || start.elapsed() >= limit => Err(Problem::timed_out(what, limit)),
             Exit { signal: Some(signal), .. } if Some(signal) != sent.map(|sent| sent as i32) => {
                 Err(Problem::Killed { what, signal })
             }
