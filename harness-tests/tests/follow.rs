@@ -303,13 +303,13 @@ fn a_timeout_ends_what_was_started() {
 #[test]
 fn a_timeout_ends_the_children_of_a_program_that_nobody_follows() {
     for more in ["", "repeat = 4"] {
-        let text = "program = [\"sh\", \"-c\", \"sleep 61.7 & sleep 61.7; true\"]\n\
+        let text = "program = [\"sh\", \"-c\", \"sleep 61.8 & sleep 61.8; true\"]\n\
                     timeout = \"500ms\"\n";
         let trials = Trials::new(env!("CARGO_BIN_EXE_trials"));
         let trials = trials.scenario("it", &format!("{text}{more}\n"));
         let outcome = trials.run(&[], &[]).ends_with(101);
         let _ = outcome.says(&["it.toml:1: sh", "timed out"]).is_silent_about("the start of");
-        let running = std::process::Command::new("pgrep").args(["-f", "^sleep 61.7"]).output();
+        let running = std::process::Command::new("pgrep").args(["-f", "^sleep 61.8"]).output();
         assert!(running.expect("pgrep runs").stdout.is_empty(), "{more}");
     }
 }

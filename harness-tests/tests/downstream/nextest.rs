@@ -64,7 +64,8 @@ fn nextest_tries_again_warns_and_ends_what_hangs_with_all_its_children() {
     let hangs = plugin("hangs_in_step");
     let hangs = format!("plugins = [{:?}]\nsteps = [\"hang\"]\n", hangs.display().to_string());
     downstream.write("tests/leaks/hangs.toml", &hangs);
-    let word = "86398.75";
+    // No other run's, which may have left some behind.
+    let word = &format!("86398.{}", std::process::id());
     let script = format!("sleep {word} & sleep {word}");
     downstream
         .write("tests/leaks/sleeps.toml", &format!("program = [\"sh\", \"-c\", {script:?}]\n"));
