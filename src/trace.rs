@@ -4,6 +4,7 @@
 //!   saved         the array that VPP's `save memory-trace` writes
 //!   json_report   the JSON report, version 1, of this crate
 //!   growth        what two traces have between them, and verdicts
+//!   recursion     what differs in how deep a recursion was
 //! ```
 //! Rows are told apart by their traceback alone: of an array by the whole text of each frame, of a
 //! report by what groups there (offsets count where no symbol is known). The sample, an address
@@ -17,6 +18,7 @@ pub(crate) mod growth;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
 mod json_report;
+mod recursion;
 pub(crate) mod saved;
 
 use std::collections::BTreeMap;
@@ -57,6 +59,14 @@ impl Live {
     fn plus(self, other: Self) -> Option<Self> {
         let objects = self.objects.checked_add(other.objects)?;
         Some(Self { objects, bytes: self.bytes.checked_add(other.bytes)? })
+    }
+
+    /// What is more than `other`, and nothing where that is less.
+    fn less(self, other: Self) -> Self {
+        Self {
+            objects: self.objects.saturating_sub(other.objects),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
     }
 }
 

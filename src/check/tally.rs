@@ -2,13 +2,17 @@
 //! their tracebacks have in common.
 //!
 //! ```text
+//!   ages        iterations: what the ages of a traceback's blocks say
+//!   recursion   tracebacks that differ in how deep a recursion was
 //!   marks       what each site had live after each iteration
 //!   sites       numbers in place of sites, so that what is known of them lies in rows
 //!   tracebacks  what the sites are called
 //!   ties        what holds the blocks, and what they lead to
 //! ```
 
+mod ages;
 mod marks;
+mod recursion;
 mod sites;
 mod ties;
 mod tracebacks;
@@ -18,6 +22,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 
+pub(crate) use self::ages::Judged;
 pub(crate) use self::marks::Marks;
 use self::sites::{Buckets, Number, Places};
 use self::ties::Held;
@@ -27,20 +32,7 @@ use crate::child::view::Reached;
 use crate::report::table::{Memory, TableRow};
 use crate::report::{Group, Reachability, Rises, Ties, Verdict};
 use crate::symbols::Symbols;
-use crate::verdict::{History, Total, Window};
-
-/// The groups of an iterated scenario.
-#[derive(Debug, Default)]
-pub(crate) struct Judged {
-    /// The groups, those that fail first.
-    pub(crate) groups: Vec<Group>,
-    /// Some fail whose blocks are still held: more iterations, or waiting, may acquit them.
-    pub(crate) held: bool,
-    /// Some pass that rose once: more iterations may convict them.
-    pub(crate) rising: bool,
-    /// Why the child's memory could not be read, where that would have told more.
-    pub(crate) unread: Option<String>,
-}
+use crate::verdict::Total;
 
 /// The sites of one ledger, with names.
 #[derive(Debug)]
@@ -62,93 +54,6 @@ impl<'a> Tally<'a> {
     ) -> Result<Self, LedgerError> {
         let symbolizer = symbols.of(ledger.modules()?);
         Ok(Self { ledger, tracebacks: Tracebacks::new(ledger, host, symbolizer) })
-    }
-
-    /// The groups of an iterated scenario. `marks` are the readings at the window's start and at
-    /// the end of each iteration since. `reached` says what each block of the last one is.
-    ///
-    /// # Errors
-    /// Where the ledger can't be read.
-    pub(crate) fn by_age(
-        &mut self,
-        marks: &Marks,
-        window: Window,
-        reached: Option<&Reached>,
-    ) -> Result<Judged, LedgerError> {
-        let (sites, places): (Vec<u32>, Vec<usize>) = marks.places().sorted().into_iter().unzip();
-        let tracebacks = self.tracebacks.of(&sites)?;
-        let mut keys = vec![None; places.len()];
-        let mut first: Vec<Option<&Traceback>> = vec![None; self.tracebacks.keys()];
-        for (place, traceback) in places.iter().zip(&tracebacks) {
-            keys[*place] = Some(Number::new(traceback.key));
-            first[traceback.key].get_or_insert(traceback);
-        }
-        let key_of = |place: &Option<Number>| place.and_then(|place| keys[place.get()]);
-        let block_keys: Vec<_> = marks.last_places().iter().map(key_of).collect();
-        let blocks = Buckets::new(first.len(), &block_keys);
-        let places = Buckets::new(first.len(), &keys);
-        let series = marks.series();
-        let epoch = |at: usize| marks.last()[at].entry.epoch;
-        let is_measured = |at: usize| epoch(at) > window.warmup;
-        let in_window = |at: usize| is_measured(at) && epoch(at) <= window.warmup + window.repeat;
-        let newest = marks.last().iter().map(|block| block.entry.epoch).max().unwrap_or_default();
-        let led_to = ties::led_to(marks.last(), reached, |at| {
-            block_keys[at].filter(|_| in_window(at)).map(Number::get)
-        });
-        let mut behind = ties::behind(marks.last(), reached, |at| block_keys[at].map(Number::get));
-        let mut held = Held::default();
-        let mut groups = Vec::new();
-        let mut judged = Judged::default();
-        for (key, traceback) in first.into_iter().enumerate() {
-            let Some(traceback) = traceback else { continue };
-            let mut history = History::empty(marks.count().saturating_sub(1));
-            places.of(key).for_each(|place| series.add(place, &mut history.marks));
-            let mut worst = Reachability::Unknown;
-            // Of the blocks before the newest iteration, and of that one: a program may well hold
-            // its last block, and lose it as it makes the next.
-            let mut best = [None; 2];
-            for at in blocks.of(key) {
-                let block = &marks.last()[at];
-                history.add(window, block.entry.epoch, one(block));
-                if is_measured(at) {
-                    worst = worst.min(state(reached, at));
-                    let best = &mut best[usize::from(epoch(at) == newest)];
-                    *best = (*best).max(Some(state(reached, at)));
-                }
-            }
-            let lost = |best| matches!(best, Reachability::Lost | Reachability::Indirect);
-            let is_held = !best[0].or(best[1]).is_some_and(lost);
-            let Some(judgement) = history.judge(window, is_held) else { continue };
-            judged.held |= judgement.undecided && judgement.verdict.fails();
-            judged.rising |= judgement.undecided && !judgement.verdict.fails();
-            if judgement.verdict.fails() && worst == Reachability::Reachable {
-                held.add(groups.len(), reached, blocks.of(key).filter(|at| is_measured(*at)));
-            }
-            let led_to = led_to.get(&key).copied().unwrap_or_default();
-            groups.push((
-                key,
-                Group {
-                    verdict: judgement.verdict,
-                    reachability: worst,
-                    blocks: judgement.blocks,
-                    bytes: judgement.bytes,
-                    blocks_per_iteration: judgement.blocks_per_iteration,
-                    bytes_per_iteration: judgement.bytes_per_iteration,
-                    rises: judgement.rises,
-                    frames: self.tracebacks.frames(traceback),
-                    ties: Ties {
-                        held_by: None,
-                        blocks: led_to.blocks,
-                        bytes: led_to.bytes,
-                        number: key,
-                        behind: behind.remove(&key).unwrap_or_default(),
-                    },
-                },
-            ));
-        }
-        held.write(&mut groups, marks.last(), self.ledger, &mut self.tracebacks)?;
-        judged.groups = self.sorted(groups);
-        Ok(judged)
     }
 
     /// The groups of a whole program: what is lost or indirect leaked, what is reachable did not;

@@ -10,6 +10,9 @@
 //!   more bytes, no more objects            one-time        growth
 //!   as much, or less                       no group        no group
 //! ```
+//! Tracebacks that differ in how deep a recursion was, and that pass each, are one group where
+//! together they are in step.
+//!
 //! Only what grew in step is a leak where N is known: caches, vectors that double and the sessions
 //! of a command line grow out of step. With N = 1 every number of objects is in step. Where nobody
 //! says N, nothing passes that grew.
@@ -20,7 +23,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{Form, Live, Row, Trace, saved};
+use super::{Form, Live, Row, Trace, recursion, saved};
 use crate::report::{Frame, Group, Reachability, Rises, Ties, Verdict};
 use crate::traceback;
 
@@ -45,11 +48,16 @@ pub(crate) struct Shrunk {
 
 /// What grew from `before` to `after`, two traces of one form, while `iterations` ran.
 pub(crate) fn between(before: &Trace, after: &Trace, iterations: Option<u32>) -> Growth {
-    let grown = after.rows.iter().filter_map(|(key, row)| {
+    let recursions = iterations.map(|times| recursion::leaks(before, after, times));
+    let recursions = recursions.unwrap_or_default();
+    let is_alone = |key: &[String]| !recursions.iter().any(|it| it.keys.contains(key));
+    let grown = after.rows.iter().filter(|(key, _)| is_alone(key)).filter_map(|(key, row)| {
         let more = more(key, row, before);
         judge(more, iterations).map(|verdict| group(verdict, more, iterations, &row.frames))
     });
     let mut groups: Vec<Group> = grown.collect();
+    let together = recursions.iter();
+    groups.extend(together.map(|it| group(Verdict::Leak, it.more, iterations, &it.frames)));
     groups.sort_by_key(|group| (Reverse(group.verdict.fails()), Reverse(group.bytes)));
     let mut shrunk = Shrunk::default();
     let less = before.rows.iter().map(|(key, row)| more(key, row, after));
@@ -61,16 +69,12 @@ pub(crate) fn between(before: &Trace, after: &Trace, iterations: Option<u32>) ->
 }
 
 /// What `row` of `key` has more than `other` has.
-fn more(key: &[String], row: &Row, other: &Trace) -> Live {
-    let live = other.rows.get(key).map_or(Live::default(), |row| row.live);
-    Live {
-        objects: row.live.objects.saturating_sub(live.objects),
-        bytes: row.live.bytes.saturating_sub(live.bytes),
-    }
+pub(super) fn more(key: &[String], row: &Row, other: &Trace) -> Live {
+    row.live.less(other.rows.get(key).map_or(Live::default(), |row| row.live))
 }
 
 /// The verdict on what there is `more`; `None` where there is nothing.
-fn judge(more: Live, iterations: Option<u32>) -> Option<Verdict> {
+pub(super) fn judge(more: Live, iterations: Option<u32>) -> Option<Verdict> {
     let Live { objects, bytes } = more;
     match iterations {
         _ if objects == 0 && bytes == 0 => None,

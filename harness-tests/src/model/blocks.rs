@@ -89,3 +89,12 @@ pub(super) const KEPT: &[Row] = &[
     Row::fails("keeps_more_and_more", "log", &[grown("append_to_log", 0, 800)]),
     Row::fails("keeps_more_and_more", "no eviction", &[kept("cache_without_eviction", 1.0, 200.0)]),
 ];
+
+/// Blocks that a recursion makes at another depth in each call.
+pub(super) const DESCENDS: &[Row] = &[
+    Row::fails("descends", "forget deeper", &[lost("forget_below", 1.0, 70.0)]),
+    Row::fails("descends", "forget deeper", &[lost("forget_below", 1.0, 70.0)]).over(0, 3),
+    Row::fails("descends", "forget by turns", &[lost("forget_below", 1.0, 70.0)]),
+    Row::fails("descends", "append", &[kept("append", 1.0, 16.0)]),
+    Row::keeps("descends", "buffers", &[("one-time", "fill_buffers")]),
+];

@@ -48,6 +48,7 @@ impl Model {
             blocks::TEARDOWN,
             blocks::NOW_AND_THEN,
             blocks::KEPT,
+            blocks::DESCENDS,
             bounds::BOUNDS,
             bounds::ANEW,
             bounds::THREADS,

@@ -1,5 +1,7 @@
 //! Groups of ledgers that the tests write.
 
+mod recursion;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -9,6 +11,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::layout::Layout;
 use crate::ledger::site::{NODE, Node, PAUSED, ROOT};
 use crate::symbols::DebugFiles;
+use crate::verdict::Window;
 
 const HEAP: u64 = 1 << 20;
 const NODES: u32 = 200;
@@ -57,12 +60,15 @@ fn by_age(readings: &[&[Live]], states: Option<&[Reachability]>) -> Vec<Group> {
 }
 
 fn judged(readings: &[&[Live]], states: Option<&[Reachability]>) -> Judged {
-    let ledger = two_of_a_kind();
+    judged_in(&two_of_a_kind(), readings, states)
+}
+
+fn judged_in(ledger: &LedgerFile, readings: &[&[Live]], states: Option<&[Reachability]>) -> Judged {
     let mut marks = Marks::new(0);
     marks.take(Vec::new());
     readings.iter().for_each(|live| marks.take(live.to_vec()));
     let mut symbols = Symbols::new(DebugFiles::Ignored);
-    let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
+    let mut tally = Tally::new(ledger, None, &mut symbols).expect("it makes sense");
     let window = Window { warmup: 2, repeat: u32::try_from(readings.len()).expect("few") };
     let reached = states.map(reached);
     tally.by_age(&marks, window, reached.as_ref()).expect("it makes sense")

@@ -40,8 +40,17 @@ struct Names {
 pub(super) struct Traceback {
     /// Which frames of [`Tracebacks`] are kept of the backtrace.
     kept: Range<usize>,
+    /// What called the outermost is not known.
+    pub(super) is_truncated: bool,
     /// The same number for all that have the same lines.
     pub(super) key: usize,
+}
+
+/// The outer end of a site's codes.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    at: usize,
+    is_truncated: bool,
 }
 
 impl<'a> Tracebacks<'a> {
@@ -65,10 +74,10 @@ impl<'a> Tracebacks<'a> {
         let (codes, ends) = self.codes(&new)?;
         self.names.learn(&mut self.symbolizer);
         let mut start = 0;
-        for (site, end) in new.into_iter().zip(ends) {
-            let traceback = self.traceback(&codes[start..end]);
+        for (site, End { at, is_truncated }) in new.into_iter().zip(ends) {
+            let traceback = self.traceback(&codes[start..at], is_truncated);
             self.sites.insert(site, traceback);
-            start = end;
+            start = at;
         }
         Ok(sites.iter().filter_map(|site| self.sites.get(site)).cloned().collect())
     }
@@ -86,6 +95,16 @@ impl<'a> Tracebacks<'a> {
     /// The numbers of a site's traceback's frames: the same for the same places in the code alone.
     pub(super) fn numbers(&self, traceback: &Traceback) -> &[usize] {
         &self.frames[traceback.kept.clone()]
+    }
+
+    /// The numbers of its lines; `None` for a frame of which nothing is known.
+    pub(super) fn lines(&self, traceback: &Traceback) -> Vec<Option<usize>> {
+        let line = |frame: &usize| {
+            let known = &self.names.known[*frame];
+            let is_known = known.function.is_some() || known.module.is_some();
+            is_known.then(|| self.names.lines[*frame])
+        };
+        self.numbers(traceback).iter().map(line).collect()
     }
 
     /// For each key, what sorts as the texts of its lines do.
@@ -108,13 +127,14 @@ impl<'a> Tracebacks<'a> {
     }
 
     /// The codes of `sites`, one site behind the other, and where each one's end.
-    fn codes(&mut self, sites: &[u32]) -> Result<(Vec<usize>, Vec<usize>), LedgerError> {
+    fn codes(&mut self, sites: &[u32]) -> Result<(Vec<usize>, Vec<End>), LedgerError> {
         let mut nodes = Frames::new(self.ledger);
         // By node: its code and one.
         let mut known = vec![0_usize; nodes.count() as usize];
         let (mut codes, mut ends) = (Vec::new(), Vec::new());
         for site in sites {
             let (mut at, start) = (*site, codes.len());
+            let mut is_truncated = false;
             while let Some(node) = nodes.get(at)? {
                 // A million sites of a million frames each would be no end in practice.
                 if codes.len() - start == MAX_FRAMES {
@@ -127,13 +147,14 @@ impl<'a> Tracebacks<'a> {
                 }
                 codes.push(*known - 1);
                 at = node.parent;
+                is_truncated = node.flags & flag::TRUNCATED != 0;
             }
-            ends.push(codes.len());
+            ends.push(End { at: codes.len(), is_truncated });
         }
         Ok((codes, ends))
     }
 
-    fn traceback(&mut self, codes: &[usize]) -> Traceback {
+    fn traceback(&mut self, codes: &[usize], is_truncated: bool) -> Traceback {
         let start = self.frames.len();
         self.frames.extend(codes.iter().flat_map(|code| self.names.frames[*code].clone()));
         let frames: Vec<&Frame> =
@@ -144,7 +165,7 @@ impl<'a> Tracebacks<'a> {
             self.frames[kept.clone()].iter().map(|frame| self.names.lines[*frame]).collect();
         let next = self.keys.len();
         let key = *self.keys.entry(lines).or_insert(next);
-        Traceback { kept, key }
+        Traceback { kept, is_truncated, key }
     }
 }
 
