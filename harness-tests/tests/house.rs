@@ -96,7 +96,8 @@ fn a_saved_trace_and_the_gate_know_no_program() {
         ("gate", &["gate", "report", "snapshot"]),
     ] {
         let files = sources("src").into_iter().filter(|source| is_in(source, module));
-        let files: Vec<_> = files.filter(|source| !source.path.ends_with("/tests.rs")).collect();
+        let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
+        let files: Vec<_> = files.filter(|source| !is_test(&source.path)).collect();
         assert!(files.len() > 1, "{module}");
         for source in files {
             for import in source.imports() {
