@@ -7,6 +7,7 @@
 //! ignored.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,9 +36,10 @@ fn main() {
 fn compile_mimalloc(out: &Path) {
     let include = PathBuf::from(variable("DEP_MIMALLOC_INCLUDE_DIR"));
     let sources = include.parent().expect("mimalloc's headers have a folder").join("src");
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cargo_metadata(false)
-        .file("src/preload/mimalloc.c")
+        .inherit_rustflags(false)
         .include(&include)
         .include(&sources)
         .define("NDEBUG", None)
@@ -53,8 +55,33 @@ fn compile_mimalloc(out: &Path) {
         .debug(false)
         .pic(true)
         .warnings(false)
-        .out_dir(out)
-        .compile("leaksnap_mimalloc");
+        .out_dir(out);
+    let object = out.join("mimalloc.o");
+    let tool = build.get_compiler();
+    let mut compiler = Command::new(tool.path());
+    compiler.args(tool.args().iter().filter(|flag| !is_for_the_user_s_own_code(flag)));
+    compiler.envs(tool.env().iter().map(|(name, value)| (name, value)));
+    compiler.args(["-O3", "-c", "src/preload/mimalloc.c", "-o"]).arg(&object);
+    let status = compiler.status().expect("failed to run the C compiler for the preload heap");
+    assert!(status.success(), "the C compiler failed to build the preload heap: {status}");
+    cc::Build::new().cargo_metadata(false).out_dir(out).object(object).compile("leaksnap_mimalloc");
+}
+
+/// Whether `flag`, which may be of CFLAGS, has the compiler add to the code or leave it for later: a heap
+/// that a sanitizer or a profiler is part of is none.
+fn is_for_the_user_s_own_code(flag: &OsStr) -> bool {
+    const BEGINNINGS: [&str; 7] = [
+        "-fsanitize",
+        "-fprofile",
+        "-fcoverage",
+        "-ftest-coverage",
+        "-flto",
+        "-finstrument",
+        "-fcs-",
+    ];
+    let flag = flag.to_string_lossy();
+    BEGINNINGS.iter().any(|beginning| flag.starts_with(beginning))
+        || ["--coverage", "-coverage", "-pg", "-p"].contains(&&*flag)
 }
 
 fn compile_preload_heap(out: &Path, object: &Path) {
@@ -77,7 +104,7 @@ fn compile_preload_heap(out: &Path, object: &Path) {
         rustc.arg("-L").arg(format!("native={}", folder.display()));
     }
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
-        let mut option = std::ffi::OsString::from("linker=");
+        let mut option = OsString::from("linker=");
         option.push(linker);
         rustc.arg("-C").arg(option);
     }

@@ -12,6 +12,9 @@ use crate::outcome::Outcome;
 /// The packages that are published: users name the first, cargo finds the other by it.
 const PACKAGES: [&str; 2] = ["leaksnap", "leaksnap-attribute"];
 
+/// For the C of a user who looks for other faults, too; the preload heap is built without.
+const CFLAGS: &str = "-O0 -fsanitize=address,undefined -flto --coverage -finstrument-functions -pg";
+
 /// A user, whose crate is in a temporary folder.
 #[derive(Debug)]
 pub struct User {
@@ -33,7 +36,8 @@ impl User {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let user = Self { folder, _turn: turn };
         let patches = PACKAGES.map(|name| format!("{name} = {{ path = {:?} }}\n", unpacked(name)));
-        user.write(".cargo/config.toml", &format!("[patch.crates-io]\n{}", patches.concat()));
+        let config = format!("[env]\nCFLAGS = {CFLAGS:?}\n[patch.crates-io]\n{}", patches.concat());
+        user.write(".cargo/config.toml", &config);
         let lock = repository().join("Cargo.lock");
         fs::copy(lock, user.folder().join("Cargo.lock")).expect("copied");
         user
