@@ -287,6 +287,10 @@ fn symbols<'a>(
     source: &Source<'_>,
     addresses: &[CodeAddress],
 ) -> Vec<Option<Sym<'a>>> {
+    // A file that nothing is asked of would be opened and indexed all the same.
+    if addresses.is_empty() {
+        return Vec::new();
+    }
     let offsets: Vec<u64> = addresses.iter().map(|address| lookup(*address)).collect();
     let Ok(found) = blazesym.symbolize(source, Input::VirtOffset(&offsets)) else {
         return vec![None; addresses.len()];

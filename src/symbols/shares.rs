@@ -1,12 +1,13 @@
-//! A list that threads share out among themselves while they work on it.
+//! A list that threads share out among themselves while they work on it: two at a time begin at
+//! the ends of one part of it, and meet where they meet.
 //!
 //! ```text
-//!   thread 0                    thread 1
-//!   [ done ][ next ][  left   ] [ done ][ next ][ left ]
-//!                       ^ taken over by whoever has nothing left
+//!   thread 0                thread 1   thread 2                thread 3
+//!   [ done ][ next ][ left ][ done ]   [ done ][ left ][ next ][ done ]
 //! ```
-//! Each begins with a run of neighbours and goes on from there: what is near each other in the list
-//! mostly stays with one thread. How long an item takes is not known before.
+//! How long an item takes is not known before. What is near each other in the list stays with one
+//! thread, but for one place in each part: what is taken from the middle of another thread's items
+//! instead has both read the same units of debug information, at every such place.
 //!
 //! Invariant: each index is given out once.
 
@@ -16,31 +17,30 @@ use std::sync::{Mutex, PoisonError};
 /// Items that are given out together.
 const BATCH: usize = 16;
 
-/// What is left of the list for each thread.
+/// What is left of each part of the list.
 #[derive(Debug)]
-pub(super) struct Shares(Mutex<Vec<Range<usize>>>);
+pub(super) struct Shares(Vec<Mutex<Range<usize>>>);
 
 impl Shares {
     /// A list of `len` items for `threads` threads, of which there is at least one.
     pub(super) fn new(len: usize, threads: usize) -> Self {
-        let start = |thread| len * thread / threads;
-        Self(Mutex::new((0..threads).map(|it| start(it)..start(it + 1)).collect()))
+        let start = |thread: usize| len * thread.min(threads) / threads;
+        let parts = (0..threads).step_by(2);
+        Self(parts.map(|first| Mutex::new(start(first)..start(first + 2))).collect())
     }
 
-    /// What `thread` is to do next; `None` where nothing is left.
+    /// What `thread` is to do next; `None` where nothing is left for it.
     pub(super) fn take(&self, thread: usize) -> Option<Range<usize>> {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if left[thread].is_empty() {
-            let most = left.iter_mut().max_by_key(|share| share.len())?;
-            let middle = most.start + most.len() / 2;
-            let taken = middle..most.end;
-            most.end = middle;
-            left[thread] = taken;
-        }
-        let share = &mut left[thread];
-        let batch = share.start..share.end.min(share.start + BATCH);
-        share.start = batch.end;
-        (!batch.is_empty()).then_some(batch)
+        let mut left = self.0[thread / 2].lock().unwrap_or_else(PoisonError::into_inner);
+        let count = left.len().min(BATCH);
+        let batch = if thread.is_multiple_of(2) {
+            left.start..left.start + count
+        } else {
+            left.end - count..left.end
+        };
+        *left =
+            if thread.is_multiple_of(2) { batch.end..left.end } else { left.start..batch.start };
+        (count > 0).then_some(batch)
     }
 }
 
@@ -50,28 +50,38 @@ mod tests {
 
     #[test]
     fn each_index_is_given_out_once() {
-        for (len, threads) in [(0, 1), (1, 1), (1, 3), (100, 1), (100, 7), (1000, 2), (1001, 4)] {
+        for (len, threads) in [(0, 1), (1, 1), (1, 3), (100, 1), (100, 7), (1000, 2), (1001, 5)] {
             let shares = Shares::new(len, threads);
             let mut given = vec![0; len];
-            // The last thread is the fastest, the first one never comes.
-            let mut turn = threads.saturating_sub(1);
-            while let Some(batch) = shares.take(turn) {
-                assert!(batch.len() <= BATCH, "{batch:?}");
-                batch.for_each(|at| given[at] += 1);
-                turn = if turn > 1 { turn - 1 } else { threads - 1 };
+            let mut working: Vec<usize> = (0..threads).collect();
+            while !working.is_empty() {
+                // The later ones are faster.
+                working.retain(|thread| {
+                    (0..=*thread).all(|_| {
+                        let batch = shares.take(*thread);
+                        assert!(batch.as_ref().is_none_or(|batch| batch.len() <= BATCH));
+                        batch.clone().into_iter().flatten().for_each(|at| given[at] += 1);
+                        batch.is_some()
+                    })
+                });
             }
             assert!(given.iter().all(|times| *times == 1), "{len} {threads} {given:?}");
         }
     }
 
     #[test]
-    fn neighbours_stay_with_one_thread() {
+    fn two_threads_meet_where_the_slower_one_is() {
         let shares = Shares::new(20 * BATCH, 2);
         let batch = |at: usize| Some(at * BATCH..(at + 1) * BATCH);
         assert_eq!(shares.take(0), batch(0));
-        (10..20).for_each(|at| assert_eq!(shares.take(1), batch(at)));
-        // Nine are left to the first thread: the second takes over the latter half of them.
-        assert_eq!(shares.take(1).map(|batch| batch.start), Some(BATCH + 9 * BATCH / 2));
-        assert_eq!(shares.take(0), batch(1));
+        (1..20).rev().for_each(|at| assert_eq!(shares.take(1), batch(at)));
+        assert_eq!([shares.take(0), shares.take(1)], [None, None]);
+    }
+
+    #[test]
+    fn one_thread_has_a_part_of_its_own() {
+        let shares = Shares::new(90, 3);
+        let last: Vec<_> = std::iter::from_fn(|| shares.take(2)).flatten().collect();
+        assert_eq!(last, (60..90).collect::<Vec<_>>());
     }
 }
