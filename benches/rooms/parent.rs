@@ -133,8 +133,8 @@ fn traced() -> Command {
     traced
 }
 
-/// A thousand places in this executable at random, which are of nearly as many units of debug
-/// information, and a thousand that one program's allocations came from.
+/// A thousand places in this executable at random, which are in most of its debug information, and
+/// a thousand that one program's allocations came from.
 pub(crate) fn symbols(criterion: &mut Criterion) {
     const PLACES: usize = 1000;
     let path = std::env::current_exe().expect("it has a path");
