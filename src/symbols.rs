@@ -18,6 +18,7 @@
 
 pub(crate) mod data;
 mod name;
+mod shares;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -27,10 +28,11 @@ use std::thread;
 
 use blazesym::helper::read_elf_build_id;
 use blazesym::symbolize::source::{Elf, Source};
-use blazesym::symbolize::{self, CodeInfo, Input, Sym, Symbolized};
+use blazesym::symbolize::{self, Input, Sym, Symbolized};
 
-pub(crate) use name::clean as function_name;
-
+use self::name::Names;
+pub(crate) use self::name::clean as function_name;
+use self::shares::Shares;
 use crate::report::Frame;
 
 /// Fewer addresses are not worth a thread, which opens the files once more.
@@ -142,24 +144,37 @@ impl Symbols {
         number
     }
 
-    /// Has the frames of `addresses`, which are sorted, of one ledger's module and of the file
-    /// `number`. Many are shared out: each unit of debug information is read where it is asked for.
-    fn learn(&mut self, number: usize, addresses: &[CodeAddress]) {
-        let (file, debug_files) = (&self.files[number], self.debug_files);
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let share = addresses.len().div_ceil(threads).max(LEAST_SHARE);
-        let (own, others) = addresses.split_at(share.min(addresses.len()));
+    /// Has the frames of `addresses`, which are sorted, of the files that `numbers` says. Many are
+    /// shared out: each unit of debug information is read where it is asked for.
+    fn learn(&mut self, numbers: &HashMap<u16, usize>, addresses: &[CodeAddress]) {
+        let (files, debug_files) = (&self.files, self.debug_files);
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let threads = processors.min(addresses.len().div_ceil(LEAST_SHARE)).max(1);
+        let shares = Shares::new(addresses.len(), threads);
+        let work = |blazesym: &symbolize::Symbolizer, thread| {
+            let (mut found, mut names) = (Vec::new(), Names::default());
+            while let Some(batch) = shares.take(thread) {
+                for of_module in addresses[batch].chunk_by(|left, right| left.0 == right.0) {
+                    let number = numbers[&of_module[0].0];
+                    let frames = files[number].frames(blazesym, &mut names, of_module);
+                    found.extend(
+                        frames.into_iter().map(|((_, at, exact), it)| ((number, at, exact), it)),
+                    );
+                }
+            }
+            found
+        };
         let found = thread::scope(|scope| {
-            let ask = |share| scope.spawn(move || file.frames(&reader(debug_files), share));
-            let others: Vec<_> = others.chunks(share).map(ask).collect();
-            let mut found = file.frames(&self.blazesym, own);
+            let work = &work;
+            let ask = |thread| scope.spawn(move || work(&reader(debug_files), thread));
+            let others: Vec<_> = (1..threads).map(ask).collect();
+            let mut found = work(&self.blazesym, 0);
             found.extend(others.into_iter().flat_map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }));
             found
         });
-        let found = found.into_iter();
-        self.known.extend(found.map(|((_, offset, exact), it)| ((number, offset, exact), it)));
+        self.known.extend(found);
     }
 }
 
@@ -168,12 +183,12 @@ impl File {
     fn frames(
         &self,
         blazesym: &symbolize::Symbolizer,
+        names: &mut Names,
         addresses: &[CodeAddress],
     ) -> HashMap<CodeAddress, Vec<Frame>> {
-        let Self { name, build_id, sources } = self;
         let mut known = HashMap::new();
         let mut left = addresses.to_vec();
-        for source in sources {
+        for source in &self.sources {
             let found = symbols(blazesym, &source.whole, &left);
             let mut missed = Vec::new();
             let mut bare = Vec::new();
@@ -185,8 +200,7 @@ impl File {
                         if symbol.code_info.is_some() && !name::is_mangled(&symbol.name) {
                             bare.push(address);
                         }
-                        let frames = frames(address, &symbol, name.as_ref(), build_id.as_ref());
-                        known.insert(address, frames);
+                        known.insert(address, self.named(address, &symbol, names));
                     }
                 }
             }
@@ -194,15 +208,36 @@ impl File {
                 let whole = symbol.filter(|symbol| name::is_mangled(&symbol.name));
                 let function = known.get_mut(address).and_then(|frames| frames.last_mut());
                 if let (Some(function), Some(whole)) = (function, whole) {
-                    function.function = Some(name::clean(&whole.name).into());
+                    function.function = Some(names.of(&whole.name));
                 }
             }
             left = missed;
         }
         for address in left {
-            known.insert(address, vec![unnamed(address.1, name.clone(), build_id.clone())]);
+            let (name, build_id) = (self.name.clone(), self.build_id.clone());
+            known.insert(address, vec![unnamed(address.1, name, build_id)]);
         }
         known
+    }
+
+    /// The frames of `address`, at which `symbol` was found.
+    fn named(&self, address: CodeAddress, symbol: &Sym<'_>, names: &mut Names) -> Vec<Frame> {
+        let from_start = u64::try_from(symbol.offset).unwrap_or_default();
+        let inlined = symbol.inlined.iter().rev();
+        inlined
+            .map(|inner| (&inner.name, inner.code_info.as_ref(), true))
+            .chain([(&symbol.name, symbol.code_info.as_deref(), false)])
+            .map(|(function, code, inlined)| Frame {
+                function: Some(names.of(function)),
+                module: self.name.clone(),
+                // An inlined function has no start of its own: the offset is that of its host.
+                offset: from_start + (address.1 - lookup(address)),
+                file: code.map(|code| code.to_path().to_string_lossy().into()),
+                line: code.and_then(|code| code.line),
+                inlined,
+                build_id: self.build_id.clone(),
+            })
+            .collect()
     }
 }
 
@@ -240,9 +275,7 @@ impl Symbolizer<'_> {
             .collect();
         unknown.sort_unstable();
         unknown.dedup();
-        for of_module in unknown.chunk_by(|left, right| left.0 == right.0) {
-            symbols.learn(numbers[&of_module[0].0], of_module);
-        }
+        symbols.learn(&numbers, &unknown);
         let frames = |address| symbols.known.get(&place(address)).map_or(&[][..], Vec::as_slice);
         addresses.iter().map(frames).collect()
     }
@@ -254,6 +287,10 @@ fn symbols<'a>(
     source: &Source<'_>,
     addresses: &[CodeAddress],
 ) -> Vec<Option<Sym<'a>>> {
+    // A file that nothing is asked of would be opened and indexed all the same.
+    if addresses.is_empty() {
+        return Vec::new();
+    }
     let offsets: Vec<u64> = addresses.iter().map(|address| lookup(*address)).collect();
     let Ok(found) = blazesym.symbolize(source, Input::VirtOffset(&offsets)) else {
         return vec![None; addresses.len()];
@@ -303,31 +340,6 @@ fn hexadecimal(bytes: &[u8]) -> Option<Arc<str>> {
     // Writing to a String can't fail.
     bytes.iter().for_each(|byte| _ = write!(digits, "{byte:02x}"));
     Some(digits.into()).filter(|_| !bytes.is_empty())
-}
-
-fn frames(
-    address: CodeAddress,
-    symbol: &Sym<'_>,
-    module: Option<&Arc<str>>,
-    build_id: Option<&Arc<str>>,
-) -> Vec<Frame> {
-    let from_start = u64::try_from(symbol.offset).unwrap_or_default();
-    let offset = from_start + (address.1 - lookup(address));
-    let frame = |function: &str, code: Option<&CodeInfo<'_>>, inlined| Frame {
-        function: Some(name::clean(function).into()),
-        module: module.cloned(),
-        // An inlined function has no start of its own: the offset is that of its host.
-        offset,
-        file: code.map(|code| code.to_path().to_string_lossy().into()),
-        line: code.and_then(|code| code.line),
-        inlined,
-        build_id: build_id.cloned(),
-    };
-    let inlined = symbol.inlined.iter().rev();
-    inlined
-        .map(|inner| frame(&inner.name, inner.code_info.as_ref(), true))
-        .chain([frame(&symbol.name, symbol.code_info.as_deref(), false)])
-        .collect()
 }
 
 fn unnamed(offset: u64, module: Option<Arc<str>>, build_id: Option<Arc<str>>) -> Frame {

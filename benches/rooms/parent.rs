@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use criterion::Criterion;
@@ -120,7 +121,20 @@ pub(crate) fn mark(criterion: &mut Criterion) {
     });
 }
 
-/// A thousand places in this executable, which has line tables and inlined functions.
+/// A program in Rust with line tables and inlined functions: the command itself, which runs a
+/// program, reads debug information and writes a report.
+fn traced() -> Command {
+    let command = env!("CARGO_BIN_EXE_leaksnap");
+    let traces = ["warm.json", "warm-plus-10.json"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vpp");
+    let mut traced = Command::new(command);
+    traced.args(["exec", "--all", "--", command, "diff"]).args(traces.map(|it| folder.join(it)));
+    traced.stdout(Stdio::null()).stderr(Stdio::null());
+    traced
+}
+
+/// A thousand places in this executable at random, which are in most of its debug information, and
+/// a thousand that one program's allocations came from.
 pub(crate) fn symbols(criterion: &mut Criterion) {
     const PLACES: usize = 1000;
     let path = std::env::current_exe().expect("it has a path");
@@ -144,5 +158,11 @@ pub(crate) fn symbols(criterion: &mut Criterion) {
     group.sample_size(20).measurement_time(Duration::from_secs(4));
     group.bench_function("1000 addresses by DWARF, cold", |bencher| {
         bencher.iter(|| parent::symbolize(&path, &offsets));
+    });
+    let places = parent::Places::of(traced(), PLACES);
+    let (count, backtraces) = (places.count(), places.backtraces());
+    println!("symbols: {count} places of {backtraces} backtraces: {} frames", places.symbolize());
+    group.bench_function("1000 places of a program's backtraces, cold", |bencher| {
+        bencher.iter(|| places.symbolize());
     });
 }

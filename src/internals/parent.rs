@@ -1,13 +1,19 @@
 //! The parent's side: readings and verdicts, reachability, symbols.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use super::child::Ledger;
 use crate::check::tally::{Marks, Tally};
+use crate::child::ledger_file::{Frames, LedgerFile};
 use crate::child::memory::Memory;
+use crate::child::process::{Group as ProcessGroup, Look, Process};
 use crate::child::reach::{self, Block, Origin, Root};
+use crate::ledger::site::flag;
 use crate::report::{Group, Reachability, table};
-use crate::symbols::{DebugFiles, Module, Symbols};
+use crate::symbols::{CodeAddress, DebugFiles, Module, Symbols};
 use crate::trace::saved;
 use crate::verdict::Window;
 
@@ -107,4 +113,66 @@ pub fn symbolize(module: &Path, offsets: &[u64]) -> usize {
     let mut symbolizer = symbols.of(vec![None, Some(module)]);
     let addresses: Vec<_> = offsets.iter().map(|offset| (1, *offset, true)).collect();
     symbolizer.symbolize_all(&addresses).into_iter().map(<[_]>::len).sum()
+}
+
+/// The places in the code that a program allocated from.
+#[derive(Debug)]
+pub struct Places {
+    modules: Vec<Option<Module>>,
+    codes: Vec<CodeAddress>,
+    backtraces: usize,
+}
+
+impl Places {
+    /// Those in the backtraces of `program`, which runs on the heap to its end: of the first ones,
+    /// until they have `most`.
+    ///
+    /// # Panics
+    /// Where it can't be started, or leaves no ledger that makes sense.
+    #[must_use]
+    pub fn of(program: Command, most: usize) -> Self {
+        let ledger = LedgerFile::create(512 << 20, 1 << 20).expect("the kernel has memfds");
+        let mut child = Process::start(program, ledger, Look::WhenAsked, ProcessGroup::Ours)
+            .expect("the program can be started");
+        child.finish(Duration::from_secs(60)).expect("it can be waited for");
+        let mut frames = Frames::new(child.ledger());
+        let (mut known, mut codes) = (HashSet::new(), Vec::new());
+        // Whoever called no other frame is a backtrace's innermost.
+        let (mut seen, mut callers) = (0, HashSet::new());
+        for site in 1..frames.count() {
+            let Some(node) = frames.get(site).expect("it makes sense") else { continue };
+            let code = (node.module, node.offset, node.flags & flag::EXACT != 0);
+            if known.insert(code) {
+                if codes.len() == most {
+                    break;
+                }
+                codes.push(code);
+            }
+            seen += 1;
+            callers.insert(node.parent);
+        }
+        let inner = callers.iter().filter(|caller| **caller > 0).count();
+        let modules = child.ledger().modules().expect("it makes sense");
+        Self { modules, codes, backtraces: seen - inner }
+    }
+
+    /// How many places there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// Of how many backtraces they are.
+    #[must_use]
+    pub fn backtraces(&self) -> usize {
+        self.backtraces
+    }
+
+    /// Symbolizes them with a new symbolizer; how many frames they are, inlined ones included.
+    #[must_use]
+    pub fn symbolize(&self) -> usize {
+        let mut symbols = symbols();
+        let mut symbolizer = symbols.of(self.modules.clone());
+        symbolizer.symbolize_all(&self.codes).into_iter().map(<[_]>::len).sum()
+    }
 }

@@ -8,6 +8,8 @@
 //! is a function. A name that would be empty stays as it was.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use cpp_demangle::{DemangleOptions, Symbol};
 
@@ -52,6 +54,22 @@ pub(crate) fn clean(symbol: &str) -> String {
         debug_assert!(!cleaned.is_empty() || name.is_empty(), "rule {} of {name}", rule.name);
         cleaned.into_owned()
     })
+}
+
+/// Names by symbol: some functions are inlined into every other one.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<String, Arc<str>>);
+
+impl Names {
+    /// The [clean] name of `symbol`.
+    pub(super) fn of(&mut self, symbol: &str) -> Arc<str> {
+        if let Some(name) = self.0.get(symbol) {
+            return Arc::clone(name);
+        }
+        let name: Arc<str> = clean(symbol).into();
+        self.0.insert(symbol.to_owned(), Arc::clone(&name));
+        name
+    }
 }
 
 /// Whether the symbol says more than its bare name: its scope, and what it takes.

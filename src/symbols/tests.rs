@@ -162,11 +162,16 @@ fn many_addresses_are_the_same_as_each() {
 
 #[test]
 fn what_is_shared_out_is_the_same_as_what_is_not() {
-    let (libc, _) = mapped("/libc.so.6");
-    let start = symbol_offset(&libc, "calloc");
-    let addresses: Vec<_> = (0..5000).map(|at| (1, start + 7 * at, at % 2 == 0)).collect();
-    let (mut all, mut few) = (only(&libc, &[]), only(&libc, &[]));
-    let (mut all, mut few) = (all.symbolizer(), few.symbolizer());
+    let (executable, (libc, _)) = (this_executable(), mapped("/libc.so.6"));
+    let starts = [symbol_offset(&libc, "calloc"), symbol_offset(&executable, "main")];
+    // Shares end within modules and begin with others.
+    let places = (0..5000_u64).map(|at| (at, 1 + u16::from(at % 5 == 0)));
+    let place = |(at, module)| (module, starts[usize::from(module) - 1] + 7 * at, at % 2 == 0);
+    let addresses: Vec<_> = places.map(place).collect();
+    let module = |path: &Path| Some(Module { path: path.to_owned(), build_id: Vec::new() });
+    let modules = vec![None, module(&libc), module(&executable)];
+    let [mut all, mut few] = [(); 2].map(|()| Symbols::new(DebugFiles::Ignored));
+    let (mut all, mut few) = (all.of(modules.clone()), few.of(modules));
     let together: Vec<_> =
         all.symbolize_all(&addresses).into_iter().map(<[Frame]>::to_vec).collect();
     let mut names = BTreeSet::new();
