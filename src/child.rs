@@ -1,7 +1,7 @@
 //! The child process, as the parent sees it: started, watched, read, ended.
 //!
 //! ```text
-//!   process  starts and ends it            (the one file that spawns)
+//!   process  watches and ends it; launch: starts it   (the two files that spawn)
 //!   status   what its threads do while they run; family: whom it has started
 //!   watch    waits for its words; follow: the programs that it starts; departures: those without the heap
 //!   ledger_file  makes and reads its ledger   (the one file that maps the ledger)
@@ -18,10 +18,13 @@
 mod book_tests;
 mod departures;
 pub(crate) mod family;
+mod file_state;
 pub(crate) mod follow;
 #[cfg(test)]
 mod handshake_tests;
+pub(crate) mod invocation;
 mod kernel;
+pub(crate) mod launch;
 pub(crate) mod ledger_file;
 pub(crate) mod memory;
 mod own_allocator;

@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::io::{Write, stderr, stdout};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,9 +71,9 @@ impl Capture {
         self.wanted.as_ref().is_some_and(|wanted| wanted.came.load(Ordering::Acquire))
     }
 
-    /// Reads what `child` writes; with `echo` it is passed on to this process's own standard
-    /// output and error as well, as it comes.
-    pub(crate) fn read_child(&mut self, child: &mut Child, echo: bool) {
+    /// Reads what a child writes to `outputs`, as far as it has pipes there; with `echo` it is passed on to
+    /// this process's own standard output and error as well, as it comes.
+    pub(crate) fn read_child(&mut self, outputs: [Option<OwnedFd>; 2], echo: bool) {
         let to = |stream: fn(&[u8])| if echo { stream } else { |_: &[u8]| {} };
         // Nobody reads what is passed on: then it is kept all the same.
         let out = to(|bytes| {
@@ -82,9 +81,9 @@ impl Capture {
             let _ = out.write_all(bytes).and_then(|()| out.flush());
         });
         let err = to(|bytes| _ = stderr().lock().write_all(bytes));
-        let out = child.stdout.take().map(|pipe| (OwnedFd::from(pipe), out));
-        let err = child.stderr.take().map(|pipe| (OwnedFd::from(pipe), err));
-        self.read(out.into_iter().chain(err).collect());
+        let echoes: [Echo; 2] = [out, err];
+        let pipes = outputs.into_iter().zip(echoes);
+        self.read(pipes.filter_map(|(pipe, echo)| Some((pipe?, echo))).collect());
     }
 
     /// Reads pipes to their ends, in a thread, and gives the function beside each what comes.

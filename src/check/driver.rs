@@ -6,11 +6,12 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::clock::{Clock, LOOK};
 use super::{Problem, activity, new_ledger};
+use crate::child::invocation::Invocation;
+use crate::child::launch::Stream;
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::child::process::{Group, Look, Process};
 use crate::protocol::{
@@ -63,28 +64,22 @@ impl Driver {
     ) -> Result<Self, Problem> {
         let ledger = new_ledger(heap)?;
         let (here, there) = UnixStream::pair().map_err(not_started)?;
-        let mut command = Command::new(std::env::current_exe().map_err(not_started)?);
-        let start = match entry {
-            Entry::Main => {
-                command.env(HOST_VARIABLE, "1");
-                "the host's start"
-            }
+        let host = Invocation::of(std::env::current_exe().map_err(not_started)?);
+        let (host, start) = match entry {
+            Entry::Main => (host.with_variable(HOST_VARIABLE, "1"), "the host's start"),
             Entry::Call { arguments, record, .. } => {
-                command.args(arguments).env(RECORD_VARIABLE, record);
-                "the test, run again up to this call,"
+                let host = host.with(arguments).with_variable(RECORD_VARIABLE, record);
+                (host, "the test, run again up to this call,")
             }
         };
-        command.stdin(OwnedFd::from(there));
-        match output {
-            Output::Captured => _ = command.stdout(Stdio::piped()).stderr(Stdio::piped()),
-            Output::Shared => {
-                use std::os::unix::process::CommandExt;
-                command.process_group(0);
-            }
-        }
+        let there = Stream::Given(there.into());
+        let (streams, group) = match output {
+            Output::Captured => ([there, Stream::Piped, Stream::Piped], Group::Ours),
+            Output::Shared => ([there, Stream::Inherited, Stream::Inherited], Group::Led),
+        };
         let clock = Clock::start(Some(limit), start);
         let clock = if output == Output::Shared { clock.given_by("--timeout") } else { clock };
-        let child = Process::start(command, ledger, Look::WhenAsked, Group::Ours)
+        let child = Process::start(host, streams, ledger, Look::WhenAsked, group)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let channel = Channel::new(here);
         let (interrupt, within_a_line, lost) = (None, false, false);

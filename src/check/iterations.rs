@@ -135,7 +135,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let mut driver = Driver::start(entry, scenario.heap, scenario.timeout, Output::Captured)?;
     let mut capture = Capture::default();
     job.onlooker.started(driver.process().shared_ledger());
-    capture.read_child(driver.child().child(), job.onlooker.has_echo());
+    capture.read_child(driver.child().outputs(), job.onlooker.has_echo());
     let iteration = Vec::new();
     let (base, newest, once) = (0, 0, false);
     let mut run = Run { job: *job, driver: &mut driver, capture, base, newest, iteration, once };

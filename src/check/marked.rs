@@ -1,7 +1,6 @@
 //! Checking a program that marks the end of its iterations itself, with `include/leaksnap.h`: it
 //! stands at each mark until its ledger was read.
 
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::capture::Capture;
@@ -12,6 +11,8 @@ use super::{
     Outcome, Problem, Room, activity, completeness, modules, new_ledger, notes, program, tracing,
     unseen,
 };
+use crate::child::invocation::Invocation;
+use crate::child::launch::CAPTURED;
 use crate::child::process::{Event, Group, Look, Process};
 use crate::child::program_file::why_silent;
 use crate::child::unseen as memory;
@@ -49,17 +50,21 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let [name, arguments @ ..] = program.as_slice() else {
         return Err(Problem::Wrong(at("there is no program")));
     };
-    let mut command = Command::new(name);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let invocation = Invocation::of(name).with(arguments);
     let called = at(&name.to_string_lossy());
     let mut clock = Clock::start(Some(scenario.timeout), START);
-    let mut child =
-        Process::start(command, new_ledger(scenario.heap)?, Look::AtMarks, Group::Family)
-            .map_err(|error| program::not_started(&error, at))?;
+    let mut child = Process::start(
+        invocation,
+        CAPTURED,
+        new_ledger(scenario.heap)?,
+        Look::AtMarks,
+        Group::Family,
+    )
+    .map_err(|error| program::not_started(&error, at))?;
     clock.enter(&called);
     let mut capture = Capture::default();
     job.onlooker.started(child.shared_ledger());
-    capture.read_child(child.child(), job.onlooker.has_echo());
+    capture.read_child(child.outputs(), job.onlooker.has_echo());
     let (stands, wanted) = (false, scenario.warmup + scenario.repeat);
     let (name, path) = (called, name.into());
     let mut run = Run { child, capture, clock, stands, name, path, wanted };
@@ -68,7 +73,8 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let asked = window::Asked { window, base: 0, host: None, memory, accepts };
     job.onlooker.measures(asked.window);
     let observed = window::observe(&mut run, asked, &mut outcome.report, &mut outcome.memory);
-    let stands = observed.is_ok().then(|| memory::of_standing(run.child.pid(), run.child.ledger()));
+    let stands =
+        observed.is_ok().then(|| memory::of_standing(run.child.pid(), run.child.ledger(), None));
     let unseen = stands.unwrap_or_default();
     let ended = run.end(observed.is_ok());
     let full = completeness(run.child.ledger().header(), Room::of_scenario(scenario.heap));

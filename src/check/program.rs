@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,8 @@ use super::{
     Outcome, Problem, Room, activity, completeness, descendants, modules, new_ledger, notes,
     tracing, unseen,
 };
+use crate::child::invocation::Invocation;
+use crate::child::launch::{CAPTURED, INHERITED};
 use crate::child::ledger_file::{LedgerError, Live};
 use crate::child::process::{Event, Group, Look, Process, StartError};
 use crate::child::program_file::why_silent;
@@ -147,11 +148,8 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let [path, arguments @ ..] = program.words.as_slice() else {
         return Err(Problem::Wrong("there is no program".into()));
     };
-    let mut command = Command::new(path);
-    command.args(arguments);
-    if program.captured {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    }
+    let invocation = Invocation::of(path).with(arguments);
+    let streams = if program.captured { CAPTURED } else { INHERITED };
     // In a test it is the harness that the terminal's signals are for.
     let signals = if program.captured { Signals::default() } else { Signals::keep() };
     let look = if program.follow { Look::Followed } else { Look::AtExit };
@@ -159,11 +157,11 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let mut clock = Clock::start(program.timeout, START);
     // In the group of who called, what it reads and Ctrl-C are the terminal's.
     let group = if program.captured { Group::Family } else { Group::Ours };
-    let mut child = Process::start(command, ledger, look, group)
+    let mut child = Process::start(invocation, streams, ledger, look, group)
         .map_err(|error| not_started(&error, |text| program.at_place(text)))?;
     let mut capture = Capture::default();
     program.onlooker.started(child.shared_ledger());
-    capture.read_child(child.child(), program.onlooker.has_echo());
+    capture.read_child(child.outputs(), program.onlooker.has_echo());
     clock.enter(&name);
     let seen = watch(&mut child, program, &signals, &mut clock)
         .map_err(|error| Problem::Failed(format!("wait for the program: {error}")));
@@ -242,7 +240,8 @@ fn watch(
                     let found = view::look(child.pid(), child.ledger());
                     seen.unreadable = found.as_ref().err().map(ToString::to_string);
                     seen.at_exit = found.ok();
-                    seen.unseen = memory::of_standing(child.pid(), child.ledger());
+                    let reached = seen.at_exit.as_ref().map(|(_, reached)| reached);
+                    seen.unseen = memory::of_standing(child.pid(), child.ledger(), reached);
                 }
                 let name = program.words.first().map(|name| name.to_string_lossy());
                 clock.enter(&(program.at_place(&name.unwrap_or_default()) + others));

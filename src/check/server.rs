@@ -15,7 +15,6 @@ mod stop;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +27,8 @@ use super::{
     tracing, unseen,
 };
 use crate::child::family::children;
+use crate::child::invocation::Invocation;
+use crate::child::launch::CAPTURED;
 use crate::child::process::{Event, Group, Look, Process};
 use crate::child::program_file::why_silent;
 use crate::child::status;
@@ -99,13 +100,17 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     let [name, arguments @ ..] = program.as_slice() else {
         return Err(Problem::Wrong(at(server.program.line, "there is no program")));
     };
-    let mut command = Command::new(name);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child =
-        Process::start(command, new_ledger(job.scenario.heap)?, Look::WhenAsked, Group::Ended)
-            .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
+    let invocation = Invocation::of(name).with(arguments);
+    let mut child = Process::start(
+        invocation,
+        CAPTURED,
+        new_ledger(job.scenario.heap)?,
+        Look::WhenAsked,
+        Group::Ended,
+    )
+    .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
     job.onlooker.started(child.shared_ledger());
-    capture.read_child(child.child(), job.onlooker.has_echo());
+    capture.read_child(child.outputs(), job.onlooker.has_echo());
     let (drive, patience, before) = (fill(&server.drive.value), PATIENCE, (0, 0));
     let (job, failed) = (*job, String::new());
     let mut run = Run { job, server, program, drive, child, capture, patience, failed, before };

@@ -272,8 +272,10 @@ impl Descendant {
         if self.ledger.header().mark.load(Ordering::Acquire) == mark::AT_EXIT {
             // Once: what it says later of its exit is no news.
             if self.at_exit.is_none() {
-                self.at_exit = Some(view::look(self.pid, &self.ledger));
-                self.unseen = unseen::of_standing(self.pid, &self.ledger);
+                let look = view::look(self.pid, &self.ledger);
+                let reached = look.as_ref().ok().map(|(_, reached)| reached);
+                self.unseen = unseen::of_standing(self.pid, &self.ledger, reached);
+                self.at_exit = Some(look);
             }
             release(&self.ledger);
         }

@@ -1,10 +1,11 @@
 //! The handshake with a preload heap that is not this library's: the child works, untraced, and
 //! nobody takes it for clean.
 
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::invocation::Invocation;
+use super::launch::Stream;
 use super::ledger_file::LedgerFile;
 use super::process::{Group, Look, Process};
 use crate::check::{Problem, activity};
@@ -16,9 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a program that works a little, on `ledger`; it has to work whatever the ledger says.
 fn run(ledger: LedgerFile) -> Process {
-    let mut command = Command::new("sort");
-    command.arg("/dev/null").stdout(Stdio::null());
-    let mut child = Process::start(command, ledger, Look::AtExit, Group::Ours).expect("it starts");
+    let invocation = Invocation::of("sort").with(["/dev/null"]);
+    let streams = [Stream::Inherited, Stream::Null, Stream::Inherited];
+    let mut child =
+        Process::start(invocation, streams, ledger, Look::AtExit, Group::Ours).expect("it starts");
     let (exit, _) = child.finish(PATIENCE).expect("it ends");
     assert_eq!(exit, Exit { code: Some(0), signal: None });
     child

@@ -26,8 +26,8 @@ use self::threads::Threads;
 use super::proc_file;
 use super::reach::{Origin, Root};
 
-/// Bytes that are read at a time. The buffer is made for each look: a larger one would be pages that
-/// the kernel has to clear.
+/// Bytes that are read at a time, at most. The buffer is made for each look, as large as it needs: what is
+/// not needed would be pages that the kernel has to clear.
 const CHUNK: usize = 64 << 10;
 const PAGE: u64 = 4096;
 const WORD: usize = 8;
@@ -138,7 +138,7 @@ impl Stopped {
         places: &Places,
     ) -> io::Result<[Vec<Root>; 4]> {
         let mut roots = <[Vec<Root>; 4]>::default();
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = Vec::new();
         for mapping in &self.mappings {
             if mapping.searched == Searched::Nothing {
                 continue;
@@ -176,7 +176,7 @@ impl Stopped {
         ranges: &[(u64, u64)],
         heap: (u64, u64),
     ) -> io::Result<Vec<Root>> {
-        let (mut roots, mut buffer) = (Vec::new(), vec![0; CHUNK]);
+        let (mut roots, mut buffer) = (Vec::new(), Vec::new());
         // What is near is read together.
         for ranges in ranges.chunk_by(|range, next| next.0 - range.1.min(next.0) < PAGE) {
             let mut rest = ranges.iter().peekable();
@@ -206,12 +206,15 @@ impl Stopped {
         start: u64,
         end: u64,
         heap: (u64, u64),
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
         mut each: impl FnMut(u64, u64),
     ) {
         let mut at = start;
         while at < end {
             let wanted = usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK);
+            if buffer.len() < wanted {
+                *buffer = vec![0; wanted];
+            }
             let len = self.read(at, &mut buffer[..wanted]);
             let (words, _) = buffer[..len].as_chunks::<WORD>();
             let mut index = 0;

@@ -19,6 +19,7 @@ use object::read::elf::ElfFile;
 use object::{Endianness, Object, ObjectSymbol, ReadCache, SymbolKind};
 
 use self::code::{Code, Indirect};
+use super::file_state::Found;
 
 /// How functions begin to be called of allocators that are linked under names of their own: jemalloc,
 /// also as Rust's crate has it, mimalloc, tcmalloc, rpmalloc, snmalloc, scudo. Which of them are there
@@ -51,10 +52,12 @@ type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>, &'a ReadCache<File>>;
 /// The symbol of the allocator that the program at `path` has for itself; `None` where it has none,
 /// or nothing is known of it.
 pub(super) fn own_allocator(path: &Path) -> Option<String> {
-    // The opening of a pipe would not come back.
-    if !path.is_file() {
-        return None;
-    }
+    static FOUND: Found<Option<String>> = Found::new();
+    FOUND.at(path, in_symbols).flatten()
+}
+
+/// The same, of the file's symbols.
+fn in_symbols(path: &Path) -> Option<String> {
     let file = ReadCache::new(File::open(path).ok()?);
     let elf = Elf::parse(&file).ok()?;
     let mut functions = BTreeMap::new();

@@ -8,10 +8,11 @@ use std::fs;
 use std::hash::Hasher;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use super::file_state::FileState;
 use crate::ledger::header::PRELOAD_PREFIX;
 
 /// The shared object that `build.rs` made; empty where the target can't have one.
@@ -68,7 +69,7 @@ fn provide(path: &Path) -> io::Result<()> {
         let text = "the loader takes no path with a space or a colon";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let there = state(path).filter(State::is_out_of_reach);
+    let there = state(path).filter(FileState::is_out_of_reach);
     if there.is_some_and(|there| is_known(path, there) || is_whole(path, there)) {
         return Ok(());
     }
@@ -81,48 +82,20 @@ fn provide(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What the kernel says of a file. Whoever changes the file changes this, but for the superuser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    is_file: bool,
-    mode: u32,
-    owner: u32,
-    /// Device and number.
-    which: (u64, u64),
-    size: u64,
-    /// When it was changed last.
-    changed: (i64, i64),
-}
-
-fn state(path: &Path) -> Option<State> {
-    fs::symlink_metadata(path).ok().map(|it| State {
-        is_file: it.is_file(),
-        mode: it.mode(),
-        owner: it.uid(),
-        which: (it.dev(), it.ino()),
-        size: it.size(),
-        changed: (it.ctime(), it.ctime_nsec()),
-    })
-}
-
-impl State {
-    /// Whether nobody else can change the file after it was looked at.
-    fn is_out_of_reach(&self) -> bool {
-        const OTHERS_WRITE: u32 = 0o022;
-        let is_trusted = self.owner == 0 || self.owner == rustix::process::geteuid().as_raw();
-        self.is_file && is_trusted && self.mode & OTHERS_WRITE == 0
-    }
+/// That of the file itself, where `path` is a link.
+fn state(path: &Path) -> Option<FileState> {
+    fs::symlink_metadata(path).ok().as_ref().map(FileState::of)
 }
 
 /// Files that were read to their end, as they were before: each child is given one.
-static WHOLE: Mutex<BTreeMap<PathBuf, State>> = Mutex::new(BTreeMap::new());
+static WHOLE: Mutex<BTreeMap<PathBuf, FileState>> = Mutex::new(BTreeMap::new());
 
-fn is_known(path: &Path, there: State) -> bool {
+fn is_known(path: &Path, there: FileState) -> bool {
     WHOLE.lock().unwrap_or_else(PoisonError::into_inner).get(path) == Some(&there)
 }
 
 /// Whether `path`, which is `there`, holds the object.
-fn is_whole(path: &Path, there: State) -> bool {
+fn is_whole(path: &Path, there: FileState) -> bool {
     let is_whole = fs::read(path).is_ok_and(|bytes| bytes == OBJECT);
     if is_whole {
         WHOLE.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), there);
@@ -139,6 +112,8 @@ fn hash(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]

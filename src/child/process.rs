@@ -1,21 +1,22 @@
-//! Starting, watching and ending a child on the preload heap: the one file that spawns.
+//! A child on the preload heap, from its start to its end; and commands beside it.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, pidfd_open};
 use rustix::thread::futex;
 
 use super::family;
 use super::follow::{Descendant, Follow, Unfollowed};
+use super::invocation::Invocation;
+use super::launch::{self, Launched, Streams};
 use super::ledger_file::{LedgerError, LedgerFile};
 use super::preload_file::{self, PreloadError};
 use super::program_file::{Loader, on_search_path};
@@ -79,14 +80,18 @@ pub(crate) enum Group {
     Ours,
     /// The same; where the child is killed, so is whomever it started.
     Family,
-    /// One of its own, which ends with it in any case.
+    /// One of its own, which a terminal's signals are not for.
+    Led,
+    /// The same, which ends with it in any case.
     Ended,
 }
 
 /// A child with its ledger. Dropping it kills and reaps the child.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
+    pid: Pid,
+    /// What can be read of its output and error, until somebody does.
+    outputs: [Option<OwnedFd>; 2],
     ledger: Arc<LedgerFile>,
     pidfd: OwnedFd,
     /// Its process group.
@@ -97,18 +102,20 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` with the preload heap and `ledger`. Unless it is looked at when somebody
-    /// asks, the child stops before it exits, until it is [released](Self::release). It is in `group`.
+    /// Starts `invocation` with `streams`, the preload heap and `ledger`. Unless it is looked at when
+    /// somebody asks, the child stops before it exits, until it is [released](Self::release). It is in
+    /// `group`.
     ///
     /// # Errors
     /// Where the preload heap can't be written, or the program can't be started.
     pub(crate) fn start(
-        mut command: Command,
+        mut invocation: Invocation,
+        streams: Streams,
         ledger: LedgerFile,
         look: Look,
         group: Group,
     ) -> Result<Self, StartError> {
-        let program = PathBuf::from(command.get_program());
+        let program = invocation.program().to_path_buf();
         let mut preload = OsString::from(preload_file::path()?);
         if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
             preload.push(":");
@@ -116,21 +123,20 @@ impl Process {
         }
         // It has to work, if unchecked; musl's loader would not start it.
         if !Loader::of(&on_search_path(&program)).is_some_and(|loader| loader.is_of_musl()) {
-            command.env("LD_PRELOAD", preload);
+            invocation = invocation.with_variable("LD_PRELOAD", preload);
         }
-        command.env(LEDGER_VARIABLE, ledger.path());
-        command.env(TUNABLES, tunables(std::env::var_os(TUNABLES)));
-        end_with_this_process(&mut command);
-        if group == Group::Ended {
-            command.process_group(0);
-        }
+        let invocation = invocation
+            .with_variable(LEDGER_VARIABLE, ledger.path())
+            .with_variable(TUNABLES, tunables(std::env::var_os(TUNABLES)));
         let stop_at_exit = matches!(look, Look::AtExit | Look::Followed);
         let stop_at_marks = look == Look::AtMarks;
         ledger.header().stop_at_exit.store(u32::from(stop_at_exit), Ordering::Release);
         ledger.header().stop_at_marks.store(u32::from(stop_at_marks), Ordering::Release);
         let ledger = Arc::new(ledger);
         let follow = (look == Look::Followed).then(|| Follow::new(&ledger)).transpose()?;
-        let child = command.spawn().map_err(|source| match source.kind() {
+        let leads = matches!(group, Group::Led | Group::Ended);
+        let launched = launch::launch(&invocation, streams, &passed_on(), leads);
+        let Launched { pid, outputs } = launched.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StartError::Missing { program: program.clone() },
             _ => StartError::Spawn { program: program.clone(), source },
         })?;
@@ -138,17 +144,16 @@ impl Process {
             let (program, source) = (program.clone(), source.into());
             StartError::Spawn { program, source }
         };
-        let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(&failed)?;
         let stands = |now| matches!(mark::kind(now), mark::AT_EXIT | mark::AT_MARK);
         let watch = || Watch::new(&ledger, |header| &header.mark, stands);
         let stops = (stop_at_exit || stop_at_marks).then(watch).transpose().map_err(failed)?;
-        Ok(Self { child, ledger, pidfd, group, stops, ended: None, follow })
+        Ok(Self { pid, outputs, ledger, pidfd, group, stops, ended: None, follow })
     }
 
     /// The child's process number.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid.as_raw_pid().unsigned_abs()
     }
 
     /// The child's ledger.
@@ -161,9 +166,9 @@ impl Process {
         &self.ledger
     }
 
-    /// The child as `std` has it, for its pipes.
-    pub(crate) fn child(&mut self) -> &mut Child {
-        &mut self.child
+    /// What can be read of its output and error, where that was asked for and nobody has it yet.
+    pub(crate) fn outputs(&mut self) -> [Option<OwnedFd>; 2] {
+        std::mem::take(&mut self.outputs)
     }
 
     /// Waits until something happens, at most to `deadline`, or until `interrupt` can be read.
@@ -316,9 +321,9 @@ impl Process {
             return Ok(exit);
         }
         if self.group == Group::Ended {
-            end_group(&self.child);
+            end_group(self.pid);
         }
-        let exit = self.child.wait().map(exit_of)?;
+        let exit = exit_of(launch::wait(self.pid)?);
         self.ended = Some(exit);
         self.stops = None;
         Ok(exit)
@@ -336,26 +341,27 @@ impl Drop for Process {
 /// drop kills the group of one that has not ended, and reaps it.
 #[derive(Debug)]
 pub(crate) struct Outside {
-    child: Child,
+    pid: Pid,
+    /// What can be read of its output and error, until somebody does.
+    outputs: [Option<OwnedFd>; 2],
     pidfd: OwnedFd,
     ended: bool,
 }
 
 impl Outside {
-    /// Starts `command`.
+    /// Starts `invocation` with `streams`.
     ///
     /// # Errors
     /// Where the kernel does not start it.
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
-        end_with_this_process(&mut command);
-        let child = command.process_group(0).spawn()?;
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
-        Ok(Self { child, pidfd, ended: false })
+    pub(crate) fn start(invocation: &Invocation, streams: Streams) -> io::Result<Self> {
+        let Launched { pid, outputs } = launch::launch(invocation, streams, &passed_on(), true)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Self { pid, outputs, pidfd, ended: false })
     }
 
-    /// The command as `std` has it, for its pipes.
-    pub(crate) fn child(&mut self) -> &mut Child {
-        &mut self.child
+    /// What can be read of its output and error, where that was asked for and nobody has it yet.
+    pub(crate) fn outputs(&mut self) -> [Option<OwnedFd>; 2] {
+        std::mem::take(&mut self.outputs)
     }
 
     /// It can be read once the command has ended.
@@ -368,7 +374,7 @@ impl Outside {
     /// # Errors
     /// Where the kernel can't wait for it.
     pub(crate) fn finish(&mut self) -> io::Result<Exit> {
-        let exit = self.child.wait().map(exit_of)?;
+        let exit = exit_of(launch::wait(self.pid)?);
         self.ended = true;
         Ok(exit)
     }
@@ -377,21 +383,21 @@ impl Outside {
 impl Drop for Outside {
     fn drop(&mut self) {
         if !self.ended {
-            end_group(&self.child);
+            end_group(self.pid);
             // Nothing can be done about one that can't be reaped.
-            let _ = self.child.wait();
+            let _ = launch::wait(self.pid);
         }
     }
 }
 
-/// Ends the process group of `child`, which leads it and was not reaped: its number is nobody else's.
-fn end_group(child: &Child) {
+/// Ends the process group of `leader`, a child that was not reaped: its number is nobody else's.
+fn end_group(leader: Pid) {
     // There may be nobody left.
-    let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
+    let _ = rustix::process::kill_process_group(leader, Signal::KILL);
 }
 
-fn exit_of(status: ExitStatus) -> Exit {
-    Exit { code: status.code(), signal: status.signal() }
+fn exit_of(status: WaitStatus) -> Exit {
+    Exit { code: status.exit_status(), signal: status.terminating_signal() }
 }
 
 /// Lets the program of `ledger`, which stands at its exit or at a mark, go on.
@@ -409,22 +415,9 @@ pub(crate) const PASSED_ON: [nix::sys::signal::Signal; 4] = {
     [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP]
 };
 
-/// Has the kernel kill the child when the thread that starts it is gone: nobody would end a child
-/// whose parent was killed. It gets the signals that are blocked here.
-fn end_with_this_process(command: &mut Command) {
-    let parent = rustix::process::getpid();
-    let passed_on: nix::sys::signal::SigSet = PASSED_ON.into_iter().collect();
-    let before_exec = move || {
-        passed_on.thread_unblock()?;
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have gone before.
-        match rustix::process::getppid() {
-            Some(pid) if pid == parent => Ok(()),
-            _ => Err(io::ErrorKind::Interrupted.into()),
-        }
-    };
-    // SAFETY: the closure makes three system calls, and allocates nothing.
-    unsafe { command.pre_exec(before_exec) };
+/// What a child gets, whatever is blocked here.
+fn passed_on() -> SigSet {
+    PASSED_ON.into_iter().collect()
 }
 
 /// `given` and one more: glibc (from 2.34) shall not keep the stacks of threads that ended, whose

@@ -8,6 +8,7 @@ use super::ledger_file::LedgerFile;
 use super::memory::Stopped;
 use super::own_allocator::{library, own_allocator};
 use super::proc_file;
+use super::view::Reached;
 
 /// Less than this in mappings of a process's own is nothing to tell of: libc, the loader and Rust's
 /// threads have some tens of KiB there (measured: see ARCHITECTURE.md).
@@ -25,16 +26,26 @@ pub(crate) struct Unseen {
     pub(crate) bytes: u64,
 }
 
-/// That of process `pid`, which has `ledger` and stands.
-pub(crate) fn of_standing(pid: u32, ledger: &LedgerFile) -> Unseen {
+/// That of process `pid`, which has `ledger` and stands; what was `seen` of it as it stands is not asked
+/// for again.
+pub(crate) fn of_standing(pid: u32, ledger: &LedgerFile, seen: Option<&Reached>) -> Unseen {
     let bytes = if anonymous(pid) < LEAST { 0 } else { own_bytes(pid, ledger) };
-    Unseen { bytes: if bytes < LEAST { 0 } else { bytes }, ..of_running(pid) }
+    let bytes = if bytes < LEAST { 0 } else { bytes };
+    // A process has code: else it was not looked at.
+    let Some(seen) = seen.filter(|seen| seen.code().next().is_some()) else {
+        return Unseen { bytes, ..of_running(pid) };
+    };
+    let library = library::own_malloc_in(pid, seen.code());
+    Unseen { bytes, library, allocator: allocator(pid) }
 }
 
 /// That of process `pid`, which goes on, as far as it shows without a stop.
 pub(crate) fn of_running(pid: u32) -> Unseen {
-    let allocator = own_allocator(Path::new(&format!("/proc/{pid}/exe")));
-    Unseen { allocator, library: library::with_own_malloc(pid), bytes: 0 }
+    Unseen { allocator: allocator(pid), library: library::with_own_malloc(pid), bytes: 0 }
+}
+
+fn allocator(pid: u32) -> Option<String> {
+    own_allocator(Path::new(&format!("/proc/{pid}/exe")))
 }
 
 /// Bytes of anonymous memory that `pid` has in memory, its heap and its stacks among them

@@ -2,13 +2,16 @@
 //! is taken (`LEAKSNAP_CHECK_UNWINDER=1`), and the ledger's header counts.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
+use super::invocation::Invocation;
+use super::launch::Stream;
 use super::ledger_file::{DEFAULT_NODES, LedgerFile};
 use super::process::{Event, Group, Look, Process};
 use crate::ledger::site::{Node, flag};
@@ -33,13 +36,14 @@ struct Ended {
 }
 
 impl Ended {
-    fn run(program: &str, arguments: &[&str], compare: bool, output: Stdio) -> Self {
-        let mut command = Command::new(program);
-        command.args(arguments).env("LEAKSNAP_CHECK_UNWINDER", if compare { "1" } else { "0" });
-        command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+    fn run(program: &str, arguments: &[&str], compare: bool, output: Stream) -> Self {
+        let compare = if compare { "1" } else { "0" };
+        let invocation = Invocation::of(program).with(arguments);
+        let invocation = invocation.with_variable("LEAKSNAP_CHECK_UNWINDER", compare);
+        let streams = [Stream::Null, output, Stream::Null];
         let ledger = LedgerFile::create(4 << 30, DEFAULT_NODES).expect("the kernel has memfds");
-        let mut child =
-            Process::start(command, ledger, Look::WhenAsked, Group::Ours).expect("it starts");
+        let mut child = Process::start(invocation, streams, ledger, Look::WhenAsked, Group::Ours)
+            .expect("it starts");
         let event = child.wait(None, None).expect("it ends");
         let Event::Ended(exit) = event else { panic!("{program} did not end: {event:?}") };
         assert_eq!(exit.code, Some(0), "{program} {arguments:?}: {exit:?}");
@@ -48,8 +52,8 @@ impl Ended {
             .map(|word| word.load(Ordering::Relaxed));
         assert_eq!(wrong, 0, "wrong of {backtraces} backtraces in {program} {arguments:?}");
         let mut output = String::new();
-        if let Some(mut pipe) = child.child().stdout.take() {
-            pipe.read_to_string(&mut output).expect("it prints text");
+        if let [Some(pipe), _] = child.outputs() {
+            File::from(pipe).read_to_string(&mut output).expect("it prints text");
         }
         Self { backtraces, output, child }
     }
@@ -81,7 +85,7 @@ impl Ended {
 
 /// How many backtraces of a program were compared.
 fn compared(program: &str, arguments: &[&str]) -> u64 {
-    Ended::run(program, arguments, true, Stdio::null()).backtraces
+    Ended::run(program, arguments, true, Stream::Null).backtraces
 }
 
 /// Compiles `sources` of the fixtures to `name` in `folder`; its path.
@@ -117,7 +121,7 @@ fn torture(folder: &Path, options: &[&str], rounds: &str, compare: bool) -> Ende
     let program = compiled("c++", folder, "program", &sources, &options);
     let [a, b] = modules(folder);
     let words = [rounds, &a, &b, "exceptions"];
-    Ended::run(&program, &words[..if compare { 3 } else { 4 }], compare, Stdio::piped())
+    Ended::run(&program, &words[..if compare { 3 } else { 4 }], compare, Stream::Piped)
 }
 
 /// Compiles and runs the torture program in `variants`; how many backtraces were compared.
@@ -187,7 +191,7 @@ fn more_threads_than_have_a_trace_cache_have_their_sites() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = ["keeps_threads.c"];
     let program = compiled("cc", folder.path(), "program", &source, &["-O2"]);
-    let ended = Ended::run(&program, &[&THREADS.to_string(), "4"], true, Stdio::null());
+    let ended = Ended::run(&program, &[&THREADS.to_string(), "4"], true, Stream::Null);
     assert!(ended.backtraces >= 4 * 8 * THREADS as u64, "{}", ended.backtraces);
     let live = ended.child.ledger().live().expect("the ledger makes sense");
     for way in 0..4 {
@@ -205,7 +209,7 @@ fn a_module_that_libc_closed_is_not_taken_for_the_next() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = ["converts_text.c"];
     let program = compiled("cc", folder.path(), "program", &source, &["-O2"]);
-    let ended = Ended::run(&program, &[], true, Stdio::null());
+    let ended = Ended::run(&program, &[], true, Stream::Null);
     let ledger = ended.child.ledger();
     let modules = ledger.modules().expect("they can be read");
     let innermost = |site: u32| {
@@ -227,7 +231,7 @@ fn a_stack_whose_end_nobody_knows_is_not_read_beyond() {
     let source = ["returns_by_hand.c"];
     let program = compiled("cc", folder.path(), "program", &source, &["-O2"]);
     // libgcc would read beyond it: nothing is compared.
-    let ended = Ended::run(&program, &[], false, Stdio::piped());
+    let ended = Ended::run(&program, &[], false, Stream::Piped);
     assert_eq!(ended.output, "ok\n");
 }
 
@@ -238,7 +242,7 @@ fn a_stack_that_shrinks_beside_the_thread_s_is_not_read_beyond() {
     let options = ["-O2", "-fno-optimize-sibling-calls"];
     let program = compiled("cc", folder.path(), "program", &["shrinks_a_stack.c"], &options);
     for words in [&[][..], &["main"]] {
-        assert_eq!(Ended::run(&program, words, false, Stdio::piped()).output, "ok\n", "{words:?}");
+        assert_eq!(Ended::run(&program, words, false, Stream::Piped).output, "ok\n", "{words:?}");
     }
 }
 

@@ -29,6 +29,11 @@ pub(crate) struct Chain {
 }
 
 impl Reached {
+    /// The files that have code in the child; none where nobody had to look at it.
+    pub(super) fn code(&self) -> impl Iterator<Item = &str> {
+        self.places.code()
+    }
+
     /// What is known of `block`.
     pub(crate) fn state(&self, block: usize) -> Reachability {
         self.marked.state(block)

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::child::invocation::Invocation;
+use crate::child::launch::Stream;
 use crate::child::ledger_file::LedgerFile;
 use crate::child::process::Look;
 use crate::ledger::header::VERSION;
@@ -13,10 +15,10 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     let ledger = new_ledger(32 << 20).expect("a ledger");
     prepare(&ledger);
     let (here, there) = UnixStream::pair().expect("sockets");
-    let mut command = Command::new(program[0]);
-    command.args(&program[1..]).stdin(OwnedFd::from(there));
-    let child =
-        Process::start(command, ledger, Look::WhenAsked, Group::Ours).expect("the program starts");
+    let invocation = Invocation::of(program[0]).with(&program[1..]);
+    let streams = [Stream::Given(there.into()), Stream::Inherited, Stream::Inherited];
+    let child = Process::start(invocation, streams, ledger, Look::WhenAsked, Group::Ours)
+        .expect("the program starts");
     let (channel, limit) = (Channel::new(here), Duration::from_secs(20));
     let start = "the host's start";
     let clock = Clock::start(Some(limit), start);

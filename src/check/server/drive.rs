@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Capture, Problem};
+use crate::child::invocation::Invocation;
+use crate::child::launch::CAPTURED;
 use crate::child::process::Outside;
 use crate::report::Exit;
 
@@ -25,10 +26,9 @@ impl Drive {
         let [program, arguments @ ..] = words else {
             return Err(Problem::Wrong(format!("{place}: there is no command")));
         };
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let invocation = Invocation::of(program).with(arguments);
         let name = program.display();
-        let mut command = Outside::start(command).map_err(|error| {
+        let mut command = Outside::start(&invocation, CAPTURED).map_err(|error| {
             Problem::Wrong(match error.kind() {
                 io::ErrorKind::NotFound => format!("{place}: there is no program {name}"),
                 _ => format!("{place}: start {name}: {error}"),
@@ -36,7 +36,7 @@ impl Drive {
         })?;
         let mut capture = Capture::default();
         // Its output is shown where it fails.
-        capture.read_child(command.child(), false);
+        capture.read_child(command.outputs(), false);
         Ok(Self { command, capture })
     }
 

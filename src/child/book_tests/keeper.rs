@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
+use crate::child::invocation::Invocation;
+use crate::child::launch::INHERITED;
 use crate::child::ledger_file::{LedgerFile, Live};
 use crate::child::process::{Event, Group, Look, Process};
 
@@ -98,12 +100,11 @@ impl BookKeeper {
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("book");
-        let mut command = Command::new(program());
-        command.arg(&path).args([threads as u64, operations, seed].map(|word| word.to_string()));
-        command.args(modules);
+        let numbers = [threads as u64, operations, seed].map(|word| word.to_string());
+        let invocation = Invocation::of(program()).with([&path]).with(numbers).with(modules);
         let ledger = LedgerFile::create(HEAP, NODES).expect("the kernel has memfds");
-        let child =
-            Process::start(command, ledger, Look::AtExit, Group::Ours).expect("the program starts");
+        let child = Process::start(invocation, INHERITED, ledger, Look::AtExit, Group::Ours)
+            .expect("the program starts");
         let deadline = Instant::now() + PATIENCE;
         let book = loop {
             let book = File::options().read(true).write(true).open(&path);

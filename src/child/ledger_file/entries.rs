@@ -87,15 +87,20 @@ impl LedgerFile {
             return Err(LedgerError::Damaged("the heap's base is not an address".into()));
         }
         let mut nodes = self.node_count();
-        let mut buffer = vec![0_u8; CHUNK + WORD];
+        let mut buffer = Vec::new();
         let mut next_free = 0;
-        for (start, end) in self.data(self.layout.table_at)? {
+        let mut part = self.data(self.layout.table_at)?;
+        while let Some((start, end)) = part {
             let mut at = start;
             while at < end {
                 let len = (end - at).min(CHUNK as u64);
                 // One word more: the size of a large block may lie beyond the chunk.
                 let wanted = usize::try_from((len + ENTRY).min(self.layout.len - at))
-                    .unwrap_or(buffer.len());
+                    .unwrap_or(CHUNK + WORD);
+                // Most parts are a page: what is not needed would be cleared all the same.
+                if buffer.len() < wanted {
+                    buffer = vec![0_u8; wanted];
+                }
                 self.file.read_exact_at(&mut buffer[..wanted], at)?;
                 let first = (at - self.layout.table_at) / ENTRY;
                 let (words, _) = buffer[..wanted].as_chunks::<WORD>();
@@ -131,23 +136,20 @@ impl LedgerFile {
                 }
                 at += len;
             }
+            part = self.data(end)?;
         }
         Ok(())
     }
 
-    /// The written parts of the file from `from` on: reading a hole would fill it.
-    fn data(&self, from: u64) -> Result<Vec<(u64, u64)>, LedgerError> {
-        let mut parts = Vec::new();
-        let mut at = from;
-        loop {
-            let start = match rustix::fs::seek(self.file.as_fd(), SeekFrom::Data(at)) {
-                Ok(start) => start,
-                Err(rustix::io::Errno::NXIO) => return Ok(parts),
-                Err(error) => return Err(LedgerError::Read(error.into())),
-            };
-            at = rustix::fs::seek(self.file.as_fd(), SeekFrom::Hole(start))
-                .map_err(std::io::Error::from)?;
-            parts.push((start, at));
-        }
+    /// The first part of the file from `from` on that was written: reading a hole would fill it.
+    fn data(&self, from: u64) -> Result<Option<(u64, u64)>, LedgerError> {
+        let start = match rustix::fs::seek(self.file.as_fd(), SeekFrom::Data(from)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(LedgerError::Read(error.into())),
+        };
+        let end = rustix::fs::seek(self.file.as_fd(), SeekFrom::Hole(start))
+            .map_err(std::io::Error::from)?;
+        Ok(Some((start, end)))
     }
 }

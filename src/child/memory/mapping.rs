@@ -27,6 +27,8 @@ pub(super) struct Mapping {
     pub(super) offset: u64,
     /// What of it may hold pointers.
     pub(super) searched: Searched,
+    /// It may be executed.
+    pub(super) is_code: bool,
     /// The process made it for itself: private, writable, of no file.
     pub(super) is_own: bool,
     /// Its file, or the kernel's word for it; empty where nobody has named it.
@@ -36,16 +38,13 @@ pub(super) struct Mapping {
 impl Mapping {
     /// Reads a line.
     pub(super) fn read(line: &str) -> Option<Self> {
-        let mut rest = line;
-        let mut field = || {
-            let (field, behind) = rest.split_once(' ').unwrap_or((rest, ""));
-            rest = behind.trim_start();
-            field
-        };
+        // One space between two fields, and more only before the name.
+        let mut fields = line.splitn(6, ' ');
+        let mut field = || fields.next().unwrap_or_default();
         let (start, end) = field().split_once('-')?;
         let (permissions, offset) = (field(), field());
         let (_device, _inode) = (field(), field());
-        let name = rest;
+        let name = field().trim_start();
         let is_anonymous = name.is_empty() || name.starts_with("[anon") || name == "[heap]";
         let is_private = permissions.starts_with("rw") && permissions.ends_with('p');
         let number = |text| u64::from_str_radix(text, 16).ok();
@@ -55,6 +54,7 @@ impl Mapping {
             end,
             offset: number(offset)?,
             searched: searched(permissions, name, end.saturating_sub(start)),
+            is_code: permissions.contains('x'),
             is_own: is_anonymous && is_private,
             name: name.to_owned(),
         })
@@ -130,14 +130,21 @@ mod tests {
             end: 0x8000,
             offset: 0,
             searched: Searched::Touched,
+            is_code: false,
             is_own: true,
             name: String::new(),
         };
         assert_eq!(anonymous, expected);
         let code = read("7f00-8000 r-xp 00001000 08:01 12      /lib/a b.so (deleted)");
         let name = "/lib/a b.so (deleted)".to_owned();
-        let expected =
-            Mapping { offset: 0x1000, searched: Searched::Copied, is_own: false, name, ..expected };
+        let expected = Mapping {
+            offset: 0x1000,
+            searched: Searched::Copied,
+            is_code: true,
+            is_own: false,
+            name,
+            ..expected
+        };
         assert_eq!(code, expected);
         assert_eq!(Mapping::read(""), None);
     }
@@ -172,7 +179,7 @@ mod tests {
 
     fn mapping(start: u64, end: u64) -> Mapping {
         let (searched, name) = (Searched::Touched, String::new());
-        Mapping { start, end, offset: 0, searched, is_own: true, name }
+        Mapping { start, end, offset: 0, searched, is_code: false, is_own: true, name }
     }
 
     #[test]

@@ -137,6 +137,12 @@ impl Places {
         Self { modules, threads, mappings: mappings.to_vec() }
     }
 
+    /// The files that have code there, as often as they are mapped so.
+    pub(crate) fn code(&self) -> impl Iterator<Item = &str> {
+        let files = self.mappings.iter().filter(|it| it.is_code && it.name.starts_with('/'));
+        files.map(|mapping| mapping.name.as_str())
+    }
+
     /// What lies at `origin`.
     pub(crate) fn at(&self, origin: Origin) -> Place {
         let address = match origin {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use object::Endianness;
 use object::elf::{DF_SYMBOLIC, DT_FLAGS, DT_SYMBOLIC, FileHeader64, SHT_DYNSYM, SHT_SYMTAB};
@@ -14,6 +14,7 @@ use object::elf::{PT_DYNAMIC, STT_FUNC, SectionType};
 use object::read::ReadCache;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
 
+use crate::child::file_state::Found;
 use crate::child::proc_file;
 use crate::ledger::header::PRELOAD_PREFIX;
 
@@ -28,30 +29,42 @@ type Header = FileHeader64<Endianness>;
 /// nothing is known of it.
 pub(crate) fn with_own_malloc(pid: u32) -> Option<String> {
     let maps = proc_file::text(format!("/proc/{pid}/maps")).ok()?;
+    own_malloc_in(pid, with_code(&maps))
+}
+
+/// The same, where it is known already which `files` have code in the process.
+pub(crate) fn own_malloc_in<'a>(pid: u32, files: impl Iterator<Item = &'a str>) -> Option<String> {
+    let libraries = libraries(files);
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    let found =
-        libraries(&maps).into_iter().find(|path| *path != program && has_own_malloc(path))?;
+    let found = libraries.into_iter().find(|path| **path != program && has_own_malloc(path))?;
     Some(found.file_name()?.to_string_lossy().into_owned())
 }
 
-/// The files in `maps` (proc_pid_maps(5)) that have code, but for those whose `malloc` is known.
-fn libraries(maps: &str) -> BTreeSet<PathBuf> {
-    let paths = maps.lines().filter_map(|line| {
+/// The files in `maps` (proc_pid_maps(5)) that have code.
+fn with_code(maps: &str) -> impl Iterator<Item = &str> {
+    maps.lines().filter_map(|line| {
         let is_code = line.split(' ').nth(1)?.contains('x');
-        let path = Path::new(&line[line.find('/')?..]);
-        let name = path.file_name()?.to_str()?;
-        let is_known =
-            KNOWN.iter().any(|start| name.starts_with(start)) || name.starts_with(PRELOAD_PREFIX);
-        (is_code && !is_known).then(|| path.to_path_buf())
-    });
-    paths.collect()
+        let file = &line[line.find('/')?..];
+        is_code.then_some(file)
+    })
+}
+
+/// Those of `files` whose `malloc` is not known.
+fn libraries<'a>(files: impl Iterator<Item = &'a str>) -> BTreeSet<&'a Path> {
+    let is_known = |path: &&Path| {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return true };
+        KNOWN.iter().any(|start| name.starts_with(start)) || name.starts_with(PRELOAD_PREFIX)
+    };
+    files.map(Path::new).filter(|path| !is_known(path)).collect()
 }
 
 /// Whether the library at `path` has a `malloc` that its own calls come to, whatever is in front: it is
 /// hidden, or bound to itself with all that it exports.
 fn has_own_malloc(path: &Path) -> bool {
-    // The opening of a pipe would not come back.
-    path.is_file() && File::open(path).is_ok_and(|file| read(&ReadCache::new(file)).is_some())
+    static FOUND: Found<bool> = Found::new();
+    let in_file =
+        |path: &Path| File::open(path).is_ok_and(|file| read(&ReadCache::new(file)).is_some());
+    FOUND.at(path, in_file).unwrap_or(false)
 }
 
 /// `Some` where the file has one.
@@ -106,7 +119,7 @@ mod tests {
 6000-7000 rwxp 00000000 00:00 0 
 nonsense
 ";
-        assert_eq!(libraries(maps), BTreeSet::from([PathBuf::from("/lib/a b.so")]));
+        assert_eq!(libraries(with_code(maps)), BTreeSet::from([Path::new("/lib/a b.so")]));
     }
 
     #[test]
