@@ -292,7 +292,7 @@ pub(crate) fn completeness(header: &Header, room: Room) -> Result<(), Problem> {
         )
     } else if has(trouble::MODULES_FULL) {
         "the ledger was full: more loaded objects than it has records".into()
-    } else if has(trouble::APART) {
+    } else if has(trouble::APART | trouble::DEEP) {
         "the program opened an object with a malloc of its own (RTLD_DEEPBIND or dlmopen), which \
          is not traced"
             .into()

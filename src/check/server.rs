@@ -111,7 +111,7 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     let mut run = Run { job, server, program, drive, child, capture, patience, failed, before };
     let result = run.all(&ready, &mut outcome.report, &mut outcome.memory);
     let unseen = match result {
-        Ok(()) => memory::of_running(run.child.pid()),
+        Ok(()) => memory::of_running(run.child.pid(), run.child.ledger()),
         Err(_) => Unseen::default(),
     };
     let result = result.and_then(|()| unseen::allocator(&unseen));

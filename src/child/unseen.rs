@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 
 use super::ledger_file::LedgerFile;
 use super::memory::Stopped;
-use super::own_allocator::{library, own_allocator};
+use super::own_allocator::library::{self, Calls};
+use super::own_allocator::own_allocator;
 use super::proc_file;
+use crate::ledger::header::trouble;
 
 /// Less than this in mappings of a process's own is nothing to tell of: libc, the loader and Rust's
 /// threads have some tens of KiB there (measured: see ARCHITECTURE.md).
@@ -28,13 +30,19 @@ pub(crate) struct Unseen {
 /// That of process `pid`, which has `ledger` and stands.
 pub(crate) fn of_standing(pid: u32, ledger: &LedgerFile) -> Unseen {
     let bytes = if anonymous(pid) < LEAST { 0 } else { own_bytes(pid, ledger) };
-    Unseen { bytes: if bytes < LEAST { 0 } else { bytes }, ..of_running(pid) }
+    Unseen { bytes: if bytes < LEAST { 0 } else { bytes }, ..of_running(pid, ledger) }
 }
 
-/// That of process `pid`, which goes on, as far as it shows without a stop.
-pub(crate) fn of_running(pid: u32) -> Unseen {
+/// That of process `pid`, which has `ledger` and goes on, as far as it shows without a stop.
+pub(crate) fn of_running(pid: u32, ledger: &LedgerFile) -> Unseen {
     let allocator = own_allocator(Path::new(&format!("/proc/{pid}/exe")));
-    Unseen { allocator, library: library::with_own_malloc(pid), bytes: 0 }
+    let trouble = &ledger.header().trouble;
+    let is_deep = trouble.load(Ordering::Acquire) & trouble::DEEP != 0;
+    if is_deep && library::with_own_malloc(pid, Calls::BoundToAnyLibrary).is_none() {
+        trouble.fetch_and(!trouble::DEEP, Ordering::AcqRel);
+    }
+    let library = library::with_own_malloc(pid, Calls::BoundWhenLinked);
+    Unseen { allocator, library, bytes: 0 }
 }
 
 /// Bytes of anonymous memory that `pid` has in memory, its heap and its stacks among them

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use super::departure::{DEPARTURES, Departure};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 11;
+pub(crate) const VERSION: u32 = 12;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");
@@ -47,6 +47,9 @@ pub(crate) mod trouble {
     pub(crate) const HEAP_FULL: u32 = 1 << 2;
     /// An object was opened whose `malloc` is not this heap's.
     pub(crate) const APART: u32 = 1 << 3;
+    /// An object was opened whose `malloc` is this heap's if no library of its own has another; the parent
+    /// takes it back where it has looked and there is none.
+    pub(crate) const DEEP: u32 = 1 << 4;
 }
 
 /// Where the child stands, in [`Header::mark`]; above the lowest byte, how many marks of its own it

@@ -52,9 +52,8 @@ macro_rules! traced_entry_points {
 }
 
 /// Every exported function.
-#[cfg(test)]
-pub(crate) fn names() -> Vec<&'static str> {
-    [
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let lists = [
         PLAIN,
         TRACED,
         &[stringify!(malloc)],
@@ -62,8 +61,8 @@ pub(crate) fn names() -> Vec<&'static str> {
         super::exec::NAMES,
         super::exec::LIST_NAMES,
         super::exec::SHELL_NAMES,
-    ]
-    .concat()
+    ];
+    lists.into_iter().flatten().copied()
 }
 
 /// Whether a function of this file has that name.

@@ -127,7 +127,7 @@ fn claim(map: impl FnOnce(*mut u8, u64) -> Option<*mut u8>, room: u64) -> Option
     // SAFETY: a whole ledger is mapped there, for good; a header is made of atomics.
     let header = unsafe { &*base.cast::<Header>() };
     // What is opened apart stays so.
-    let inherited = header.trouble.load(Ordering::Relaxed) & trouble::APART;
+    let inherited = header.trouble.load(Ordering::Relaxed) & (trouble::APART | trouble::DEEP);
     map(base, layout.len)?;
     follow::introduce(header);
     header.trouble.fetch_or(inherited, Ordering::Relaxed);

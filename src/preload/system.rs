@@ -5,7 +5,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// `errno` values that the heap sets.
 pub(crate) const ENOMEM: c_int = 12;
@@ -399,6 +399,26 @@ pub(crate) unsafe fn cover(at: *mut u8, len: u64) -> Option<*mut u8> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     // SAFETY: the caller's promise.
     mapped(unsafe { mmap(at.cast(), len, PROT_READ | PROT_WRITE, flags, -1, 0) })
+}
+
+/// Stores `value` at `word`, in a page that is only read; whether it could.
+///
+/// # Safety
+/// The page is one that nobody writes to or runs, and no other thread is here.
+pub(crate) unsafe fn store_where_read(word: &AtomicU64, value: u64) -> bool {
+    const AT_PAGESZ: c_ulong = 6;
+    // SAFETY: the function has no preconditions.
+    let page = usize::try_from(unsafe { getauxval(AT_PAGESZ) }).unwrap_or_default();
+    let start = (ptr::from_ref(word) as *mut c_void).map_addr(|at| at & page.wrapping_neg());
+    // SAFETY: the caller's promise: whoever reads there goes on reading the same.
+    let opened = unsafe { mprotect(start, page, PROT_READ | PROT_WRITE) };
+    if opened != 0 {
+        return false;
+    }
+    word.store(value, Ordering::Relaxed);
+    // SAFETY: as it was.
+    unsafe { mprotect(start, page, PROT_READ) };
+    true
 }
 
 /// Asks for huge pages below the `len` bytes at `at`, which are this process's own.

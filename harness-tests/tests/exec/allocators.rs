@@ -66,3 +66,32 @@ fn libc_gets_back_what_it_gave_before_the_other_was_found() {
     assert!(!run.stderr.contains("cannot be preloaded"), "{run:?}");
     assert_eq!(run.text(), "42 early resized\n");
 }
+
+/// A library that is opened with `RTLD_DEEPBIND` finds libc's functions before all others, which are the heap's.
+#[test]
+fn a_library_that_looks_in_libc_first_gets_its_blocks_from_the_heap() {
+    let library = Program::compile_with("exchanges_blocks.c", &["-DLIBRARY", "-shared", "-fPIC"]);
+    let program = Program::compile("exchanges_blocks.c");
+    let path = library.path();
+    let path = path.to_str().expect("a plain path");
+    for arguments in [&[path][..], &[path, "close"]] {
+        let checked = Exec::of(program.with(arguments.iter().copied())).check();
+        checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 100, 4600, "lose_there")]);
+        assert_eq!(checked.run.stdout, b"here there\n", "{}", checked.run.text());
+    }
+}
+
+/// What such a library has of its own comes before libc's.
+#[test]
+fn a_library_that_looks_in_its_own_malloc_first_is_not_checked() {
+    let flags = ["-shared", "-fPIC", "-DNAME=lose", "-DVISIBILITY=\"default\""];
+    let library = Program::compile_with("loses_in_its_own_malloc.c", &flags).with([]);
+    let program = Program::compile("opens_apart.c");
+    let open = |how: &str| Exec::of(program.with([how, &library.list[0], "lose"])).check();
+    let checked = open("deepbind");
+    checked.expect(3, Some(0));
+    let reason =
+        "an object with a malloc of its own (RTLD_DEEPBIND or dlmopen), which is not traced";
+    assert!(checked.run.stderr.contains(reason), "{}", checked.run.text());
+    open("plainly").expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 48, "lose")]);
+}

@@ -24,13 +24,22 @@ const NAME: &[u8] = b"malloc\0";
 
 type Header = FileHeader64<Endianness>;
 
+/// Which libraries' calls come to a `malloc` that is not the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// Those of a library that was linked so.
+    BoundWhenLinked,
+    /// Those of any: what was opened with `RTLD_DEEPBIND` finds its own libraries' first.
+    BoundToAnyLibrary,
+}
+
 /// The name of a library in process `pid` that has a `malloc` of its own; `None` where there is none, or
 /// nothing is known of it.
-pub(crate) fn with_own_malloc(pid: u32) -> Option<String> {
+pub(crate) fn with_own_malloc(pid: u32, calls: Calls) -> Option<String> {
     let maps = proc_file::text(format!("/proc/{pid}/maps")).ok()?;
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    let found =
-        libraries(&maps).into_iter().find(|path| *path != program && has_own_malloc(path))?;
+    let is_its = |path: &PathBuf| *path != program && has_own_malloc(path, calls);
+    let found = libraries(&maps).into_iter().find(is_its)?;
     Some(found.file_name()?.to_string_lossy().into_owned())
 }
 
@@ -48,14 +57,15 @@ fn libraries(maps: &str) -> BTreeSet<PathBuf> {
 }
 
 /// Whether the library at `path` has a `malloc` that its own calls come to, whatever is in front: it is
-/// hidden, or bound to itself with all that it exports.
-fn has_own_malloc(path: &Path) -> bool {
+/// hidden, or bound to itself with all that it exports; or one that others' may come to.
+fn has_own_malloc(path: &Path, calls: Calls) -> bool {
     // The opening of a pipe would not come back.
-    path.is_file() && File::open(path).is_ok_and(|file| read(&ReadCache::new(file)).is_some())
+    let is_its = |file| read(&ReadCache::new(file), calls).is_some();
+    path.is_file() && File::open(path).is_ok_and(is_its)
 }
 
 /// `Some` where the file has one.
-fn read(file: &ReadCache<File>) -> Option<()> {
+fn read(file: &ReadCache<File>, calls: Calls) -> Option<()> {
     let header = Header::parse(file).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, file).ok()?;
@@ -67,7 +77,7 @@ fn read(file: &ReadCache<File>) -> Option<()> {
     let sections = header.sections(endian, file).ok()?;
     // Most libraries import it, and no more of them has to be read.
     let is_own = match malloc_in(SHT_DYNSYM, &sections, endian, file) {
-        Some(is_defined) => is_defined && is_symbolic,
+        Some(is_defined) => is_defined && (is_symbolic || calls == Calls::BoundToAnyLibrary),
         None => malloc_in(SHT_SYMTAB, &sections, endian, file)?,
     };
     is_own.then_some(())
@@ -111,10 +121,11 @@ nonsense
 
     #[test]
     fn this_process_s_libraries_have_none() {
-        assert_eq!(with_own_malloc(std::process::id()), None);
-        assert_eq!(with_own_malloc(0), None);
-        assert!(
-            !has_own_malloc(Path::new("/proc/self")) && !has_own_malloc(Path::new("/etc/passwd"))
-        );
+        for calls in [Calls::BoundWhenLinked, Calls::BoundToAnyLibrary] {
+            assert_eq!(with_own_malloc(std::process::id(), calls), None);
+            assert_eq!(with_own_malloc(0, calls), None);
+        }
+        let has_own_malloc = |path| has_own_malloc(Path::new(path), Calls::BoundWhenLinked);
+        assert!(!has_own_malloc("/proc/self") && !has_own_malloc("/etc/passwd"));
     }
 }
