@@ -57,10 +57,10 @@ fn compile_mimalloc(out: &Path) {
         .warnings(false)
         .out_dir(out);
     let object = out.join("mimalloc.o");
-    let tool = build.get_compiler();
-    let mut compiler = Command::new(tool.path());
-    compiler.args(tool.args().iter().filter(|flag| !is_for_the_user_s_own_code(flag)));
-    compiler.envs(tool.env().iter().map(|(name, value)| (name, value)));
+    let whole = build.get_compiler().to_command();
+    let mut compiler = Command::new(whole.get_program());
+    compiler.args(whole.get_args().filter(|flag| !is_for_the_user_s_own_code(flag)));
+    compiler.envs(whole.get_envs().filter_map(|(name, value)| Some((name, value?))));
     compiler.args(["-O3", "-c", "src/preload/mimalloc.c", "-o"]).arg(&object);
     let status = compiler.status().expect("failed to run the C compiler for the preload heap");
     assert!(status.success(), "the C compiler failed to build the preload heap: {status}");

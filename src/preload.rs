@@ -40,6 +40,7 @@ pub(crate) mod fork;
 pub(crate) mod heap;
 pub(crate) mod index;
 pub(crate) mod interning;
+pub(crate) mod libc_table;
 pub(crate) mod libgcc;
 pub(crate) mod list;
 pub(crate) mod loader;

@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use criterion::Criterion;
@@ -121,16 +120,15 @@ pub(crate) fn mark(criterion: &mut Criterion) {
     });
 }
 
-/// A program in Rust with line tables and inlined functions: the command itself, which runs a
-/// program, reads debug information and writes a report.
-fn traced() -> Command {
+/// Places of a program in Rust with line tables and inlined functions: the command itself, which runs
+/// a program, reads debug information and writes a report.
+fn traced(most: usize) -> parent::Places {
     let command = env!("CARGO_BIN_EXE_leaksnap");
-    let traces = ["warm.json", "warm-plus-10.json"];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vpp");
-    let mut traced = Command::new(command);
-    traced.args(["exec", "--all", "--", command, "diff"]).args(traces.map(|it| folder.join(it)));
-    traced.stdout(Stdio::null()).stderr(Stdio::null());
-    traced
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/vpp");
+    let traces = ["warm.json", "warm-plus-10.json"].map(|trace| format!("{folder}/{trace}"));
+    let [before, after] = [&*traces[0], &*traces[1]];
+    let arguments = ["exec", "--all", "--", command, "diff", before, after];
+    parent::Places::of(Path::new(command), &arguments, most)
 }
 
 /// A thousand places in this executable at random, which are in most of its debug information, and
@@ -159,7 +157,7 @@ pub(crate) fn symbols(criterion: &mut Criterion) {
     group.bench_function("1000 addresses by DWARF, cold", |bencher| {
         bencher.iter(|| parent::symbolize(&path, &offsets));
     });
-    let places = parent::Places::of(traced(), PLACES);
+    let places = traced(PLACES);
     let (count, backtraces) = (places.count(), places.backtraces());
     println!("symbols: {count} places of {backtraces} backtraces: {} frames", places.symbolize());
     group.bench_function("1000 places of a program's backtraces, cold", |bencher| {

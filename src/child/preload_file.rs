@@ -174,7 +174,7 @@ mod tests {
         let text = String::from_utf8(output.stdout).expect("nm prints text");
         let mut exported: Vec<_> =
             text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
-        let mut listed = crate::preload::entry_points::names();
+        let mut listed: Vec<_> = crate::preload::entry_points::names().collect();
         exported.sort_unstable();
         listed.sort_unstable();
         assert_eq!(exported, listed);

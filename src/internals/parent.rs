@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use super::child::Ledger;
 use crate::check::tally::{Marks, Tally};
+use crate::child::invocation::Invocation;
+use crate::child::launch::Stream;
 use crate::child::ledger_file::{Frames, LedgerFile};
 use crate::child::memory::Memory;
 use crate::child::process::{Group as ProcessGroup, Look, Process};
@@ -124,16 +125,19 @@ pub struct Places {
 }
 
 impl Places {
-    /// Those in the backtraces of `program`, which runs on the heap to its end: of the first ones,
-    /// until they have `most`.
+    /// Those in the backtraces of `program` with `arguments`, which runs on the heap to its end, with no
+    /// output: of the first ones, until they have `most`.
     ///
     /// # Panics
     /// Where it can't be started, or leaves no ledger that makes sense.
     #[must_use]
-    pub fn of(program: Command, most: usize) -> Self {
+    pub fn of(program: &Path, arguments: &[&str], most: usize) -> Self {
+        let invocation = Invocation::of(program).with(arguments);
+        let streams = [Stream::Null, Stream::Null, Stream::Null];
         let ledger = LedgerFile::create(512 << 20, 1 << 20).expect("the kernel has memfds");
-        let mut child = Process::start(program, ledger, Look::WhenAsked, ProcessGroup::Ours)
-            .expect("the program can be started");
+        let mut child =
+            Process::start(invocation, streams, ledger, Look::WhenAsked, ProcessGroup::Ours)
+                .expect("the program can be started");
         child.finish(Duration::from_secs(60)).expect("it can be waited for");
         let mut frames = Frames::new(child.ledger());
         let (mut known, mut codes) = (HashSet::new(), Vec::new());

@@ -5,6 +5,7 @@ use core::ffi::{CStr, c_int, c_void};
 
 use super::mallinfo::Info;
 use super::statistics::Statistics;
+use super::system::SignalStack;
 use super::unwind::arch::{call_and_go_on_with_caller, go_on_with_caller};
 use super::unwind::frame::Fast;
 use super::{allocation, heap, mallinfo, modules, next, start, switch, system, thread};
@@ -52,9 +53,8 @@ macro_rules! traced_entry_points {
 }
 
 /// Every exported function.
-#[cfg(test)]
-pub(crate) fn names() -> Vec<&'static str> {
-    [
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let lists = [
         PLAIN,
         TRACED,
         &[stringify!(malloc)],
@@ -62,8 +62,8 @@ pub(crate) fn names() -> Vec<&'static str> {
         super::exec::NAMES,
         super::exec::LIST_NAMES,
         super::exec::SHELL_NAMES,
-    ]
-    .concat()
+    ];
+    lists.into_iter().flatten().copied()
 }
 
 /// Whether a function of this file has that name.
@@ -197,6 +197,16 @@ entry_points! {
     fn _Exit(status: c_int) {
         start::exit();
         system::exit(status)
+    }
+
+    /// sigaltstack(2): a block that is a signal stack may have no other pointer than the kernel's.
+    fn sigaltstack(new: *const SignalStack, old: *mut SignalStack) -> c_int {
+        // SAFETY: the program's promise.
+        let status = unsafe { system::change_signal_stack(new, old) };
+        if status == 0 && !new.is_null() {
+            thread::keep_signal_stack();
+        }
+        status
     }
 
     /// dlclose(3): not of the malloc family; the modules have to know.

@@ -29,12 +29,9 @@ type Text = *const c_char;
 type Texts = *const Text;
 
 /// The exported functions of this file.
-#[cfg(test)]
 pub(crate) const NAMES: &[&str] =
     &["execve", "execv", "execvp", "execvpe", "fexecve", "execveat", "posix_spawn", "posix_spawnp"];
-#[cfg(test)]
 pub(crate) use list::NAMES as LIST_NAMES;
-#[cfg(test)]
 pub(crate) use shell::NAMES as SHELL_NAMES;
 
 /// The functions behind those of this file, by their numbers here; null until they are found.

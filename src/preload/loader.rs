@@ -1,5 +1,5 @@
 //! The loader's functions by which a program gets past the preload heap. Those that open an object
-//! apart: what it allocates then comes from another `malloc`, and the ledger has to say that it is
+//! apart: what it allocates then may come from another `malloc`, and the ledger has to say that it is
 //! not complete. And the one that finds a function by the object that has it: of libc's own that
 //! the preload heap stands in front of it finds the heap's, as every other call does.
 //!
@@ -9,7 +9,7 @@
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 
 use super::modules::{self, Object};
-use super::{entry_points, next, start, symbol, system};
+use super::{entry_points, libc_table, next, start, symbol, system};
 use crate::ledger::header::trouble;
 
 /// Looks where nothing is loaded.
@@ -20,7 +20,6 @@ const RTLD_DEEPBIND: c_int = 8;
 const LM_ID_BASE: c_long = 0;
 
 /// The exported functions of this file.
-#[cfg(test)]
 pub(crate) const NAMES: &[&str] = &["dlopen", "dlmopen", "dlsym"];
 
 fn apart() {
@@ -29,18 +28,27 @@ fn apart() {
     }
 }
 
+/// An object is about to be opened that finds what its own libraries have before all others: libc's
+/// `malloc`, and whatever else they may have of one.
+fn deep() {
+    libc_table::lead_here();
+    apart();
+}
+
 /// libc's `dlopen`, for a call with `flags`.
 extern "C" fn opening(flags: c_int) -> *mut c_void {
-    if flags & RTLD_DEEPBIND != 0 && flags & RTLD_NOLOAD == 0 {
-        apart();
+    if flags & RTLD_NOLOAD == 0 && flags & RTLD_DEEPBIND != 0 {
+        deep();
     }
     next::open()
 }
 
 /// libc's `dlmopen`, for a call with `namespace` and `flags`.
 extern "C" fn opening_in(namespace: c_long, flags: c_int) -> *mut c_void {
-    if namespace != LM_ID_BASE || flags & RTLD_DEEPBIND != 0 && flags & RTLD_NOLOAD == 0 {
+    if namespace != LM_ID_BASE {
         apart();
+    } else if flags & RTLD_NOLOAD == 0 && flags & RTLD_DEEPBIND != 0 {
+        deep();
     }
     next::open_in()
 }

@@ -8,8 +8,10 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 mod object;
+mod symbols;
 
 pub(crate) use self::object::Object;
+pub(crate) use self::symbols::{LinkMap, Symbols};
 use super::book::Book;
 use super::unwind::rule_cache;
 use crate::ledger::module::NO_MODULE;

@@ -4,9 +4,7 @@
 //! behind this heap, `malloc` is ours and `new` is theirs: its blocks would be missing. A program
 //! in C is not concerned, so all loaded objects are looked through for what C++ wants of others.
 
-use core::ffi::{CStr, c_char, c_void};
-
-use super::modules::Object;
+use super::modules::{LinkMap, Object, Symbols};
 use super::{next, symbol, thread};
 
 /// `struct r_debug` of `<link.h>`, up to what is read.
@@ -15,27 +13,6 @@ struct Debug {
     version: i32,
     first: *const LinkMap,
 }
-
-/// `struct link_map` of `<link.h>`.
-#[repr(C)]
-struct LinkMap {
-    bias: usize,
-    name: *const c_char,
-    dynamic: *const [usize; 2],
-    next: *const LinkMap,
-}
-
-/// `Elf64_Sym`, with its three middle fields as one word.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Symbol {
-    name: u32,
-    kind: u16,
-    section: u16,
-    value: [u64; 2],
-}
-
-const _: () = assert!(size_of::<Symbol>() == 24, "a symbol of ELF64");
 
 unsafe extern "C" {
     static _r_debug: Debug;
@@ -62,7 +39,7 @@ fn others_want_them(bias: usize) -> bool {
     while !at.is_null() {
         // SAFETY: the list is the loader's, and ends with a null.
         let map = unsafe { at.read() };
-        if map.bias != bias && Wanted::of(&map).is_some_and(|wanted| wanted.is_of_cpp()) {
+        if map.bias != bias && Symbols::of(map.bias, map.dynamic).is_some_and(is_of_cpp) {
             return true;
         }
         at = map.next;
@@ -70,63 +47,8 @@ fn others_want_them(bias: usize) -> bool {
     false
 }
 
-/// The symbols that an object wants of others.
-struct Wanted {
-    names: *const c_char,
-    symbols: *const Symbol,
-    count: usize,
-}
-
-impl Wanted {
-    /// `None` where the object has no hash table of GNU's, whose first number says how many
-    /// symbols are not in it: those that are not defined come first.
-    fn of(map: &LinkMap) -> Option<Self> {
-        const STRINGS: usize = 5;
-        const SYMBOLS: usize = 6;
-        const GNU_HASH: usize = 0x6fff_fef5;
-        let address = |tag| dynamic(map, tag).map(|value| placed(value, map.bias));
-        let hash = address(GNU_HASH)? as *const [u32; 2];
-        // SAFETY: the hash table is mapped as long as its object.
-        let [_, count] = unsafe { hash.read() };
-        let (names, symbols) =
-            (address(STRINGS)? as *const c_char, address(SYMBOLS)? as *const Symbol);
-        Some(Self { names, symbols, count: count as usize })
-    }
-
-    fn is_of_cpp(&self) -> bool {
-        const NAMES: [&[u8]; 4] = [b"_Znw", b"_Zna", b"_ZNSt", b"_ZSt"];
-        (1..self.count).any(|number| {
-            // SAFETY: the table has more symbols than are not in the hash table.
-            let symbol = unsafe { self.symbols.wrapping_add(number).read() };
-            let name = self.names.wrapping_add(symbol.name as usize);
-            // SAFETY: a symbol's name is in the object's table of strings, which are terminated.
-            let name = unsafe { CStr::from_ptr(name) }.to_bytes();
-            symbol.section == 0 && NAMES.iter().any(|start| name.starts_with(start))
-        })
-    }
-}
-
-/// The value of `tag` in the object's dynamic section.
-fn dynamic(map: &LinkMap, tag: usize) -> Option<usize> {
-    let mut at = map.dynamic;
-    if at.is_null() {
-        return None;
-    }
-    loop {
-        // SAFETY: the section ends with a tag of 0.
-        let [found, value] = unsafe { at.read() };
-        if found == tag {
-            return Some(value);
-        }
-        if found == 0 {
-            return None;
-        }
-        at = at.wrapping_add(1);
-    }
-}
-
-/// The loader adds the bias in place, but for the kernel's own object.
-fn placed(value: usize, bias: usize) -> *const c_void {
-    let value = if value < bias { value.wrapping_add(bias) } else { value };
-    value as *const c_void
+/// Whether an object with these symbols wants what C++ wants.
+fn is_of_cpp(symbols: Symbols) -> bool {
+    const NAMES: [&[u8]; 4] = [b"_Znw", b"_Zna", b"_ZNSt", b"_ZSt"];
+    symbols.wants(|name| NAMES.iter().any(|start| name.starts_with(start)))
 }

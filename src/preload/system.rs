@@ -5,7 +5,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// `errno` values that the heap sets.
 pub(crate) const ENOMEM: c_int = 12;
@@ -46,6 +46,7 @@ mod number {
     pub(super) const GETPPID: i64 = 110;
     pub(super) const EXIT_GROUP: i64 = 231;
     pub(super) const RT_SIGPROCMASK: i64 = 14;
+    pub(super) const SIGALTSTACK: i64 = 131;
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
@@ -62,6 +63,7 @@ mod number {
     pub(super) const GETPPID: i64 = 173;
     pub(super) const EXIT_GROUP: i64 = 94;
     pub(super) const RT_SIGPROCMASK: i64 = 135;
+    pub(super) const SIGALTSTACK: i64 = 132;
 }
 
 unsafe extern "C" {
@@ -399,6 +401,52 @@ pub(crate) unsafe fn cover(at: *mut u8, len: u64) -> Option<*mut u8> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     // SAFETY: the caller's promise.
     mapped(unsafe { mmap(at.cast(), len, PROT_READ | PROT_WRITE, flags, -1, 0) })
+}
+
+/// `stack_t` of sigaltstack(2).
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct SignalStack {
+    start: *mut c_void,
+    flags: c_int,
+    size: usize,
+}
+
+/// sigaltstack(2), with `errno`.
+///
+/// # Safety
+/// As the manual page says.
+pub(crate) unsafe fn change_signal_stack(new: *const SignalStack, old: *mut SignalStack) -> c_int {
+    // SAFETY: the caller's promise.
+    let status = unsafe { syscall(number::SIGALTSTACK, new, old) };
+    if status == 0 { 0 } else { -1 }
+}
+
+/// Where the calling thread's signal stack is; null where it has none.
+pub(crate) fn signal_stack() -> *mut c_void {
+    const SS_DISABLE: c_int = 2;
+    let mut now = SignalStack { start: ptr::null_mut(), flags: SS_DISABLE, size: 0 };
+    // SAFETY: nothing is changed, and there is room for what is said.
+    unsafe { change_signal_stack(ptr::null(), &raw mut now) };
+    if now.flags & SS_DISABLE == 0 { now.start } else { ptr::null_mut() }
+}
+
+/// Stores `value` at `word`, in a page that is only read, if the kernel lets it.
+///
+/// # Safety
+/// The page is one that nobody writes to or runs, and no other thread is here.
+pub(crate) unsafe fn store_where_read(word: &AtomicU64, value: u64) {
+    const AT_PAGESZ: c_ulong = 6;
+    // SAFETY: the function has no preconditions.
+    let page = usize::try_from(unsafe { getauxval(AT_PAGESZ) }).unwrap_or_default();
+    let start = (ptr::from_ref(word) as *mut c_void).map_addr(|at| at & page.wrapping_neg());
+    // SAFETY: the caller's promise: whoever reads there goes on reading the same.
+    let opened = unsafe { mprotect(start, page, PROT_READ | PROT_WRITE) };
+    if opened == 0 {
+        word.store(value, Ordering::Relaxed);
+        // SAFETY: as it was.
+        unsafe { mprotect(start, page, PROT_READ) };
+    }
 }
 
 /// Asks for huge pages below the `len` bytes at `at`, which are this process's own.

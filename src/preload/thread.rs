@@ -32,6 +32,8 @@ pub(crate) struct Words {
     /// Where the thread's own stack begins; 0 where nobody has asked, the highest address where
     /// nobody knows.
     stack: Cell<usize>,
+    /// Where the signal stack is of which otherwise the kernel alone knows.
+    signal_stack: Cell<*mut c_void>,
     /// How often the thread said pause and not yet resume.
     paused: Cell<u32>,
     /// The `errno` that the thread had when it began to fork.
@@ -107,6 +109,11 @@ pub(crate) fn words<'a>() -> &'a Words {
     // SAFETY: the words live as long as the thread, only this thread reaches them (they are made
     // of cells, so no reference goes to another), and zero, as they begin, is a valid `Words`.
     unsafe { &*address() }
+}
+
+/// Keeps the calling thread's signal stack in a word, where who looks for pointers sees it.
+pub(crate) fn keep_signal_stack() {
+    words().signal_stack.set(system::signal_stack());
 }
 
 /// Allocations of this thread are not traced until [`resume`]; calls nest.

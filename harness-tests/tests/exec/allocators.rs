@@ -66,3 +66,21 @@ fn libc_gets_back_what_it_gave_before_the_other_was_found() {
     assert!(!run.stderr.contains("cannot be preloaded"), "{run:?}");
     assert_eq!(run.text(), "42 early resized\n");
 }
+
+/// A library that is opened with `RTLD_DEEPBIND` finds libc's functions before all others. They are the
+/// heap's then, or a block that goes from one side to the other would end the program.
+#[test]
+fn a_library_that_looks_in_libc_first_gets_its_blocks_from_the_heap() {
+    let library = Program::compile_with("exchanges_blocks.c", &["-DLIBRARY", "-shared", "-fPIC"]);
+    let program = Program::compile("exchanges_blocks.c");
+    let path = library.path();
+    let path = path.to_str().expect("a plain path");
+    for arguments in [&[path][..], &[path, "close"]] {
+        let checked = Exec::of(program.with(arguments.iter().copied())).check();
+        checked.expect(3, Some(0));
+        let reason =
+            "an object with a malloc of its own (RTLD_DEEPBIND or dlmopen), which is not traced";
+        assert!(checked.run.stderr.contains(reason), "{}", checked.run.text());
+        assert_eq!(checked.run.stdout, b"here there\n", "{}", checked.run.text());
+    }
+}

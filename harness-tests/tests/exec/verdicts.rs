@@ -65,6 +65,7 @@ fn what_an_odd_place_keeps_is_no_leak() {
     for (place, function, bytes) in [
         ("epoll", "keep_in_epoll", 120),
         ("timer", "keep_in_timer", 130),
+        ("signal stack", "keep_as_a_signal_stack", 16384),
         ("sealed", "keep_in_a_sealed_page", 135),
         ("shared", "keep_in_a_shared_page", 125),
         ("sealed data", "keep_in_sealed_data", 145),
@@ -77,8 +78,13 @@ fn what_an_odd_place_keeps_is_no_leak() {
         checked.expect(0, Some(0));
         checked.expect_groups(&[("one-time/reachable", 1, bytes, function)]);
     }
-    let checked = Exec::of(program.with(["nowhere"])).check();
-    checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, 140, "keep_nowhere")]);
+    Exec::of(program.with(["thread's signal stack"])).check().expect(0, Some(0)).expect_groups(&[]);
+    for (place, function, bytes) in
+        [("nowhere", "keep_nowhere", 140), ("former signal stack", "keep_as_a_signal_stack", 16384)]
+    {
+        let checked = Exec::of(program.with([place])).check();
+        checked.expect(1, Some(0)).expect_groups(&[("leak/lost", 1, bytes, function)]);
+    }
 }
 
 #[test]

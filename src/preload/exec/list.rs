@@ -11,7 +11,6 @@ use core::ffi::c_int;
 use super::{Text, Texts, execv, execve, execvp};
 
 /// The exported functions of this file.
-#[cfg(test)]
 pub(crate) const NAMES: &[&str] = &["execl", "execlp", "execle"];
 
 /// Has `$to` called with the first argument and the address of the others, which become an array: those

@@ -12,7 +12,6 @@ use crate::preload::follow;
 use crate::preload::system::{self, Errno};
 
 /// The exported functions of this file.
-#[cfg(test)]
 pub(crate) const NAMES: &[&str] = &["system", "popen"];
 
 /// A process that nobody has, and so never comes up.

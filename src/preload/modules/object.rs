@@ -4,6 +4,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
+use super::symbols::{LinkMap, Symbols};
 use crate::ledger::module::{
     BIAS_AT, BUILD_ID_AT, BUILD_ID_LEN_AT, END_AT, MAX_BUILD_ID, MAX_PATH, PATH_AT, PATH_LEN_AT,
     RECORD, START_AT,
@@ -29,14 +30,6 @@ struct FoundObject {
     reserved: [u64; 8],
 }
 
-/// The public part of `struct link_map` of `<link.h>`.
-#[repr(C)]
-#[derive(Debug)]
-struct LinkMap {
-    bias: usize,
-    name: *const c_char,
-}
-
 unsafe extern "C" {
     fn _dl_find_object(address: *const c_void, result: *mut FoundObject) -> c_int;
 }
@@ -51,6 +44,8 @@ pub(crate) struct Object {
     /// The difference between addresses in memory and in the file.
     pub(crate) bias: usize,
     name: *const c_char,
+    /// Its dynamic section.
+    dynamic: *const [usize; 2],
     /// Where its `.eh_frame_hdr` is; 0 where it has none.
     pub(crate) eh_frame_header: usize,
 }
@@ -102,9 +97,10 @@ impl Object {
             return None;
         }
         // SAFETY: the link map lives as long as its object, whose code is on this stack.
-        let LinkMap { bias, name } = unsafe { found.link_map.read() };
+        let LinkMap { bias, name, dynamic, .. } = unsafe { found.link_map.read() };
         let (start, end) = (found.map_start, found.map_end);
-        Some(Self { start, end, bias, name, eh_frame_header: found.eh_frame_header.addr() })
+        let eh_frame_header = found.eh_frame_header.addr();
+        Some(Self { start, end, bias, name, dynamic, eh_frame_header })
     }
 
     /// The bytes of the segment that holds `.eh_frame_hdr`; linkers put `.eh_frame` beside it.
@@ -132,6 +128,23 @@ impl Object {
             return Some(Window::new(start, unsafe { core::slice::from_raw_parts(at, len) }));
         }
         None
+    }
+
+    /// What it offers to others and wants of them.
+    pub(crate) fn symbols(&self) -> Option<Symbols> {
+        Symbols::of(self.bias, self.dynamic)
+    }
+
+    /// Whether `address` is in a segment that nobody may write to or run.
+    pub(crate) fn only_reads(&self, address: usize) -> bool {
+        const ONLY_READABLE: Option<[u8; 4]> = Some(4_u32.to_le_bytes());
+        self.program_headers().any(|header| {
+            let start = self.field(header, 16).wrapping_add(self.bias);
+            let end = start.wrapping_add(self.field(header, 40));
+            self.read::<4>(header).map(u32::from_le_bytes) == Some(PT_LOAD)
+                && self.read::<4>(header.wrapping_add(4)) == ONLY_READABLE
+                && (start..end).contains(&address)
+        })
     }
 
     /// The addresses of the object's program headers (`Elf64_Phdr`).
