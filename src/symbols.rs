@@ -148,8 +148,10 @@ impl Symbols {
     /// shared out: each unit of debug information is read where it is asked for.
     fn learn(&mut self, numbers: &HashMap<u16, usize>, addresses: &[CodeAddress]) {
         let (files, debug_files) = (&self.files, self.debug_files);
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let threads = processors.min(addresses.len().div_ceil(LEAST_SHARE)).max(1);
+        let most = addresses.len().div_ceil(LEAST_SHARE);
+        // The answer is in files of the control groups: who has no use for it does not ask.
+        let processors = || thread::available_parallelism().map_or(1, usize::from);
+        let threads = if most > 1 { most.min(processors()) } else { 1 };
         let shares = Shares::new(addresses.len(), threads);
         let work = |blazesym: &symbolize::Symbolizer, thread| {
             let (mut found, mut names) = (Vec::new(), Names::default());

@@ -23,13 +23,16 @@ use crate::child::program_file::why_silent;
 use crate::child::unseen::{self as memory, Unseen};
 use crate::child::view::{self, Reached};
 use crate::report::table::Memory;
-use crate::report::{Exit, History, Report};
+use crate::report::{self, Exit, History, Report};
 use crate::suppression::module::Modules;
 use crate::symbols::{DebugFiles, Symbols};
 
 /// How often a program is looked at: it comes to its exit once, but for one that executes another
 /// from there, or lies.
 const MOST_LOOKS: u32 = 16;
+/// What is said of as many live blocks is known in a small part of [`AMPLE`].
+const FEW: usize = 256;
+const AMPLE: Duration = Duration::from_secs(10);
 
 /// How often is looked whether a program that is followed has left processes behind.
 const NOTICE: Duration = Duration::from_secs(3);
@@ -103,6 +106,8 @@ fn programs() -> Option<PathBuf> {
 struct Seen {
     exit: Exit,
     at_exit: Option<(Vec<Live>, Reached)>,
+    /// What is to be said of that, once it is known.
+    groups: Option<Result<Vec<report::Group>, LedgerError>>,
     unseen: Unseen,
     timed_out: Option<Problem>,
     unreadable: Option<String>,
@@ -163,10 +168,15 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     program.onlooker.started(child.shared_ledger());
     capture.read_child(child.outputs(), program.onlooker.has_echo());
     clock.enter(&name);
-    let seen = watch(&mut child, program, &signals, &mut clock)
+    // What a snapshot may hold has to be the same on every machine.
+    let debug_files =
+        if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
+    // Programs that start each other have most modules in common.
+    let mut symbols = Symbols::new(debug_files);
+    let seen = watch(&mut child, program, &signals, &mut clock, &mut symbols)
         .map_err(|error| Problem::Failed(format!("wait for the program: {error}")));
     (outcome.output, _) = capture.texts();
-    let seen = seen?;
+    let mut seen = seen?;
     outcome.report.exit = seen.exit;
     outcome.report.tracing = tracing(child.ledger());
     // Nobody knows what was live at an end that the heap did not see.
@@ -176,12 +186,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let followed = child.descendants();
     let ledgers = followed.iter().flat_map(|(descendants, _)| descendants).map(|it| &it.ledger);
     outcome.modules = modules(ledgers.chain([child.ledger()]));
-    // What a snapshot may hold has to be the same on every machine.
-    let debug_files =
-        if program.scenario.is_some() { DebugFiles::Ignored } else { DebugFiles::Read };
-    // Programs that start each other have most modules in common.
-    let mut symbols = Symbols::new(debug_files);
-    let judged = judge(program, &child, &seen, &mut symbols, outcome);
+    let judged = judge(program, &child, &mut seen, &mut symbols, outcome);
     // What was not checked is not complete, whatever was traced. Of programs that it started each part
     // has that for itself.
     outcome.report.tracing.complete &= !matches!(judged, Err(Problem::NotChecked(_)));
@@ -200,6 +205,7 @@ fn watch(
     program: &Program<'_>,
     signals: &Signals,
     clock: &mut Clock,
+    symbols: &mut Symbols,
 ) -> std::io::Result<Seen> {
     let (mut seen, mut looks) = (Seen::default(), 0);
     // A test's timeout says it; where there is none somebody may wait for good.
@@ -240,15 +246,38 @@ fn watch(
                     let found = view::look(child.pid(), child.ledger());
                     seen.unreadable = found.as_ref().err().map(ToString::to_string);
                     seen.at_exit = found.ok();
+                    seen.groups = None;
                     let reached = seen.at_exit.as_ref().map(|(_, reached)| reached);
                     seen.unseen = memory::of_standing(child.pid(), child.ledger(), reached);
                 }
                 let name = program.words.first().map(|name| name.to_string_lossy());
                 clock.enter(&(program.at_place(&name.unwrap_or_default()) + others));
                 child.release();
+                // While it ends there is time, unless its own would be over meanwhile; what is
+                // executed in its place makes this nothing.
+                let is_short = |(live, _): &(Vec<Live>, _)| live.len() <= FEW;
+                let is_soon = |at| at < Instant::now() + AMPLE;
+                if looks == 1
+                    && seen.at_exit.as_ref().is_some_and(is_short)
+                    && !clock.deadline().is_some_and(is_soon)
+                {
+                    seen.groups = groups(program, child, &seen, symbols);
+                }
             }
         }
     }
+}
+
+/// What is to be said of what was live at the exit, if that was seen.
+fn groups(
+    program: &Program<'_>,
+    child: &Process,
+    seen: &Seen,
+    symbols: &mut Symbols,
+) -> Option<Result<Vec<report::Group>, LedgerError>> {
+    let (live, reached) = seen.at_exit.as_ref()?;
+    let tally = Tally::new(child.ledger(), None, symbols);
+    Some(tally.and_then(|mut tally| tally.by_reachability(live, Some(reached), program.all)))
 }
 
 /// Says whom the command waits for after the program's end.
@@ -268,7 +297,7 @@ fn say_left(words: &[OsString], left: &[(String, u32)]) {
 fn judge(
     program: &Program<'_>,
     child: &Process,
-    seen: &Seen,
+    seen: &mut Seen,
     symbols: &mut Symbols,
     outcome: &mut Outcome,
 ) -> Result<(), Problem> {
@@ -276,13 +305,14 @@ fn judge(
     let name = program.words.first().map(Path::new).unwrap_or(Path::new(""));
     let what = || program.at_place(&name.display().to_string());
     let damaged = |error: LedgerError| Problem::NotChecked(error.to_string());
-    if let Some((live, reached)) = &seen.at_exit {
-        let mut tally = Tally::new(child.ledger(), None, symbols).map_err(damaged)?;
-        let groups = tally.by_reachability(live, Some(reached), program.all);
+    let groups = seen.groups.take().or_else(|| groups(program, child, seen, symbols));
+    if let Some(groups) = groups {
         outcome.report.groups = groups.map_err(damaged)?;
-        if program.memory {
-            outcome.memory = tally.memory(live, 0).map_err(damaged)?;
-        }
+    }
+    if let Some((live, _)) = seen.at_exit.as_ref().filter(|_| program.memory) {
+        let tally = Tally::new(child.ledger(), None, symbols);
+        let memory = tally.and_then(|mut tally| tally.memory(live, 0));
+        outcome.memory = memory.map_err(damaged)?;
     }
     if let Some(problem) = &seen.timed_out {
         return Err(problem.clone());

@@ -5,9 +5,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::Timespec;
+use rustix::io::Errno;
 use rustix::thread::futex;
 
 use super::ledger_file::LedgerFile;
@@ -16,14 +17,17 @@ use crate::ledger::header::Header;
 /// Which word of a header.
 type Word = fn(&Header) -> &AtomicU32;
 
-/// The thread, ended by the drop.
+/// A child that writes the word back, as it was while the thread came to sleep, has it sleep on.
+const LONGEST: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// The thread, told to end by the drop. Nobody waits for that, which would take longer than the end of a
+/// short program.
 #[derive(Debug)]
 pub(super) struct Watch {
     ledger: Arc<LedgerFile>,
     word: Word,
     told: Arc<OwnedFd>,
     over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
@@ -32,26 +36,28 @@ impl Watch {
         ledger: &Arc<LedgerFile>,
         word: Word,
         tells: fn(u32) -> bool,
-    ) -> Result<Self, rustix::io::Errno> {
+    ) -> Result<Self, Errno> {
         // What was told twice is read once.
         let told = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let over = Arc::new(AtomicBool::new(false));
         let (teller, watched, is_over) = (Arc::clone(&told), Arc::clone(ledger), Arc::clone(&over));
-        let thread = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let word = word(watched.header());
+            let mut stayed = None;
             loop {
                 let now = word.load(Ordering::Acquire);
                 if is_over.load(Ordering::Acquire) {
                     return;
                 }
-                if tells(now) {
+                if tells(now) && stayed != Some(now) {
                     let _ = rustix::io::write(&*teller, &1_u64.to_ne_bytes());
                 }
                 // An early return is one more look.
-                let _ = futex::wait(word, futex::Flags::empty(), now, None);
+                let waited = futex::wait(word, futex::Flags::empty(), now, Some(&LONGEST));
+                stayed = (waited == Err(Errno::TIMEDOUT)).then_some(now);
             }
         });
-        Ok(Self { ledger: Arc::clone(ledger), word, told, over, thread: Some(thread) })
+        Ok(Self { ledger: Arc::clone(ledger), word, told, over })
     }
 
     /// It can be read when there is something to tell.
@@ -70,14 +76,8 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let word = (self.word)(self.ledger.header());
         self.over.store(true, Ordering::Release);
-        let Some(thread) = self.thread.take() else { return };
         // Whatever stood there is another word now: the thread does not sleep on it again.
-        while !thread.is_finished() {
-            word.fetch_add(1, Ordering::AcqRel);
-            let _ = futex::wake(word, futex::Flags::empty(), u32::MAX >> 1);
-            std::thread::yield_now();
-        }
-        // The thread has nothing to panic about, and its result is the descriptor.
-        let _ = thread.join();
+        word.fetch_add(1, Ordering::AcqRel);
+        let _ = futex::wake(word, futex::Flags::empty(), u32::MAX >> 1);
     }
 }
