@@ -165,7 +165,8 @@ fn one_file_opens_one_maps_one_symbolizes_one_spawns() {
     let plugins_and_the_heap_s_symbols = ["src/host/plugins.rs", "src/host/tracing.rs"];
     let opening = [plugins_and_the_heap_s_symbols.as_slice(), &[passed_on]].concat();
     assert_eq!(with(&["libloading", "dlopen"]), opening);
-    let ledger_and_the_heap_s_own = ["src/child/ledger_file.rs", "src/preload/system.rs"];
+    let ledger_and_the_heap_s_own =
+        ["src/child/ledger_file.rs", "src/preload/system/file.rs", "src/preload/system/mapping.rs"];
     assert_eq!(with(&["mmap(", "mmap_anonymous("]), ledger_and_the_heap_s_own);
     assert_eq!(with(&["blazesym::"]), ["src/symbols.rs"]);
     let editor = ["src/command/console/completion.rs", "src/command/console/input.rs"];

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::child::process::PASSED_ON;
+use crate::child::launch::PASSED_ON;
 
 /// `si_code` of what the kernel sends itself, a terminal's signals among them (sigaction(2)).
 const SI_KERNEL: i32 = 0x80;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 /// The processes that threads of `process` have started (proc_tid_children(5)).
 pub(crate) fn children(process: u32) -> Vec<u32> {
@@ -32,11 +32,17 @@ pub(super) fn descendants(process: u32) -> Vec<(u32, OwnedFd)> {
     found
 }
 
+/// Ends the process group of `leader`, a child that was not reaped: its number is nobody else's.
+pub(super) fn end_group(leader: Pid) {
+    // There may be nobody left.
+    let _ = rustix::process::kill_process_group(leader, Signal::KILL);
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
 
-    use rustix::process::{Signal, pidfd_send_signal};
+    use rustix::process::pidfd_send_signal;
 
     use super::*;
 

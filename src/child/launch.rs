@@ -19,12 +19,13 @@ use std::ptr;
 
 use nix::libc;
 use nix::sched::{CloneFlags, clone};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal as Ending};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::invocation::{Invocation, Prepared, SHELL, Words};
+use crate::report::Exit;
 
 /// Bytes of the child's stack. Without optimization its calls take some KiB.
 const STACK: usize = 64 << 10;
@@ -115,14 +116,24 @@ pub(super) fn launch(
     }
 }
 
+/// The signals that would end this process and may be blocked here, to be passed on.
+pub(crate) const PASSED_ON: [Ending; 4] =
+    [Ending::SIGINT, Ending::SIGQUIT, Ending::SIGTERM, Ending::SIGHUP];
+
+/// What a child gets, whatever is blocked here.
+pub(super) fn passed_on() -> SigSet {
+    PASSED_ON.into_iter().collect()
+}
+
 /// Waits for the end of `pid`, a child of this process, and reaps it.
 ///
 /// # Errors
 /// Where the kernel can't wait for it.
-pub(super) fn wait(pid: Pid) -> io::Result<rustix::process::WaitStatus> {
+pub(super) fn wait(pid: Pid) -> io::Result<Exit> {
     let ended =
         rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()))?;
-    ended.map(|(_, status)| status).ok_or_else(|| Errno::CHILD.into())
+    let (_, status) = ended.ok_or(Errno::CHILD)?;
+    Ok(Exit { code: status.exit_status(), signal: status.terminating_signal() })
 }
 
 /// The child's end of a stream, where it is not this process's own, and the one that is read here.
@@ -217,7 +228,7 @@ mod tests {
         for output in launched.outputs.into_iter().flatten() {
             File::from(output).read_to_string(&mut text).expect("it prints text");
         }
-        (text, wait(launched.pid).expect("it ends").exit_status())
+        (text, wait(launched.pid).expect("it ends").code)
     }
 
     fn shell(script: &str) -> Invocation {
@@ -246,7 +257,7 @@ mod tests {
         let mut text = String::new();
         File::from(output).read_to_string(&mut text).expect("it prints text");
         assert_eq!(text, "given");
-        assert_eq!(wait(launched.pid).expect("it ends").exit_status(), Some(0));
+        assert_eq!(wait(launched.pid).expect("it ends").code, Some(0));
     }
 
     #[test]
@@ -275,7 +286,7 @@ mod tests {
         let starter = std::thread::spawn(|| start(&Invocation::of("sleep").with(["600"]), streams));
         let launched = starter.join().expect("it does not panic").expect("it starts");
         let status = wait(launched.pid).expect("it ends");
-        assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
+        assert_eq!(status.signal, Some(libc::SIGKILL));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A child on the preload heap, from its start to its end; and commands beside it.
+//! A child on the preload heap, from its start to its end.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::futex;
 
 use super::family;
@@ -135,7 +134,7 @@ impl Process {
         let ledger = Arc::new(ledger);
         let follow = (look == Look::Followed).then(|| Follow::new(&ledger)).transpose()?;
         let leads = matches!(group, Group::Led | Group::Ended);
-        let launched = launch::launch(&invocation, streams, &passed_on(), leads);
+        let launched = launch::launch(&invocation, streams, &launch::passed_on(), leads);
         let Launched { pid, outputs } = launched.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StartError::Missing { program: program.clone() },
             _ => StartError::Spawn { program: program.clone(), source },
@@ -321,9 +320,9 @@ impl Process {
             return Ok(exit);
         }
         if self.group == Group::Ended {
-            end_group(self.pid);
+            family::end_group(self.pid);
         }
-        let exit = exit_of(launch::wait(self.pid)?);
+        let exit = launch::wait(self.pid)?;
         self.ended = Some(exit);
         self.stops = None;
         Ok(exit)
@@ -337,69 +336,6 @@ impl Drop for Process {
     }
 }
 
-/// A command that runs beside a child, without the preload heap, in a process group of its own. The
-/// drop kills the group of one that has not ended, and reaps it.
-#[derive(Debug)]
-pub(crate) struct Outside {
-    pid: Pid,
-    /// What can be read of its output and error, until somebody does.
-    outputs: [Option<OwnedFd>; 2],
-    pidfd: OwnedFd,
-    ended: bool,
-}
-
-impl Outside {
-    /// Starts `invocation` with `streams`.
-    ///
-    /// # Errors
-    /// Where the kernel does not start it.
-    pub(crate) fn start(invocation: &Invocation, streams: Streams) -> io::Result<Self> {
-        let Launched { pid, outputs } = launch::launch(invocation, streams, &passed_on(), true)?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Self { pid, outputs, pidfd, ended: false })
-    }
-
-    /// What can be read of its output and error, where that was asked for and nobody has it yet.
-    pub(crate) fn outputs(&mut self) -> [Option<OwnedFd>; 2] {
-        std::mem::take(&mut self.outputs)
-    }
-
-    /// It can be read once the command has ended.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-
-    /// How the command ended, which is waited for.
-    ///
-    /// # Errors
-    /// Where the kernel can't wait for it.
-    pub(crate) fn finish(&mut self) -> io::Result<Exit> {
-        let exit = exit_of(launch::wait(self.pid)?);
-        self.ended = true;
-        Ok(exit)
-    }
-}
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        if !self.ended {
-            end_group(self.pid);
-            // Nothing can be done about one that can't be reaped.
-            let _ = launch::wait(self.pid);
-        }
-    }
-}
-
-/// Ends the process group of `leader`, a child that was not reaped: its number is nobody else's.
-fn end_group(leader: Pid) {
-    // There may be nobody left.
-    let _ = rustix::process::kill_process_group(leader, Signal::KILL);
-}
-
-fn exit_of(status: WaitStatus) -> Exit {
-    Exit { code: status.exit_status(), signal: status.terminating_signal() }
-}
-
 /// Lets the program of `ledger`, which stands at its exit or at a mark, go on.
 pub(super) fn release(ledger: &LedgerFile) {
     let word = &ledger.header().mark;
@@ -407,17 +343,6 @@ pub(super) fn release(ledger: &LedgerFile) {
     word.store(mark::released(word.load(Ordering::Acquire)), Ordering::Release);
     // Nobody may be waiting: then there is nobody to wake.
     let _ = futex::wake(word, futex::Flags::empty(), u32::MAX >> 1);
-}
-
-/// The signals that would end this process and may be blocked here, to be passed on.
-pub(crate) const PASSED_ON: [nix::sys::signal::Signal; 4] = {
-    use nix::sys::signal::Signal;
-    [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP]
-};
-
-/// What a child gets, whatever is blocked here.
-fn passed_on() -> SigSet {
-    PASSED_ON.into_iter().collect()
 }
 
 /// `given` and one more: glibc (from 2.34) shall not keep the stacks of threads that ended, whose

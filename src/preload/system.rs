@@ -1,35 +1,36 @@
 //! The kernel and the few functions of libc that the preload heap calls.
 //!
+//! ```text
+//!   file      the ledger's file
+//!   mapping   memory
+//!   signals   a thread's signals, and their stack
+//! ```
+//!
 //! Files are opened by bare system calls: a program may interpose `open`, and its own version may
 //! need what is not ready yet.
 
+mod file;
+mod mapping;
+mod signals;
+
 use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+pub(crate) use self::file::{File, read_link};
+pub(crate) use self::mapping::{
+    cover, prefer_huge_pages, reserve, store_where_read, wiped_on_fork,
+};
+pub(crate) use self::signals::{
+    SignalStack, block_signals, change_signal_stack, signal_stack, unblock_signals,
+};
 
 /// `errno` values that the heap sets.
 pub(crate) const ENOMEM: c_int = 12;
 /// Invalid argument.
 pub(crate) const EINVAL: c_int = 22;
 
-const PROT_NONE: c_int = 0;
-const PROT_READ: c_int = 1;
-const PROT_WRITE: c_int = 2;
-const MAP_SHARED: c_int = 1;
-const MAP_PRIVATE: c_int = 2;
-const MAP_ANONYMOUS: c_int = 0x20;
-const MAP_NORESERVE: c_int = 0x4000;
-const MADV_HUGEPAGE: c_int = 14;
-const MADV_WIPEONFORK: c_int = 18;
 const AT_FDCWD: c_long = -100;
-const O_RDWR: c_long = 2;
-const O_CLOEXEC: c_long = 0o2_000_000;
-const FALLOC_FL_KEEP_SIZE: c_long = 1;
-const FALLOC_FL_PUNCH_HOLE: c_long = 2;
-const SEEK_END: c_long = 2;
-const SIG_SETMASK: c_long = 2;
-/// Bytes of the kernel's set of signals.
-const SET: c_long = 8;
 
 #[cfg(target_arch = "x86_64")]
 mod number {
@@ -70,16 +71,6 @@ unsafe extern "C" {
     static environ: *const *const c_char;
     static program_invocation_short_name: *const c_char;
     fn syscall(number: c_long, ...) -> c_long;
-    fn mmap(
-        at: *mut c_void,
-        len: usize,
-        prot: c_int,
-        flags: c_int,
-        fd: c_int,
-        off: i64,
-    ) -> *mut c_void;
-    fn mprotect(at: *mut c_void, len: usize, prot: c_int) -> c_int;
-    fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
     fn __errno_location() -> *mut c_int;
     fn getauxval(kind: c_ulong) -> c_ulong;
     #[cfg(leaksnap_preload)]
@@ -220,22 +211,6 @@ pub(crate) fn is_readable(address: usize) -> bool {
     })
 }
 
-/// Blocks every signal of the calling thread; those that were blocked before, for
-/// [`unblock_signals`].
-pub(crate) fn block_signals() -> u64 {
-    let (all, mut before) = (u64::MAX, 0);
-    // SAFETY: both sets are as long as is said, and `before` is writable.
-    unsafe { syscall(number::RT_SIGPROCMASK, SIG_SETMASK, &raw const all, &raw mut before, SET) };
-    before
-}
-
-/// Blocks what [`block_signals`] found blocked, and no more.
-pub(crate) fn unblock_signals(before: u64) {
-    let none = ptr::null_mut::<u64>();
-    // SAFETY: the set is as long as is said.
-    unsafe { syscall(number::RT_SIGPROCMASK, SIG_SETMASK, &raw const before, none, SET) };
-}
-
 /// The key of [`at_thread_end`] and one; 0 while there is none.
 static END_KEY: AtomicU32 = AtomicU32::new(0);
 
@@ -312,161 +287,6 @@ pub(crate) fn has_environment() -> bool {
     unsafe { !environ.is_null() }
 }
 
-/// An open file; closed by [`File::close`].
-#[derive(Debug)]
-pub(crate) struct File(c_long);
-
-impl File {
-    /// Opens `path` for reading and writing, closed on `exec`.
-    pub(crate) fn open(path: &CStr) -> Option<Self> {
-        // SAFETY: the path is NUL-terminated.
-        let fd = unsafe { syscall(number::OPENAT, AT_FDCWD, path.as_ptr(), O_RDWR | O_CLOEXEC) };
-        (fd >= 0).then_some(Self(fd))
-    }
-
-    /// Its size in bytes.
-    pub(crate) fn len(&self) -> u64 {
-        // SAFETY: lseek on a descriptor of ours.
-        let len = unsafe { syscall(number::LSEEK, self.0, 0 as c_long, SEEK_END) };
-        u64::try_from(len).unwrap_or_default()
-    }
-
-    /// Maps its first `len` bytes, shared, for reading and writing.
-    pub(crate) fn map(&self, len: u64) -> Option<*mut u8> {
-        let (len, fd) = (usize::try_from(len).ok()?, c_int::try_from(self.0).ok()?);
-        // SAFETY: a new mapping, where the kernel likes.
-        let at = unsafe {
-            mmap(ptr::null_mut(), len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0)
-        };
-        mapped(at)
-    }
-
-    /// Maps its first `len` bytes as [`map`](Self::map) does, in place of what is mapped at `at`.
-    ///
-    /// # Safety
-    /// What is mapped there, `len` bytes, is a mapping of [`map`](Self::map)'s that may become
-    /// another: nobody believes what was in it.
-    pub(crate) unsafe fn map_over(&self, at: *mut u8, len: u64) -> Option<*mut u8> {
-        const MAP_FIXED: c_int = 0x10;
-        let (len, fd) = (usize::try_from(len).ok()?, c_int::try_from(self.0).ok()?);
-        let flags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
-        // SAFETY: the caller's promise.
-        mapped(unsafe { mmap(at.cast(), len, PROT_READ | PROT_WRITE, flags, fd, 0) })
-    }
-
-    /// Makes `len` bytes at `offset` zero and gives their memory back.
-    pub(crate) fn punch(&self, offset: u64, len: u64) -> bool {
-        let mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
-        // SAFETY: fallocate on a descriptor of ours.
-        unsafe { syscall(number::FALLOCATE, self.0, mode, offset, len) == 0 }
-    }
-
-    /// Closes it.
-    pub(crate) fn close(self) {
-        // SAFETY: the descriptor is ours and `self` is gone after this.
-        unsafe { syscall(number::CLOSE, self.0) };
-    }
-}
-
-/// Reads the link at `path` into `into`; the number of bytes, 0 where it can't be read.
-pub(crate) fn read_link(path: &CStr, into: &mut [u8]) -> usize {
-    let (at, len) = (into.as_mut_ptr(), into.len());
-    // SAFETY: the path is NUL-terminated and `into` is writable for its length.
-    let read = unsafe { syscall(number::READLINKAT, AT_FDCWD, path.as_ptr(), at, len) };
-    usize::try_from(read).unwrap_or_default()
-}
-
-/// Reserves `len` bytes of private memory that costs nothing until it is touched, at a multiple
-/// of `align` (a power of two, a page at least). Nobody may touch what lies on both sides, so that
-/// it is a mapping by itself.
-pub(crate) fn reserve(len: usize, align: usize) -> Option<*mut u8> {
-    let whole = len.checked_add(align.checked_mul(2)?)?;
-    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    // SAFETY: a new mapping, where the kernel likes.
-    let at = mapped(unsafe { mmap(ptr::null_mut(), whole, PROT_NONE, flags, -1, 0) })?;
-    let behind_first = at.wrapping_add(1);
-    let start = behind_first.wrapping_add(behind_first.align_offset(align));
-    // SAFETY: the range is inside the mapping that was just made.
-    let opened = unsafe { mprotect(start.cast(), len, PROT_READ | PROT_WRITE) };
-    (opened == 0).then_some(start)
-}
-
-/// Maps `len` bytes of this process's own memory, which read as zero, at `at`.
-///
-/// # Safety
-/// Nobody needs what is mapped there.
-pub(crate) unsafe fn cover(at: *mut u8, len: u64) -> Option<*mut u8> {
-    const MAP_FIXED: c_int = 0x10;
-    let len = usize::try_from(len).ok()?;
-    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-    // SAFETY: the caller's promise.
-    mapped(unsafe { mmap(at.cast(), len, PROT_READ | PROT_WRITE, flags, -1, 0) })
-}
-
-/// `stack_t` of sigaltstack(2).
-#[repr(C)]
-#[derive(Debug)]
-pub(crate) struct SignalStack {
-    start: *mut c_void,
-    flags: c_int,
-    size: usize,
-}
-
-/// sigaltstack(2), with `errno`.
-///
-/// # Safety
-/// As the manual page says.
-pub(crate) unsafe fn change_signal_stack(new: *const SignalStack, old: *mut SignalStack) -> c_int {
-    // SAFETY: the caller's promise.
-    let status = unsafe { syscall(number::SIGALTSTACK, new, old) };
-    if status == 0 { 0 } else { -1 }
-}
-
-/// Where the calling thread's signal stack is; null where it has none.
-pub(crate) fn signal_stack() -> *mut c_void {
-    const SS_DISABLE: c_int = 2;
-    let mut now = SignalStack { start: ptr::null_mut(), flags: SS_DISABLE, size: 0 };
-    // SAFETY: nothing is changed, and there is room for what is said.
-    unsafe { change_signal_stack(ptr::null(), &raw mut now) };
-    if now.flags & SS_DISABLE == 0 { now.start } else { ptr::null_mut() }
-}
-
-/// Stores `value` at `word`, in a page that is only read, if the kernel lets it.
-///
-/// # Safety
-/// The page is one that nobody writes to or runs, and no other thread is here.
-pub(crate) unsafe fn store_where_read(word: &AtomicU64, value: u64) {
-    const AT_PAGESZ: c_ulong = 6;
-    // SAFETY: the function has no preconditions.
-    let page = usize::try_from(unsafe { getauxval(AT_PAGESZ) }).unwrap_or_default();
-    let start = (ptr::from_ref(word) as *mut c_void).map_addr(|at| at & page.wrapping_neg());
-    // SAFETY: the caller's promise: whoever reads there goes on reading the same.
-    let opened = unsafe { mprotect(start, page, PROT_READ | PROT_WRITE) };
-    if opened == 0 {
-        word.store(value, Ordering::Relaxed);
-        // SAFETY: as it was.
-        unsafe { mprotect(start, page, PROT_READ) };
-    }
-}
-
-/// Asks for huge pages below the `len` bytes at `at`, which are this process's own.
-pub(crate) fn prefer_huge_pages(at: *mut u8, len: usize) {
-    // SAFETY: the advice changes no content, and fails where it can't be followed.
-    unsafe { madvise(at.cast(), len, MADV_HUGEPAGE) };
-}
-
-/// A page of memory that reads as zero in a child of `fork` (not of `vfork`).
-pub(crate) fn wiped_on_fork() -> Option<*mut u8> {
-    const PAGE: usize = 4096;
-    let flags = MAP_PRIVATE | MAP_ANONYMOUS;
-    // SAFETY: a new mapping, where the kernel likes.
-    let at = unsafe { mmap(ptr::null_mut(), PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) };
-    let at = mapped(at)?;
-    // SAFETY: the range is the mapping that was just made.
-    let wiped = unsafe { madvise(at.cast(), PAGE, MADV_WIPEONFORK) };
-    (wiped == 0).then_some(at)
-}
-
 /// Seconds since some moment of the past.
 pub(crate) fn seconds() -> i64 {
     const CLOCK_MONOTONIC: c_int = 1;
@@ -490,8 +310,4 @@ pub(crate) fn futex_wake(word: &core::sync::atomic::AtomicU32) {
     const FUTEX_WAKE: c_long = 1;
     // SAFETY: the word is readable while the call lasts.
     unsafe { syscall(number::FUTEX, word.as_ptr(), FUTEX_WAKE, c_int::MAX) };
-}
-
-fn mapped(at: *mut c_void) -> Option<*mut u8> {
-    (at as isize != -1).then_some(at.cast())
 }

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{Capture, Problem};
 use crate::child::invocation::Invocation;
 use crate::child::launch::CAPTURED;
-use crate::child::process::Outside;
+use crate::child::outside::Outside;
 use crate::report::Exit;
 
 /// A command that runs.
