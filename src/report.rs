@@ -179,6 +179,8 @@ pub struct Ties {
     pub blocks: u64,
     /// Their requested bytes.
     pub bytes: u64,
+    /// How many depths of a recursion the blocks came from, where they are one group for that; else 0.
+    pub depths: usize,
     /// The group's number in its run.
     pub number: usize,
     /// For indirect blocks: the groups, by their numbers, whose lost blocks lead to them. Empty where

@@ -67,6 +67,25 @@ fn two_steps_of_one_command_are_one_traceback() {
 }
 
 #[test]
+fn what_a_recursion_leaks_at_another_depth_each_time_is_the_same_in_every_window() {
+    for (warmup, repeat) in [(2, 8), (0, 3), (5, 12)] {
+        for (step, function, bytes, state) in
+            [("forget deeper", "forget_below", 70, "lost"), ("append", "append", 16, "reachable")]
+        {
+            let scenario = format!("steps = [{step:?}]\nwarmup = {warmup}\nrepeat = {repeat}\n");
+            let (status, report) = check("descends", &scenario);
+            assert_eq!((status, failing(&report)), (Some(1), 1), "{step} {repeat}");
+            let leak = group(&report, function);
+            let each = (&leak["blocks_per_iteration"], &leak["bytes_per_iteration"]);
+            assert_eq!(each, (&json!(1.0), &json!(f64::from(bytes))), "{step} {repeat}");
+            assert_eq!((&leak["verdict"], &leak["reachability"]), (&json!("leak"), &json!(state)));
+            let functions = leak["functions"].as_array().expect("a list");
+            assert_eq!(functions.len(), 3, "the recursion is left out: {functions:?}");
+        }
+    }
+}
+
+#[test]
 fn a_vector_that_doubles_is_a_growth() {
     let (status, report) = check("grows_per_call", "steps = [\"grow\"]\n");
     assert_eq!(status, Some(1));

@@ -106,6 +106,8 @@ impl Tally<'_> {
                 let blocks = keys.iter().flat_map(|key| ages.blocks.of(*key));
                 held.add(groups.len(), reached, blocks.filter(|at| ages.is_measured(*at)));
             }
+            let left_some = |key: &&usize| ages.blocks.of(**key).any(|at| ages.is_in_window(at));
+            let depths = if keys.len() > 1 { keys.iter().filter(left_some).count() } else { 0 };
             let number = keys[0];
             let led_to = led_to.get(&number).copied().unwrap_or_default();
             groups.push((
@@ -123,6 +125,7 @@ impl Tally<'_> {
                         held_by: None,
                         blocks: led_to.blocks,
                         bytes: led_to.bytes,
+                        depths,
                         number,
                         behind: behind.remove(&number).unwrap_or_default(),
                     },

@@ -55,6 +55,9 @@ pub(crate) fn ties_text(ties: &Ties) -> String {
     if let Some(holder) = &ties.held_by {
         let _ = writeln!(text, "  held by {holder}");
     }
+    if ties.depths > 0 {
+        let _ = writeln!(text, "  from {} depths of a recursion, which is left out", ties.depths);
+    }
     if ties.blocks > 0 {
         let _ = writeln!(text, "  leads to {} more", Amount::whole(ties.blocks, ties.bytes));
     }

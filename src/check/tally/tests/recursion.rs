@@ -33,6 +33,8 @@ fn what_leaks_at_another_depth_each_time_leaks() {
         let judged = added_one_by_one(&sites, Reachability::Lost);
         assert_eq!((said(&judged), judged.held), (leak.clone(), false), "{sites:?}");
     }
+    let judged = added_one_by_one(&[5, 3, 5, 2], Reachability::Lost);
+    assert_eq!(judged.groups[0].ties.depths, 3);
     let judged = added_one_by_one(&[2, 3, 4, 5], Reachability::Reachable);
     assert_eq!((said(&judged), judged.held), (leak, true), "it may be a buffer for each depth");
 }
