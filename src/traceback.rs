@@ -15,8 +15,8 @@
 //! Invariant: a traceback has at least one frame; when a rule would leave none, the innermost
 //! frame of the backtrace stays.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+pub(crate) mod recursion;
+
 use std::ops::Range;
 
 use crate::report::Frame;
@@ -65,31 +65,6 @@ pub(crate) const GENERATED: &str = "<generated code>";
 /// What two tracebacks of one group have in common: offsets count only where no symbol is known.
 pub(crate) fn key(frames: &[Frame]) -> Vec<String> {
     frames.iter().map(line).collect()
-}
-
-/// Where the frames are, innermost first, that are left of `frames` without its loops: from the
-/// outermost on, whoever is come back to is as if it had not been left. Of the frames of a function
-/// the innermost is kept. What has no name is nobody's.
-///
-/// This is the loop erasure of a walk (G. F. Lawler, "A self-avoiding random walk", 1980).
-pub(crate) fn without_loops<N: Copy + Eq + Hash>(frames: &[Option<N>]) -> Vec<usize> {
-    let mut kept: Vec<usize> = Vec::new();
-    let mut places: HashMap<N, usize> = HashMap::new();
-    for (at, name) in frames.iter().copied().enumerate().rev() {
-        if let Some(place) = name.and_then(|name| places.get(&name).copied()) {
-            for left in kept.drain(place..) {
-                if let Some(name) = &frames[left] {
-                    places.remove(name);
-                }
-            }
-        }
-        if let Some(name) = name {
-            places.insert(name, kept.len());
-        }
-        kept.push(at);
-    }
-    kept.reverse();
-    kept
 }
 
 /// One frame as snapshots write it: `function  module  file`, without what is unknown.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::growth::{judge, more};
 use super::{Live, Row, Trace};
 use crate::report::{Frame, Verdict};
-use crate::traceback::{self, GENERATED};
+use crate::traceback::{self, GENERATED, recursion::Recursions};
 
 /// Tracebacks that leak together.
 #[derive(Debug)]
@@ -15,48 +15,74 @@ pub(super) struct Recursion<'a> {
     pub(super) keys: BTreeSet<&'a [String]>,
     /// What all of them have more there.
     pub(super) more: Live,
-    /// The traceback without its loops.
+    /// Their path.
     pub(super) frames: Vec<Frame>,
 }
 
-/// What leaks from `before` to `after` as one, and passes as several: of the tracebacks that are the
-/// same [without their loops](traceback::without_loops), those that do not leak by themselves.
+/// A way through recursions, by the lines of frames.
+type Path<'a> = Vec<Option<&'a str>>;
+
+/// What leaks from `before` to `after` as one, and passes as several: of the tracebacks that have the
+/// same [path](Recursions::path), those that do not leak by themselves. Functions count for that, not
+/// where in them a call is.
 pub(super) fn leaks<'a>(before: &Trace, after: &'a Trace, iterations: u32) -> Vec<Recursion<'a>> {
     let verdict = |key: &[String], row: &Row| judge(more(key, row, before), Some(iterations));
-    let passes = |key: &[String], row: &Row| verdict(key, row) != Some(Verdict::Leak);
-    let grew = |key: &[String], row: &Row| more(key, row, before).objects > 0;
-    let mut families: BTreeMap<Vec<&str>, Vec<(&'a [String], &'a Row)>> = BTreeMap::new();
-    for (key, row) in after.rows.iter().filter(|(key, row)| grew(key, row) && passes(key, row)) {
+    let passes = |key: &[String]| {
+        after.rows.get(key).is_none_or(|row| verdict(key, row) != Some(Verdict::Leak))
+    };
+    let names: BTreeMap<&[String], Vec<String>> = [before, after]
+        .into_iter()
+        .flat_map(|trace| &trace.rows)
+        .filter(|(key, _)| passes(key))
+        .map(|(key, row)| (key.as_slice(), row.frames.iter().map(traceback::line).collect()))
+        .collect();
+    let lines = |key: &[String]| -> Path<'_> {
+        let named = |text: &&str| *text != GENERATED;
+        names[key].iter().map(|text| Some(text.as_str()).filter(named)).collect()
+    };
+    let grew = |key: &[String], row: &Row| more(key, row, before).objects > 0 && passes(key);
+    let grown: Vec<_> = after.rows.iter().filter(|(key, row)| grew(key, row)).collect();
+    let recursions = Recursions::of(&grown.iter().map(|(key, _)| lines(key)).collect::<Vec<_>>());
+    if recursions.are_none() {
+        return Vec::new();
+    }
+    let paths: BTreeSet<Path<'_>> =
+        grown.iter().map(|(key, _)| recursions.path(&lines(key))).collect();
+    let path = |key: &[String]| whole(recursions.path(&lines(key)), &paths, &recursions);
+    let mut families: BTreeMap<Path<'_>, Vec<(&'a Vec<String>, &'a Row)>> = BTreeMap::new();
+    for (key, row) in grown {
         families.entry(path(key)).or_default().push((key, row));
     }
     families.retain(|_, members| members.len() > 1);
-    let live_in = |trace: &Trace, family: &[&str]| {
-        let of_family = |key: &[String]| {
-            path(key) == family && after.rows.get(key).is_none_or(|row| passes(key, row))
-        };
-        let rows = trace.rows.iter().filter(|(key, _)| of_family(key));
-        // Each is a part of the trace's sum.
-        rows.fold(Live::default(), |sum, (_, row)| sum.plus(row.live).unwrap_or(sum))
-    };
-    let recursion = |(family, members): (Vec<&str>, Vec<(&'a [String], &'a Row)>)| {
-        let more = live_in(after, &family).less(live_in(before, &family));
-        let (key, row) = *members.first()?;
+    let mut live: BTreeMap<Path<'_>, [Live; 2]> = BTreeMap::new();
+    for (side, trace) in [before, after].into_iter().enumerate() {
+        for (key, row) in trace.rows.iter().filter(|(key, _)| passes(key)) {
+            let path = path(key);
+            if families.contains_key(&path) {
+                let sum = &mut live.entry(path).or_default()[side];
+                // Each is a part of the trace's sum.
+                *sum = sum.plus(row.live).unwrap_or(*sum);
+            }
+        }
+    }
+    let recursion = |(family, members): (Path<'_>, Vec<(&'a Vec<String>, &'a Row)>)| {
+        let [earlier, later] = live.get(&family).copied().unwrap_or_default();
+        let more = later.less(earlier);
+        let frames = members.iter().flat_map(|(key, row)| lines(key).into_iter().zip(&row.frames));
+        let frames: BTreeMap<_, _> = frames.collect();
         (judge(more, Some(iterations)) == Some(Verdict::Leak)).then(|| Recursion {
-            keys: members.iter().map(|(key, _)| *key).collect(),
+            keys: members.iter().map(|(key, _)| key.as_slice()).collect(),
             more,
-            frames: kept(key).into_iter().filter_map(|at| row.frames.get(at).cloned()).collect(),
+            frames: family.iter().filter_map(|line| frames.get(line).copied().cloned()).collect(),
         })
     };
     families.into_iter().filter_map(recursion).collect()
 }
 
-fn path(key: &[String]) -> Vec<&str> {
-    kept(key).into_iter().map(|at| key[at].as_str()).collect()
-}
-
-/// Where the frames of `key` are that are left without its loops.
-fn kept(key: &[String]) -> Vec<usize> {
-    let texts = key.iter().map(String::as_str);
-    let named: Vec<_> = texts.map(|text| (text != GENERATED).then_some(text)).collect();
-    traceback::without_loops(&named)
+/// A trace has so many frames of a traceback and no more: a path through a recursion goes on as another one
+/// of `paths` does.
+fn whole<'a>(path: Path<'a>, paths: &BTreeSet<Path<'a>>, recursions: &Recursions<'_>) -> Path<'a> {
+    let has_one = path.iter().flatten().any(|it| recursions.has(it));
+    let goes_on = |other: &&Path<'_>| other.len() > path.len() && other.starts_with(&path);
+    paths.iter().find(goes_on).filter(|_| has_one).cloned().unwrap_or(path)
 }

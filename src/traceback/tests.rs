@@ -118,33 +118,3 @@ fn the_hash_of_a_test_executable_is_not_part_of_its_name() {
     let list = ["parse@leaks-1c16eafa0684381e", "@leaks-1c16eafa0684381e+0x10", "f@a-b.so"];
     assert_eq!(key(&frames(&list)), ["parse  leaks", "leaks+0x10", "f  a-b.so"]);
 }
-
-/// What is left of letters, innermost first; a space has no name.
-fn without(letters: &str) -> String {
-    let letters: Vec<char> = letters.chars().collect();
-    let names: Vec<_> =
-        letters.iter().map(|letter| Some(*letter).filter(|it| *it != ' ')).collect();
-    without_loops(&names).into_iter().map(|at| letters[at]).collect()
-}
-
-#[test]
-fn a_recursion_is_left_once() {
-    for (whole, left) in [
-        ("", ""),
-        ("abc", "abc"),
-        ("rrrrm", "rm"),
-        ("rm", "rm"),
-        ("xrrrrm", "xrm"),
-        // Two that call each other: the inner end says which is left.
-        ("abababm", "abm"),
-        ("bababam", "bam"),
-        ("babm", "bm"),
-        ("  m", "  m"),
-        ("a a m", "a m"),
-        ("xrsrtrm", "xrm"),
-    ] {
-        assert_eq!(without(whole), left, "{whole}");
-    }
-    let inner = without_loops(&["r", "r", "m"].map(Some));
-    assert_eq!(inner, [0, 2], "of a function's frames the innermost stays");
-}

@@ -95,6 +95,7 @@ pub(super) const DESCENDS: &[Row] = &[
     Row::fails("descends", "forget deeper", &[lost("forget_below", 1.0, 70.0)]),
     Row::fails("descends", "forget deeper", &[lost("forget_below", 1.0, 70.0)]).over(0, 3),
     Row::fails("descends", "forget by turns", &[lost("forget_below", 1.0, 70.0)]),
+    Row::fails("descends", "forget in two functions", &[lost("forget_leaf", 1.0, 60.0)]),
     Row::fails("descends", "append", &[kept("append", 1.0, 16.0)]),
     Row::keeps("descends", "buffers", &[("one-time", "fill_buffers")]),
 ];

@@ -97,14 +97,34 @@ impl<'a> Tracebacks<'a> {
         &self.frames[traceback.kept.clone()]
     }
 
-    /// The numbers of its lines; `None` for a frame of which nothing is known.
-    pub(super) fn lines(&self, traceback: &Traceback) -> Vec<Option<usize>> {
+    /// The lines by their numbers.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        let mut texts = vec![""; self.names.by_line.len()];
+        for (text, line) in &self.names.by_line {
+            texts[*line] = text;
+        }
+        texts
+    }
+
+    /// The lines of a traceback, which `texts` has; `None` for a frame of which nothing is known.
+    pub(super) fn lines<'b>(
+        &self,
+        traceback: &Traceback,
+        texts: &[&'b str],
+    ) -> Vec<Option<&'b str>> {
         let line = |frame: &usize| {
             let known = &self.names.known[*frame];
             let is_known = known.function.is_some() || known.module.is_some();
-            is_known.then(|| self.names.lines[*frame])
+            is_known.then(|| texts[self.names.lines[*frame]])
         };
         self.numbers(traceback).iter().map(line).collect()
+    }
+
+    /// A frame that has that line.
+    pub(super) fn frame(&self, line: &str) -> Option<Frame> {
+        let number = self.names.by_line.get(line)?;
+        let at = self.names.lines.iter().position(|line| line == number)?;
+        Some(self.names.known[at].clone())
     }
 
     /// For each key, what sorts as the texts of its lines do.

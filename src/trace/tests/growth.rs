@@ -96,6 +96,36 @@ fn what_leaks_at_another_depth_each_time_is_in_step_as_one() {
 }
 
 #[test]
+fn a_recursion_by_two_calls_by_two_functions_or_deeper_than_the_trace_is_one() {
+    let run = "run + 0x5";
+    let by_two_calls: Vec<Vec<&str>> = vec![
+        vec!["rec + 0x1", "rec + 0x10", "rec + 0x20", run],
+        vec!["rec + 0x1", "rec + 0x20", "rec + 0x20", "rec + 0x10", run],
+        vec!["rec + 0x1", "rec + 0x10", run],
+        vec!["rec + 0x1", run],
+    ];
+    let by_two_functions = vec![
+        vec!["leaf", "ev", run],
+        vec!["leaf", "od", "ev", run],
+        vec!["leaf", "ev", "od", "ev", run],
+        vec!["leaf", "od", "ev", "od", "ev", run],
+    ];
+    let deeper = vec![
+        vec!["rec", run],
+        vec!["rec", "rec", run],
+        vec!["rec", "rec", "rec", run],
+        vec!["rec", "rec", "rec", "rec"],
+    ];
+    for (stacks, frames) in [(by_two_calls, 2), (by_two_functions, 3), (deeper, 2)] {
+        let after = trace(&stacks.iter().map(|it| (1, 8, &it[..])).collect::<Vec<_>>());
+        let groups = between(&trace(&[]), &after, Some(4)).groups;
+        assert_eq!(groups.len(), 1, "{groups:?}");
+        assert_eq!((groups[0].verdict, groups[0].blocks), (Verdict::Leak, 4));
+        assert_eq!(groups[0].frames.len(), frames, "{groups:?}");
+    }
+}
+
+#[test]
 fn nothing_grew_from_a_trace_to_itself_or_backwards() {
     let (before, after) = pair(&[("f", (1, 8), (5, 40)), ("g", (1, 8), (1, 16))]);
     for iterations in [None, Some(1), Some(4)] {
