@@ -75,6 +75,23 @@ fn a_limit_of_file_sizes_below_the_ledger_s() {
 }
 
 #[test]
+fn descriptors_that_run_out_at_any_point() {
+    let work = workplace(CLEAN);
+    let mut at_the_look = 0;
+    for most in 5..12 {
+        let line = format!("ulimit -n {most}; exec \"$0\" exec -- true");
+        let shell = ["-c", line.as_str(), env!("CARGO_BIN_EXE_session")];
+        let ended = work.end(&mut work.command_of("sh", shell));
+        if ended.status == Some(0) {
+            continue;
+        }
+        assert!(ended.stderr.contains("Too many open files"), "{most}: {}", ended.stderr);
+        at_the_look += usize::from(ended.stderr.contains("read the program's memory"));
+    }
+    assert!(at_the_look > 0, "none of them ran out there");
+}
+
+#[test]
 fn a_heap_that_is_told_not_to_trace() {
     let work = workplace(CLEAN);
     let ended = work.end(work.command(["run", "it.toml"]).env("LEAKSNAP_TRACE", "0"));

@@ -139,7 +139,12 @@ fn interrupt(id: u32) -> io::Result<Thread> {
 
 /// Whether `error`, which came of looking at `pid`, is that it was killed.
 pub(super) fn is_killed(pid: u32, error: &io::Error) -> bool {
-    let is_gone = error.raw_os_error() == Some(Errno::SRCH.raw_os_error());
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    // This process has no more descriptors: what follows could not be read, either.
+    if is(Errno::MFILE) || is(Errno::NFILE) {
+        return false;
+    }
+    let is_gone = is(Errno::SRCH);
     let status = || proc_file::text(format!("/proc/{pid}/status")).unwrap_or_default();
     is_gone || has_ended(pid, pid) && has_no_other(pid) || has_to_die(&status())
 }
