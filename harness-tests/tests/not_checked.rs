@@ -79,7 +79,7 @@ fn descriptors_that_run_out_at_any_point() {
     let work = workplace(CLEAN);
     let mut at_the_look = 0;
     for most in 5..12 {
-        let line = format!("ulimit -n {most}; exec \"$0\" exec -- true");
+        let line = format!("ulimit -n {most}; exec \"$0\" exec -- sleep 0");
         let shell = ["-c", line.as_str(), env!("CARGO_BIN_EXE_session")];
         let ended = work.end(&mut work.command_of("sh", shell));
         if ended.status == Some(0) {
