@@ -17,7 +17,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 
 /// How many scenarios have run when the memory is looked at first: symbols, output and the heap's
 /// own caches are there by then.
-const FIRST: usize = 50;
+const FIRST: usize = 200;
 
 /// Bytes that the parent may take more from then on.
 const MOST: u64 = 2 << 20;
