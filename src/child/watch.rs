@@ -17,7 +17,7 @@ use crate::ledger::header::Header;
 /// Which word of a header.
 type Word = fn(&Header) -> &AtomicU32;
 
-/// A child that writes the word back, as it was while the thread came to sleep, has it sleep on.
+/// As long a thread that is to end sleeps on where the child wrote the word back as it came to sleep.
 const LONGEST: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The thread, told to end by the drop. Nobody waits for that, which would take longer than the end of a

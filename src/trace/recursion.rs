@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::growth::{judge, more};
 use super::{Live, Row, Trace};
 use crate::report::{Frame, Verdict};
-use crate::traceback::{self, GENERATED, recursion::Recursions};
+use crate::traceback::recursion::{Path, Recursions};
+use crate::traceback::{self, GENERATED};
 
 /// Tracebacks that leak together.
 #[derive(Debug)]
@@ -18,9 +19,6 @@ pub(super) struct Recursion<'a> {
     /// Their path.
     pub(super) frames: Vec<Frame>,
 }
-
-/// A way through recursions, by the lines of frames.
-type Path<'a> = Vec<Option<&'a str>>;
 
 /// What leaks from `before` to `after` as one, and passes as several: of the tracebacks that have the
 /// same [path](Recursions::path), those that do not leak by themselves. Functions count for that, not
@@ -82,7 +80,6 @@ pub(super) fn leaks<'a>(before: &Trace, after: &'a Trace, iterations: u32) -> Ve
 /// A trace has so many frames of a traceback and no more: a path through a recursion goes on as another one
 /// of `paths` does.
 fn whole<'a>(path: Path<'a>, paths: &BTreeSet<Path<'a>>, recursions: &Recursions<'_>) -> Path<'a> {
-    let has_one = path.iter().flatten().any(|it| recursions.has(it));
     let goes_on = |other: &&Path<'_>| other.len() > path.len() && other.starts_with(&path);
-    paths.iter().find(goes_on).filter(|_| has_one).cloned().unwrap_or(path)
+    paths.iter().find(goes_on).filter(|_| recursions.are_in(&path)).cloned().unwrap_or(path)
 }

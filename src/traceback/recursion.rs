@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+/// A way through recursions, by the names of frames.
+pub(crate) type Path<'a> = Vec<Option<&'a str>>;
+
 /// The recursions of some tracebacks, whose frames are told apart by names. What has no name is in none.
 #[derive(Debug, Default)]
 pub(crate) struct Recursions<'a> {
@@ -15,7 +18,7 @@ pub(crate) struct Recursions<'a> {
 
 impl<'a> Recursions<'a> {
     /// Those of all `tracebacks`, innermost frames first.
-    pub(crate) fn of(tracebacks: &[Vec<Option<&'a str>>]) -> Self {
+    pub(crate) fn of(tracebacks: &[Path<'a>]) -> Self {
         let mut found = Self::default();
         // Two that have become one may be on a stack twice.
         let mut is_new = true;
@@ -33,14 +36,18 @@ impl<'a> Recursions<'a> {
         self.others.is_empty()
     }
 
-    /// Whether `name` is of one.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether `path` goes through one.
+    pub(crate) fn are_in(&self, path: &[Option<&str>]) -> bool {
+        path.iter().flatten().any(|name| self.has(name))
+    }
+
+    fn has(&self, name: &str) -> bool {
         self.others.contains_key(name)
     }
 
     /// Of each recursion the name that sorts first, and each other name, but for the frames that go on
     /// with the recursion of the one before.
-    pub(crate) fn path(&self, frames: &[Option<&'a str>]) -> Vec<Option<&'a str>> {
+    pub(crate) fn path(&self, frames: &[Option<&'a str>]) -> Path<'a> {
         let mut path: Vec<_> =
             frames.iter().map(|name| name.map(|name| self.first(name))).collect();
         path.dedup_by(|next, before| next.is_some_and(|name| self.has(name)) && next == before);

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use super::tracebacks::{Traceback, Tracebacks};
 use crate::report::{Frame, Verdict};
-use crate::traceback::recursion::Recursions;
+use crate::traceback::recursion::{Path, Recursions};
 
 /// Tracebacks that are to be judged as one.
 #[derive(Debug)]
@@ -24,9 +24,6 @@ pub(super) struct Family {
     /// Their path.
     pub(super) frames: Vec<Frame>,
 }
-
-/// A way through recursions, by the lines of frames.
-type Path<'a> = Vec<Option<&'a str>>;
 
 /// The families of which at least two tracebacks, neither of which leaks by itself, have something
 /// of the iterations; with all their other members. `first` is a traceback for each key, and `said`
@@ -54,11 +51,10 @@ pub(super) fn families(
     for (key, it) in known() {
         let lines = tracebacks.lines(it, &texts);
         let path = recursions.path(&lines);
-        let has_one = path.iter().flatten().any(|it| recursions.has(it));
         if let Some(keys) = by_path.get_mut(&path) {
             let is_new = if leaks(key) { path == lines } else { !is_measured(key) };
             keys.extend(Some(key).filter(|_| is_new));
-        } else if it.is_truncated && has_one && !leaks(key) {
+        } else if it.is_truncated && recursions.are_in(&path) && !leaks(key) {
             let families = by_path.iter_mut().filter(|(longer, _)| longer.starts_with(&path));
             // The one whose first member comes first, so that it is the same in every run.
             let family = families.map(|(_, keys)| keys).min_by_key(|keys| keys[0]);
