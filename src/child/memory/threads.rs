@@ -139,12 +139,7 @@ fn interrupt(id: u32) -> io::Result<Thread> {
 
 /// Whether `error`, which came of looking at `pid`, is that it was killed.
 pub(super) fn is_killed(pid: u32, error: &io::Error) -> bool {
-    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
-    // This process has no more descriptors: what follows could not be read, either.
-    if is(Errno::MFILE) || is(Errno::NFILE) {
-        return false;
-    }
-    let is_gone = is(Errno::SRCH);
+    let is_gone = error.raw_os_error() == Some(Errno::SRCH.raw_os_error());
     let status = || proc_file::text(format!("/proc/{pid}/status")).unwrap_or_default();
     is_gone || has_ended(pid, pid) && has_no_other(pid) || has_to_die(&status())
 }
@@ -166,12 +161,16 @@ fn has_to_die(status: &str) -> bool {
 }
 
 /// Whether thread `id` of `pid` is gone or a zombie (proc_pid_stat(5): the state follows the name,
-/// which may have parentheses itself).
+/// which may have parentheses itself). One that can't be looked at for another reason, as where this
+/// process has no more descriptors, is not.
 fn has_ended(pid: u32, id: u32) -> bool {
-    let Ok(stat) = proc_file::text(format!("/proc/{pid}/task/{id}/stat")) else {
-        return true;
+    let is_over =
+        |text: String| text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
+    let is_gone = |error: io::Error| {
+        error.kind() == io::ErrorKind::NotFound
+            || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
     };
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+    proc_file::text(format!("/proc/{pid}/task/{id}/stat")).map_or_else(is_gone, is_over)
 }
 
 /// Where the live part of the stack begins, what may be pointers, and the thread pointer.
