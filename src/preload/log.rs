@@ -5,7 +5,7 @@
 use core::cell::Cell;
 
 use super::path::{APART, JOINTS, Joint};
-use super::ring::MOST;
+use super::ring::{MOST, Piece, Words};
 use super::trace_cache::{Entry, Traces, Use};
 use super::unwind::frame::Fast;
 use super::unwind::stack::{Live, SEEN, Seen};
@@ -75,7 +75,7 @@ impl<'a> Log<'a> {
     }
 
     /// Fills the last four; how many there are.
-    fn fill(&self) -> usize {
+    fn fill(&self) -> u32 {
         let len = self.len.get();
         if !len.is_multiple_of(SEEN)
             && let Some(seen) = self.seen(len)
@@ -83,7 +83,7 @@ impl<'a> Log<'a> {
             seen.fill((len & (SEEN - 1)).wrapping_sub(1));
             self.len.set(len.next_multiple_of(SEEN));
         }
-        self.len.get() / SEEN
+        u32::try_from(self.len.get() / SEEN).unwrap_or(u32::MAX)
     }
 
     /// The walk is at `at`, `frames` frames from its inner end: whether the last one came here
@@ -105,7 +105,8 @@ impl<'a> Log<'a> {
         if frames == made.wrapping_mul(APART)
             && let Some(place) = self.traces.path.inner(made)
         {
-            let words = u32::try_from(self.fill()).unwrap_or_default();
+            let further_in = Piece { position: self.start, len: self.fill() };
+            let words = Words::of(further_in);
             let frames = u32::try_from(frames).unwrap_or_default();
             place.set(Joint { at: *at, reads_fp: false, words, frames, node: Interned::ROOT });
             self.made.set(made.wrapping_add(1));
@@ -114,15 +115,9 @@ impl<'a> Log<'a> {
     }
 
     fn is_unchanged(&self, joint: &Joint) -> bool {
-        let len = joint.words as usize;
-        let start = self.traces.path.end().wrapping_sub(len);
-        let Some(seen) = self.traces.ring.kept(start, len) else { return false };
-        // Many joints differ in their first words.
-        seen.iter().all(|four| {
-            // SAFETY: the words were read with the same base, on a stack whose end is known; they
-            // are outside the joint, which is not below the stack pointer.
-            unsafe { Seen::are_unchanged(core::slice::from_ref(four), self.base) }
-        })
+        // SAFETY: the words were read with the same base, on a stack whose end is known; they are
+        // outside the joint, which is not below the stack pointer.
+        unsafe { self.traces.ring.are_unchanged(joint.words.first, self.base) }
     }
 
     /// A rule reads the frame pointer of the frame at `at`: so does what lies outside the joints
@@ -158,34 +153,34 @@ impl<'a> Log<'a> {
 
     /// The walk read these words and nothing else, and led to `site` over `frames` frames up to
     /// where it joined. `is_whole` where it came to the outermost.
-    pub(crate) fn keep(self, frames: usize, is_whole: bool, site: u32) {
+    pub(crate) fn keep(self, frames: usize, is_whole: bool, site: u32, context: usize) {
         let (traces, inner) = (self.traces, self.fill());
         let joined = self.joined.get();
-        let tail = joined.map_or(0, |joint| joint.words as usize);
-        let len = inner.saturating_add(tail);
-        if len > MOST {
+        let outside = joined.map(|joint| joint.words);
+        let len = inner.saturating_add(outside.map_or(0, |words| words.len));
+        if len as usize > MOST {
             return;
         }
-        let (from, to) = (traces.path.end().wrapping_sub(tail), self.start.wrapping_add(inner));
-        for number in 0..tail {
-            traces.ring.copy(from.wrapping_add(number), to.wrapping_add(number));
+        let linked = outside.filter(|words| traces.ring.may_link(words));
+        let own = if linked.is_some() { inner } else { len };
+        let piece = Piece { position: self.start, len: own };
+        if let Some(words) = outside.filter(|_| linked.is_none()) {
+            traces.ring.copy(&words, self.start.wrapping_add(inner as usize));
+            traces.path.move_words(self.next.get(), self.start.wrapping_add(len as usize));
         }
-        let end = self.start.wrapping_add(len);
-        traces.ring.keep(end);
+        traces.ring.keep(piece, linked.map(|words| words.first));
         if is_whole && self.has_end {
+            let words = linked.map_or(Words::of(piece), |words| words.with(piece));
             let outer = joined.map_or(0, |joint| joint.frames as usize);
-            let whole = frames.wrapping_add(outer);
+            let whole = u32::try_from(frames.wrapping_add(outer)).unwrap_or_default();
             let made = self.made.get();
             for place in (0..made).filter_map(|number| traces.path.inner(number)) {
                 let joint = place.get();
-                let count = |whole: usize, inner: u32| {
-                    u32::try_from(whole).unwrap_or_default().wrapping_sub(inner)
-                };
-                let (words, frames) = (count(len, joint.words), count(whole, joint.frames));
-                place.set(Joint { words, frames, ..joint });
+                let words = words.outside(joint.words.len);
+                place.set(Joint { words, frames: whole.wrapping_sub(joint.frames), ..joint });
             }
             let joined = if joined.is_some() { self.next.get() } else { JOINTS };
-            traces.path.put(self.generation, self.base, end, joined, made);
+            traces.path.put(self.generation, self.base, joined, made);
         } else {
             traces.path.forget();
         }
@@ -195,13 +190,12 @@ impl<'a> Log<'a> {
             pc,
             fp,
             base: self.base,
-            position: self.start,
-            len: u32::try_from(len).unwrap_or_default(),
+            words: piece,
             generation: self.generation,
             site,
             reads_fp: self.reads_fp.get(),
             has_end: self.has_end,
-        });
+        }, context);
     }
 }
 
@@ -256,7 +250,7 @@ mod tests {
             log.name(number, Interned { number: 1000 + frame, hash: 7 });
         }
         let joined = log.joined().map(|joint| joint.node.number);
-        log.keep(walked, true, site);
+        log.keep(walked, true, site, 0);
         (walked, joined)
     }
 

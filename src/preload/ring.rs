@@ -2,14 +2,78 @@
 //! room.
 //!
 //! Positions count fours since the beginning. What is being written lies behind the ring's
-//! position until it is kept.
+//! position until it is kept. A backtrace that joined another one shares what lies outside with it:
+//!
+//! ```text
+//!   [piece: fours that one walk read][link] ---> [fours of an earlier one, from a joint on][link] ---> ...
+//! ```
 
 use core::cell::Cell;
 
 use super::unwind::stack::{SEEN, Seen};
 
+/// Fours that follow each other in the ring, with a link behind the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Where the first is.
+    pub(crate) position: usize,
+    /// How many they are.
+    pub(crate) len: u32,
+}
+
+impl Piece {
+    /// Where its link is.
+    fn end(self) -> usize {
+        self.position.wrapping_add(self.len as usize)
+    }
+}
+
+/// All words of a backtrace from one of its frames outwards.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words {
+    /// The innermost of them.
+    pub(crate) first: Piece,
+    /// Where the oldest are, which make room before the others.
+    pub(crate) oldest: usize,
+    /// Fours in all pieces.
+    pub(crate) len: u32,
+    /// How many pieces there are.
+    pub(crate) pieces: u32,
+}
+
+impl Words {
+    /// Those of `piece`, which has none behind it.
+    pub(crate) fn of(piece: Piece) -> Self {
+        Self { first: piece, oldest: piece.position, len: piece.len, pieces: 1 }
+    }
+
+    /// Those of `piece`, and these outside it.
+    pub(crate) fn with(self, piece: Piece) -> Self {
+        let len = self.len.wrapping_add(piece.len);
+        Self { first: piece, oldest: self.oldest, len, pieces: self.pieces.wrapping_add(1) }
+    }
+
+    /// Those that lie outside the innermost `len` fours, which are of the first piece.
+    pub(crate) fn outside(self, len: u32) -> Self {
+        let Piece { position, len: whole } = self.first;
+        let position = position.wrapping_add(len as usize);
+        let first = Piece { position, len: whole.wrapping_sub(len) };
+        Self { first, len: self.len.wrapping_sub(len), ..self }
+    }
+}
+
 /// Fours that a thread keeps.
-const FOURS: usize = 1 << 13;
+const FOURS: usize = 1 << 14;
+
+/// What is no longer asked for at the old end: what is being written comes there, and what signal
+/// handlers write while somebody compares.
+const MARGIN: usize = FOURS / 8;
+
+/// The most pieces of a backtrace: each is a jump for who compares.
+const MOST_PIECES: u32 = 4;
+
+/// In place of a piece's position: there is none.
+const NO_PIECE: usize = usize::MAX;
 
 /// The most fours that one backtrace may need: two words for each frame, and half as much again
 /// for places where a new four was begun.
@@ -24,27 +88,57 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Where the next backtrace's words begin: all of them lie in one piece.
+    /// Where the next backtrace's words begin: all that one walk reads lies in one piece.
     pub(crate) fn next(&self) -> usize {
         let position = self.position.get();
         let left = FOURS.wrapping_sub(position & (FOURS - 1));
-        if left < MOST { position.wrapping_add(left) } else { position }
+        if left <= MOST { position.wrapping_add(left) } else { position }
     }
 
-    /// All up to `position` is kept.
-    pub(crate) fn keep(&self, position: usize) {
-        self.position.set(position);
-    }
-
-    /// The `len` fours from `position` on, which were kept; `None` where they made room.
+    /// The fours of `piece`, which was kept, and its link; `None` where they made room.
     #[inline(always)]
-    pub(crate) fn kept(&self, position: usize, len: usize) -> Option<&[Seen]> {
-        // What is being written may reach that far beyond the ring's position.
-        if self.position.get().wrapping_sub(position) > FOURS - 2 * MOST {
+    fn kept(&self, piece: Piece) -> Option<(&Seen, &[Seen])> {
+        if self.position.get().wrapping_sub(piece.position) > FOURS - MARGIN {
             return None;
         }
-        let first = position & (FOURS - 1);
-        self.seen.get(first..first.wrapping_add(len))
+        let first = piece.position & (FOURS - 1);
+        let end = first.wrapping_add(piece.len as usize);
+        self.seen.get(first..end.wrapping_add(1))?.split_last()
+    }
+
+    /// Whether all words are as they were, from `piece` on, `base` being theirs.
+    ///
+    /// # Safety
+    /// As for [`Seen::are_unchanged`].
+    #[inline(always)]
+    pub(crate) unsafe fn are_unchanged(&self, mut piece: Piece, base: usize) -> bool {
+        while let Some((link, seen)) = self.kept(piece) {
+            // SAFETY: the caller's promise.
+            if !unsafe { Seen::are_unchanged(seen, base) } {
+                return false;
+            }
+            let next = link.piece();
+            if next.position == NO_PIECE {
+                return true;
+            }
+            // What is linked is older: whoever finds something else was interrupted.
+            if next.position >= piece.position {
+                return false;
+            }
+            piece = next;
+        }
+        false
+    }
+
+    /// Whether `is_so` of each four of `piece`.
+    pub(crate) fn all(&self, piece: Piece, is_so: impl FnMut(&Seen) -> bool) -> bool {
+        self.kept(piece).is_some_and(|(_, seen)| seen.iter().all(is_so))
+    }
+
+    /// Whether `words` can be linked to: they are few pieces, and stay for half a turn of the ring.
+    pub(crate) fn may_link(&self, words: &Words) -> bool {
+        let age = self.position.get().wrapping_sub(words.oldest);
+        words.pieces < MOST_PIECES && age < FOURS / 2
     }
 
     /// The four at `position`, to be written.
@@ -53,12 +147,27 @@ impl Ring {
         self.seen.get(position & (FOURS - 1))
     }
 
-    /// Copies the four at `from` to `to`.
-    pub(crate) fn copy(&self, from: usize, to: usize) {
-        if let (Some(from), Some(to)) = (self.at(from), self.at(to)) {
-            to.copy(from);
+    /// Copies all fours of `words` to what is written from `to` on.
+    pub(crate) fn copy(&self, words: &Words, mut to: usize) {
+        let mut piece = words.first;
+        for _ in 0..words.pieces {
+            for from in piece.position..piece.end() {
+                if let (Some(from), Some(to)) = (self.at(from), self.at(to)) {
+                    to.copy(from);
+                }
+                to = to.wrapping_add(1);
+            }
+            piece = self.at(piece.end()).map_or(piece, Seen::piece);
         }
+    }
+
+    /// Keeps `piece`, which was written, with a link to `outside`.
+    pub(crate) fn keep(&self, piece: Piece, outside: Option<Piece>) {
+        if let Some(link) = self.at(piece.end()) {
+            link.set_piece(outside.unwrap_or(Piece { position: NO_PIECE, len: 0 }));
+        }
+        self.position.set(piece.end().wrapping_add(1));
     }
 }
 
-const _: () = assert!(FOURS.is_power_of_two() && MOST * 4 < FOURS && SEEN.is_power_of_two());
+const _: () = assert!(FOURS.is_power_of_two() && MOST * 3 < MARGIN && SEEN.is_power_of_two());

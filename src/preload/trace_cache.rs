@@ -21,13 +21,13 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::path::Path;
-use super::ring::Ring;
+use super::ring::{Piece, Ring};
 use super::unwind::frame::Fast;
-use super::unwind::stack::{Live, Seen};
+use super::unwind::stack::Live;
 
-const WAYS: usize = 8;
-const SET_BITS: u32 = 7;
-const SETS: usize = 1 << SET_BITS;
+/// Sets of the near entries and of the far ones, and how many are in one.
+const NEAR: (usize, usize) = (1 << 8, 2);
+const FAR: (usize, usize) = (1 << 11, 4);
 
 /// One backtrace. All zero is none: no code has generation 0.
 #[repr(C, align(64))]
@@ -39,15 +39,20 @@ pub(crate) struct Entry {
     pub(crate) fp: usize,
     /// The base of its words.
     pub(crate) base: usize,
-    /// Where its words begin, and how many fours they are.
-    pub(crate) position: usize,
-    pub(crate) len: u32,
+    /// The first of its words.
+    pub(crate) words: Piece,
     pub(crate) generation: u32,
     pub(crate) site: u32,
     /// A rule read `fp`.
     pub(crate) reads_fp: bool,
     /// The words are on a stack whose end is known.
     pub(crate) has_end: bool,
+}
+
+impl Entry {
+    fn caller(&self) -> Fast {
+        Fast { pc: self.pc, sp: self.sp, fp: self.fp, fp_is_saved: false }
+    }
 }
 
 /// The cache of one thread. All zero is an empty one.
@@ -58,7 +63,10 @@ pub(crate) struct Traces {
     stamp: AtomicU32,
     /// The last backtrace that was walked.
     pub(crate) path: Path,
-    entries: [[Cell<Entry>; WAYS]; SETS],
+    near: [[Cell<Entry>; NEAR.1]; NEAR.0],
+    /// Which of the far entries may be the one: few lines of the cache, where those are many.
+    tags: [[Cell<u32>; FAR.1]; FAR.0],
+    far: [[Cell<Entry>; FAR.1]; FAR.0],
     pub(crate) ring: Ring,
 }
 
@@ -71,56 +79,94 @@ impl Traces {
     }
 
     #[inline(always)]
-    fn set(&self, sp: usize, pc: usize) -> Option<&[Cell<Entry>; WAYS]> {
-        const FACTOR: usize = 0x9e37_79b9_7f4a_7c15;
-        let mixed = sp.wrapping_add(pc).wrapping_mul(FACTOR);
-        self.entries.get(mixed >> (usize::BITS - SET_BITS))
+    fn near(&self, caller: &Fast) -> &[Cell<Entry>] {
+        let set = mixed(caller, 0) >> (u64::BITS - NEAR.0.trailing_zeros());
+        self.near.get(set as usize).map_or(&[], <[_; _]>::as_slice)
     }
 
-    /// The site of the backtrace from `caller`, where it is known.
+    /// The far entries that that of `caller` and `context` is among, with their tags, and its tag.
+    fn far(
+        &self,
+        caller: Fast,
+        context: usize,
+    ) -> (impl Iterator<Item = (&Cell<u32>, &Cell<Entry>)>, u32) {
+        let mixed = mixed(&caller, context);
+        let set = (mixed >> (u64::BITS - FAR.0.trailing_zeros())) as usize;
+        let tags = self.tags.get(set).into_iter().flatten();
+        #[allow(clippy::cast_possible_truncation, reason = "its lower half")]
+        (tags.zip(self.far.get(set).into_iter().flatten()), mixed as u32)
+    }
+
+    /// The site of the backtrace from `caller`, where it is near.
     pub(crate) fn find(&self, caller: Fast, generation: u32) -> Option<u32> {
-        self.find_where(caller, generation, |seen, entry| {
-            entry.has_end || is_readable(seen, entry.sp, entry.base)
-        })
+        let stamp = self.look()?;
+        let known = |entry: &Entry| self.is_known(entry, &caller, generation, is_mapped);
+        let entry = entries(self.near(&caller)).find(|entry| known(entry))?;
+        self.believed(stamp, entry.site)
     }
 
     /// The same where the stack's end is known: with no call, which would cost registers.
     #[inline(always)]
     pub(crate) fn find_quickly(&self, caller: Fast, generation: u32) -> Option<u32> {
-        self.find_where(caller, generation, |_, entry| entry.has_end)
+        let stamp = self.look()?;
+        let has_end = |_: &Ring, entry: &Entry| entry.has_end;
+        let known = |entry: &Entry| self.is_known(entry, &caller, generation, has_end);
+        let entry = entries(self.near(&caller)).find(|entry| known(entry))?;
+        self.believed(stamp, entry.site)
     }
 
-    #[inline(always)]
-    fn find_where(
-        &self,
+    /// The site of the backtrace from `caller`, where it is further away: it comes near.
+    pub(crate) fn find_far(
+        &'static self,
         caller: Fast,
+        context: usize,
         generation: u32,
-        is_mapped: impl Fn(&[Seen], &Entry) -> bool,
     ) -> Option<u32> {
+        let stamp = self.look()?;
+        let (mut places, tag) = self.far(caller, context);
+        let known = |entry: &Entry| self.is_known(entry, &caller, generation, is_mapped);
+        let entry = places.find_map(|(its, entry)| {
+            let entry = (its.get() == tag).then(|| entry.get())?;
+            known(&entry).then_some(entry)
+        })?;
+        let site = self.believed(stamp, entry.site)?;
+        let _used = self.enter()?;
+        self.put_near(entry);
+        Some(site)
+    }
+
+    /// Begins to look; `None` while an entry is being made.
+    #[inline(always)]
+    fn look(&self) -> Option<u32> {
         let stamp = self.stamp.load(Ordering::Relaxed);
-        if is_busy(stamp) {
-            return None;
-        }
         compiler_fence(Ordering::SeqCst);
-        for entry in self.set(caller.sp, caller.pc)? {
-            // SAFETY: a cell of this thread's own; no reference into it outlives the turn.
-            let entry = unsafe { &*entry.as_ptr() };
-            if entry.sp == caller.sp
-                && entry.pc == caller.pc
-                && entry.generation == generation
-                && (entry.fp == caller.fp || !entry.reads_fp)
-                && let Some(seen) = self.ring.kept(entry.position, entry.len as usize)
-                && is_mapped(seen, entry)
-                // SAFETY: the words were read when the stack pointer was the same, from a stack
-                // whose end is known, or can be read now.
-                && unsafe { Seen::are_unchanged(seen, entry.base) }
-            {
-                let site = entry.site;
-                compiler_fence(Ordering::SeqCst);
-                return (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site);
-            }
-        }
-        None
+        (!is_busy(stamp)).then_some(stamp)
+    }
+
+    /// What was found since [`look`](Self::look), if no entry was made meanwhile.
+    #[inline(always)]
+    fn believed(&self, stamp: u32, site: u32) -> Option<u32> {
+        compiler_fence(Ordering::SeqCst);
+        (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site)
+    }
+
+    /// Whether `entry` is that of the backtrace from `caller`.
+    #[inline(always)]
+    fn is_known(
+        &self,
+        entry: &Entry,
+        caller: &Fast,
+        generation: u32,
+        is_mapped: impl Fn(&Ring, &Entry) -> bool,
+    ) -> bool {
+        entry.sp == caller.sp
+            && entry.pc == caller.pc
+            && entry.generation == generation
+            && (entry.fp == caller.fp || !entry.reads_fp)
+            && is_mapped(&self.ring, entry)
+            // SAFETY: the words were read when the stack pointer was the same, from a stack whose
+            // end is known, or can be read now.
+            && unsafe { self.ring.are_unchanged(entry.words, entry.base) }
     }
 
     /// Starts to make an entry; `None` while one is being made further out.
@@ -134,17 +180,40 @@ impl Traces {
         Some(Use(self))
     }
 
-    /// Makes `entry`; the latest comes first in its set, and the oldest goes.
-    pub(crate) fn put(&self, entry: Entry) {
-        let Some(set) = self.set(entry.sp, entry.pc) else { return };
-        for pair in set.windows(2).rev() {
-            if let [newer, older] = pair {
-                older.set(newer.get());
-            }
+    /// Makes `entry`, which is found by `context` when it is no longer near.
+    pub(crate) fn put(&self, entry: Entry, context: usize) {
+        let (mut places, tag) = self.far(entry.caller(), context);
+        // Any will do.
+        if let Some((its, place)) = places.nth(entry.words.position / 8 % FAR.1) {
+            its.set(tag);
+            place.set(entry);
         }
-        let [first, ..] = set;
-        first.set(entry);
+        self.put_near(entry);
     }
+
+    /// The latest comes first in its set, and the oldest goes.
+    fn put_near(&self, entry: Entry) {
+        if let [first, second] = self.near(&entry.caller()) {
+            second.set(first.get());
+            first.set(entry);
+        }
+    }
+}
+
+/// Bits that tell where the entry of `caller` with that `context` is; the upper ones are the best.
+#[inline(always)]
+fn mixed(caller: &Fast, context: usize) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let sum = caller.sp.wrapping_add(caller.pc).wrapping_add(context) as u64;
+    let mixed = sum.wrapping_mul(FACTOR);
+    mixed ^ mixed >> 32
+}
+
+/// The entries in `cells`.
+#[inline(always)]
+fn entries(cells: &[Cell<Entry>]) -> impl Iterator<Item = &Entry> {
+    // SAFETY: cells of this thread's own; no reference into one outlives its turn.
+    cells.iter().map(|cell| unsafe { &*cell.as_ptr() })
 }
 
 #[inline(always)]
@@ -152,11 +221,17 @@ fn is_busy(stamp: u32) -> bool {
     stamp & 1 != 0
 }
 
-/// Whether all of `seen` can be read on a stack whose end nobody knows.
+/// Whether the words of `entry` can be read.
+fn is_mapped(ring: &Ring, entry: &Entry) -> bool {
+    entry.has_end || is_readable(ring, entry)
+}
+
+/// Whether all of them can be read on a stack whose end nobody knows. Nothing joins another walk
+/// there: they are one piece.
 #[cold]
-fn is_readable(seen: &[Seen], pointer: usize, base: usize) -> bool {
-    let stack = Live::current(pointer);
-    seen.iter().all(|seen| seen.is_in(&stack, base))
+fn is_readable(ring: &Ring, entry: &Entry) -> bool {
+    let stack = Live::current(entry.sp);
+    ring.all(entry.words, |seen| seen.is_in(&stack, entry.base))
 }
 
 /// The calling thread's cache, for one entry.
@@ -172,7 +247,7 @@ impl Drop for Use {
     }
 }
 
-const _: () = assert!(WAYS > 0 && size_of::<Entry>() == 64, "an entry is a line of the cache");
+const _: () = assert!(size_of::<Entry>() == 64, "an entry is a line of the cache");
 
 #[cfg(test)]
 #[allow(
@@ -205,7 +280,7 @@ mod tests {
         if reads_fp {
             log.frame_pointer(&caller);
         }
-        log.keep(1, true, site);
+        log.keep(1, true, site, 0);
     }
 
     #[test]
@@ -284,7 +359,7 @@ mod tests {
         let log = Log::new(&used, here, 1);
         // Nothing is mapped there: as if a stack had been unmapped since.
         log.push(here.sp + (60 << 20), 0);
-        log.keep(1, true, 8);
+        log.keep(1, true, 8, 0);
         drop(used);
         assert_eq!(traces.find(here, 1), Some(7), "the older one holds");
     }

@@ -8,6 +8,7 @@
 use core::cell::Cell;
 
 use super::arch::{Difference, Four};
+use crate::preload::ring::Piece;
 use crate::preload::{extent, system, thread};
 
 /// A source of stack words.
@@ -123,6 +124,22 @@ impl Seen {
                 _ => pair.get() & LOWER | offset << u32::BITS,
             });
         }
+    }
+
+    /// The piece that this, which has no words, links to.
+    #[inline(always)]
+    pub(crate) fn piece(&self) -> Piece {
+        let [position, len, ..] = &self.values.0;
+        #[allow(clippy::cast_possible_truncation, reason = "it was a length")]
+        let len = len.get() as u32;
+        Piece { position: position.get(), len }
+    }
+
+    /// Has this, instead of words, link to `piece`.
+    pub(crate) fn set_piece(&self, piece: Piece) {
+        let [position, len, ..] = &self.values.0;
+        position.set(piece.position);
+        len.set(piece.len as usize);
     }
 
     /// Becomes what `other` is.
