@@ -5,7 +5,9 @@
 //! position until it is kept. A backtrace that joined another one shares what lies outside with it:
 //!
 //! ```text
-//!   [piece: fours that one walk read][link] ---> [fours of an earlier one, from a joint on][link] ---> ...
+//!   [head][piece: fours that one walk read][link]
+//!                                              \\--> [head][ ...  from a joint on][link]
+//!                                                                                   \\--> ...
 //! ```
 
 use core::cell::Cell;
@@ -63,7 +65,7 @@ impl Words {
 }
 
 /// Fours that a thread keeps.
-const FOURS: usize = 1 << 14;
+const FOURS: usize = 1 << 15;
 
 /// What is no longer asked for at the old end: what is being written comes there, and what signal
 /// handlers write while somebody compares.
@@ -88,17 +90,38 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Where the next backtrace's words begin: all that one walk reads lies in one piece.
+    /// Where the next backtrace's head is; its words begin behind: all that one walk reads lies in one piece.
     pub(crate) fn next(&self) -> usize {
         let position = self.position.get();
         let left = FOURS.wrapping_sub(position & (FOURS - 1));
-        if left <= MOST { position.wrapping_add(left) } else { position }
+        if left < MOST + 2 { position.wrapping_add(left) } else { position }
+    }
+
+    /// All that was kept made room.
+    pub(crate) fn forget(&self) {
+        self.position.set(self.position.get().wrapping_add(FOURS));
+    }
+
+    /// Where all ends that is kept.
+    pub(crate) fn position(&self) -> usize {
+        self.position.get()
+    }
+
+    /// What was kept at `position`; `None` where it made room.
+    #[inline(always)]
+    pub(crate) fn head(&self, position: usize) -> Option<&Seen> {
+        self.at(position).filter(|_| self.is_kept(position))
+    }
+
+    #[inline(always)]
+    fn is_kept(&self, position: usize) -> bool {
+        self.position.get().wrapping_sub(position) <= FOURS - MARGIN
     }
 
     /// The fours of `piece`, which was kept, and its link; `None` where they made room.
     #[inline(always)]
     fn kept(&self, piece: Piece) -> Option<(&Seen, &[Seen])> {
-        if self.position.get().wrapping_sub(piece.position) > FOURS - MARGIN {
+        if !self.is_kept(piece.position) {
             return None;
         }
         let first = piece.position & (FOURS - 1);
@@ -117,7 +140,7 @@ impl Ring {
             if !unsafe { Seen::are_unchanged(seen, base) } {
                 return false;
             }
-            let next = link.piece();
+            let next = linked(link);
             if next.position == NO_PIECE {
                 return true;
             }
@@ -157,17 +180,26 @@ impl Ring {
                 }
                 to = to.wrapping_add(1);
             }
-            piece = self.at(piece.end()).map_or(piece, Seen::piece);
+            piece = self.at(piece.end()).map_or(piece, linked);
         }
     }
 
     /// Keeps `piece`, which was written, with a link to `outside`.
     pub(crate) fn keep(&self, piece: Piece, outside: Option<Piece>) {
         if let Some(link) = self.at(piece.end()) {
-            link.set_piece(outside.unwrap_or(Piece { position: NO_PIECE, len: 0 }));
+            let Piece { position, len } = outside.unwrap_or(Piece { position: NO_PIECE, len: 0 });
+            link.set_raw([position as u64, u64::from(len), 0, 0], [0, 0]);
         }
         self.position.set(piece.end().wrapping_add(1));
     }
+}
+
+/// The piece that `link` leads to.
+#[allow(clippy::cast_possible_truncation, reason = "they were put there")]
+#[inline(always)]
+fn linked(link: &Seen) -> Piece {
+    let ([position, len, ..], _) = link.raw();
+    Piece { position: position as usize, len: len as u32 }
 }
 
 const _: () = assert!(FOURS.is_power_of_two() && MOST * 3 < MARGIN && SEEN.is_power_of_two());

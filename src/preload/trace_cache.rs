@@ -6,9 +6,14 @@
 //! the same: a hit is a proof, not a guess.
 //!
 //! ```text
-//!   sets of WAYS entries, by (stack pointer, return address)     ring of words
-//!   [caller][site][generation][position, how many] ------------> four distances, four values; ...
+//!   near: few entries by (stack pointer, return address)        ring of words
+//!     [entry][entry] --------------------------------------> [head][four words; ...][link]
+//!   far: many by these and the next return addresses outwards        ^                 |
+//!     [tag, position] ... ---------------------------------> [head][...][link]         v
 //! ```
+//! A program that allocates from many places with few ways to each finds them near; a compiler, which
+//! comes to one place in thousands of ways, finds them far. What is found there comes near.
+//!
 //! Where nothing is found, the walk writes a [`Log`](super::log::Log), which joins the last one
 //! where it can.
 //!
@@ -20,40 +25,20 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
+use super::entry::Entry;
 use super::path::Path;
-use super::ring::{Piece, Ring};
+use super::ring::Ring;
 use super::unwind::frame::Fast;
 use super::unwind::stack::Live;
 
 /// Sets of the near entries and of the far ones, and how many are in one.
 const NEAR: (usize, usize) = (1 << 8, 2);
-const FAR: (usize, usize) = (1 << 11, 4);
+const FAR: (usize, usize) = (1 << 11, 8);
 
-/// One backtrace. All zero is none: no code has generation 0.
-#[repr(C, align(64))]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    /// The caller's stack pointer, return address and frame pointer.
-    pub(crate) sp: usize,
-    pub(crate) pc: usize,
-    pub(crate) fp: usize,
-    /// The base of its words.
-    pub(crate) base: usize,
-    /// The first of its words.
-    pub(crate) words: Piece,
-    pub(crate) generation: u32,
-    pub(crate) site: u32,
-    /// A rule read `fp`.
-    pub(crate) reads_fp: bool,
-    /// The words are on a stack whose end is known.
-    pub(crate) has_end: bool,
-}
-
-impl Entry {
-    fn caller(&self) -> Fast {
-        Fast { pc: self.pc, sp: self.sp, fp: self.fp, fp_is_saved: false }
-    }
-}
+/// Where an entry lies in the ring, and whose it may be: `[tag: 16][position: 48]`. At four million
+/// walks a second, positions come again after two years.
+const POSITION_BITS: u32 = 48;
+const POSITION: u64 = (1 << POSITION_BITS) - 1;
 
 /// The cache of one thread. All zero is an empty one.
 #[repr(C)]
@@ -64,18 +49,27 @@ pub(crate) struct Traces {
     /// The last backtrace that was walked.
     pub(crate) path: Path,
     near: [[Cell<Entry>; NEAR.1]; NEAR.0],
-    /// Which of the far entries may be the one: few lines of the cache, where those are many.
-    tags: [[Cell<u32>; FAR.1]; FAR.0],
-    far: [[Cell<Entry>; FAR.1]; FAR.0],
+    /// Where entries that are not near lie in the ring.
+    far: [[Cell<u64>; FAR.1]; FAR.0],
     pub(crate) ring: Ring,
 }
 
 impl Traces {
+    /// Another thread has it from now on: its stack may be smaller at the same addresses.
+    pub(crate) fn forget(&self) {
+        self.path.forget();
+        self.ring.forget();
+        // Whoever had it may have jumped out of a handler that came while an entry was made.
+        self.stamp.store(0, Ordering::Relaxed);
+    }
+
     /// An empty cache that stays.
     #[cfg(test)]
     pub(crate) fn empty() -> &'static Self {
         // SAFETY: zero is a valid cache.
-        Box::leak(unsafe { Box::<Self>::new_zeroed().assume_init() })
+        let traces = Box::leak(unsafe { Box::<Self>::new_zeroed().assume_init() });
+        traces.forget();
+        traces
     }
 
     #[inline(always)]
@@ -84,17 +78,11 @@ impl Traces {
         self.near.get(set as usize).map_or(&[], <[_; _]>::as_slice)
     }
 
-    /// The far entries that that of `caller` and `context` is among, with their tags, and its tag.
-    fn far(
-        &self,
-        caller: Fast,
-        context: usize,
-    ) -> (impl Iterator<Item = (&Cell<u32>, &Cell<Entry>)>, u32) {
-        let mixed = mixed(&caller, context);
-        let set = (mixed >> (u64::BITS - FAR.0.trailing_zeros())) as usize;
-        let tags = self.tags.get(set).into_iter().flatten();
-        #[allow(clippy::cast_possible_truncation, reason = "its lower half")]
-        (tags.zip(self.far.get(set).into_iter().flatten()), mixed as u32)
+    /// The set of far entries that that of `caller` and `context` is among, and its tag.
+    fn far(&self, caller: &Fast, context: usize) -> (&[Cell<u64>], u64) {
+        let mixed = mixed(caller, context);
+        let set = self.far.get((mixed >> (u64::BITS - FAR.0.trailing_zeros())) as usize);
+        (set.map_or(&[], |set| set.as_slice()), mixed << POSITION_BITS)
     }
 
     /// The site of the backtrace from `caller`, where it is near.
@@ -123,16 +111,28 @@ impl Traces {
         generation: u32,
     ) -> Option<u32> {
         let stamp = self.look()?;
-        let (mut places, tag) = self.far(caller, context);
+        let (set, tag) = self.far(&caller, context);
         let known = |entry: &Entry| self.is_known(entry, &caller, generation, is_mapped);
-        let entry = places.find_map(|(its, entry)| {
-            let entry = (its.get() == tag).then(|| entry.get())?;
+        let entry = set.iter().find_map(|place| {
+            let place = place.get();
+            let entry = (place & !POSITION == tag).then(|| self.entry(place))??;
             known(&entry).then_some(entry)
         })?;
         let site = self.believed(stamp, entry.site)?;
         let _used = self.enter()?;
         self.put_near(entry);
         Some(site)
+    }
+
+    /// The entry at `place`; `None` where it made room.
+    fn entry(&self, place: u64) -> Option<Entry> {
+        let at = (self.ring.position() as u64).wrapping_sub(self.age(place)) as usize;
+        Some(Entry::read(self.ring.head(at)?, at.wrapping_add(1)))
+    }
+
+    /// How many fours are behind the entry at `place`.
+    fn age(&self, place: u64) -> u64 {
+        (self.ring.position() as u64).wrapping_sub(place) & POSITION
     }
 
     /// Begins to look; `None` while an entry is being made.
@@ -182,11 +182,11 @@ impl Traces {
 
     /// Makes `entry`, which is found by `context` when it is no longer near.
     pub(crate) fn put(&self, entry: Entry, context: usize) {
-        let (mut places, tag) = self.far(entry.caller(), context);
-        // Any will do.
-        if let Some((its, place)) = places.nth(entry.words.position / 8 % FAR.1) {
-            its.set(tag);
-            place.set(entry);
+        let (set, tag) = self.far(&entry.caller(), context);
+        // The oldest goes.
+        if let Some(place) = set.iter().max_by_key(|place| self.age(place.get())) {
+            let head = entry.words.position.wrapping_sub(1) as u64;
+            place.set(tag | head & POSITION);
         }
         self.put_near(entry);
     }
@@ -247,8 +247,6 @@ impl Drop for Use {
     }
 }
 
-const _: () = assert!(size_of::<Entry>() == 64, "an entry is a line of the cache");
-
 #[cfg(test)]
 #[allow(
     clippy::expect_used,
@@ -256,125 +254,4 @@ const _: () = assert!(size_of::<Entry>() == 64, "an entry is a line of the cache
     clippy::arithmetic_side_effects,
     reason = "a test may panic"
 )]
-mod tests {
-    use super::*;
-    use crate::preload::log::Log;
-
-    /// A caller whose words are `stack`, which is on the thread's own stack.
-    fn caller(stack: &[Cell<usize>], pc: usize) -> Fast {
-        Fast { pc, sp: stack.as_ptr() as usize, fp: 7, fp_is_saved: false }
-    }
-
-    fn keep(
-        traces: &'static Traces,
-        stack: &[Cell<usize>],
-        caller: Fast,
-        reads_fp: bool,
-        site: u32,
-    ) {
-        let used = traces.enter().expect("nobody else is at it");
-        let log = Log::new(&used, caller, 1);
-        for word in stack {
-            log.push(word.as_ptr() as usize, word.get());
-        }
-        if reads_fp {
-            log.frame_pointer(&caller);
-        }
-        log.keep(1, true, site, 0);
-    }
-
-    #[test]
-    fn a_hit_needs_everything_unchanged() {
-        let stack: [Cell<usize>; 29] = std::array::from_fn(Cell::new);
-        let traces = Traces::empty();
-        let here = caller(&stack, 0x1000);
-        assert_eq!(traces.find(here, 1), None);
-        keep(traces, &stack, here, false, 42);
-        assert_eq!(traces.find(here, 1), Some(42));
-        assert_eq!(traces.find(here, 2), None, "something was closed");
-        assert_eq!(traces.find(Fast { pc: 0x1001, ..here }, 1), None);
-        assert_eq!(traces.find(Fast { sp: here.sp + 8, ..here }, 1), None);
-        assert_eq!(traces.find(Fast { fp: 8, ..here }, 1), Some(42), "no rule read it");
-        for (index, word) in stack.iter().enumerate() {
-            word.set(999);
-            assert_eq!(traces.find(here, 1), None, "word {index}");
-            word.set(index);
-        }
-        assert_eq!(traces.find(here, 1), Some(42));
-        let other = Fast { pc: 0x2000, ..here };
-        keep(traces, &stack, other, true, 43);
-        assert_eq!(traces.find(other, 1), Some(43));
-        assert_eq!(traces.find(Fast { fp: 8, ..other }, 1), None, "a rule read it");
-    }
-
-    #[test]
-    fn what_was_overwritten_is_not_found() {
-        let stack: [Cell<usize>; 200] = std::array::from_fn(Cell::new);
-        let traces = Traces::empty();
-        let mut found = 0;
-        for round in 0..400_u32 {
-            let here = |round: u32| caller(&stack, 0x1000 + round as usize * 0x40);
-            // A log that isn't kept writes words too.
-            let unkept = traces.enter().expect("nobody else is at it");
-            let log = Log::new(&unkept, here(round), 1);
-            (0..256).for_each(|_| log.push(stack.as_ptr() as usize, 5));
-            drop(unkept);
-            // Sites tell which words the entry was made of.
-            stack[7].set(round as usize);
-            keep(traces, &stack, here(round), false, round + 1);
-            for earlier in round.saturating_sub(190)..=round {
-                stack[7].set(earlier as usize);
-                let site = traces.find(here(earlier), 1);
-                assert!(site.is_none() || site == Some(earlier + 1), "{earlier}: {site:?}");
-                found += u32::from(site.is_some());
-            }
-        }
-        assert!(found > 400, "some are found: {found}");
-    }
-
-    #[test]
-    fn what_can_not_be_kept_is_not() {
-        let stack: [Cell<usize>; 400] = std::array::from_fn(Cell::new);
-        let traces = Traces::empty();
-        let here = caller(&stack, 0x3000);
-        keep(traces, &stack, here, false, 1);
-        assert_eq!(traces.find(here, 1), None, "too many words");
-        keep(traces, &stack[..256], here, false, 1);
-        assert_eq!(traces.find(here, 1), Some(1));
-    }
-
-    #[test]
-    fn a_stack_without_an_end_is_asked_for() {
-        // Words that are on no stack of this thread.
-        let words: Box<[Cell<usize>; 64]> = Box::new(std::array::from_fn(Cell::new));
-        let traces = Traces::empty();
-        let here = caller(&words[..], 0x5000);
-        assert!(!Live::current(here.sp).has_end(), "it is the heap");
-        keep(traces, &words[..6], here, false, 7);
-        assert_eq!(traces.find(here, 1), Some(7));
-        words[3].set(999);
-        assert_eq!(traces.find(here, 1), None);
-        words[3].set(3);
-        let used = traces.enter().expect("nobody else is at it");
-        let log = Log::new(&used, here, 1);
-        // Nothing is mapped there: as if a stack had been unmapped since.
-        log.push(here.sp + (60 << 20), 0);
-        log.keep(1, true, 8, 0);
-        drop(used);
-        assert_eq!(traces.find(here, 1), Some(7), "the older one holds");
-    }
-
-    #[test]
-    fn a_cache_in_use_is_not_entered_again() {
-        let traces = Traces::empty();
-        let stack = [Cell::new(1)];
-        let here = caller(&stack, 0x6000);
-        keep(traces, &stack, here, false, 3);
-        let outer = traces.enter().expect("nobody else is at it");
-        assert!(traces.enter().is_none());
-        assert_eq!(traces.find(here, 1), None, "it may be half written");
-        drop(outer);
-        assert!(traces.enter().is_some());
-        assert_eq!(traces.find(here, 1), Some(3));
-    }
-}
+mod tests;

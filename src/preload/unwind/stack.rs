@@ -8,7 +8,6 @@
 use core::cell::Cell;
 
 use super::arch::{Difference, Four};
-use crate::preload::ring::Piece;
 use crate::preload::{extent, system, thread};
 
 /// A source of stack words.
@@ -126,20 +125,18 @@ impl Seen {
         }
     }
 
-    /// The piece that this, which has no words, links to.
+    /// The six words that were put here instead of words of a stack.
     #[inline(always)]
-    pub(crate) fn piece(&self) -> Piece {
-        let [position, len, ..] = &self.values.0;
-        #[allow(clippy::cast_possible_truncation, reason = "it was a length")]
-        let len = len.get() as u32;
-        Piece { position: position.get(), len }
+    pub(crate) fn raw(&self) -> ([u64; SEEN], [u64; SEEN / 2]) {
+        let values = self.values.0.each_ref().map(|value| value.get() as u64);
+        (values, self.offsets.each_ref().map(Cell::get))
     }
 
-    /// Has this, instead of words, link to `piece`.
-    pub(crate) fn set_piece(&self, piece: Piece) {
-        let [position, len, ..] = &self.values.0;
-        position.set(piece.position);
-        len.set(piece.len as usize);
+    /// Puts six words here.
+    #[allow(clippy::cast_possible_truncation, reason = "a word is one of 64 bits")]
+    pub(crate) fn set_raw(&self, values: [u64; SEEN], others: [u64; SEEN / 2]) {
+        self.values.0.iter().zip(values).for_each(|(to, value)| to.set(value as usize));
+        self.offsets.iter().zip(others).for_each(|(to, value)| to.set(value));
     }
 
     /// Becomes what `other` is.
