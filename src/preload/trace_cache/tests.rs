@@ -91,9 +91,9 @@ fn what_can_not_be_kept_is_not() {
 #[test]
 fn a_stack_without_an_end_is_asked_for() {
     // A page that is on no stack of this thread, with one behind it that can't be read.
-    let page = system::reserve(PAGE, PAGE).expect("there is memory").cast::<[Cell<usize>; 64]>();
-    // SAFETY: the page is this test's, and zero is a word.
-    let words = unsafe { &*page };
+    let page = system::reserve(PAGE, PAGE).expect("there is memory");
+    // SAFETY: the page is this test's, and zero is a word; in front is what a leaf function may use.
+    let words = unsafe { &*page.wrapping_add(PAGE / 2).cast::<[Cell<usize>; 64]>() };
     words.iter().zip(0..).for_each(|(word, number)| word.set(number));
     let traces = Traces::empty();
     let here = caller(words, 0x5000);
