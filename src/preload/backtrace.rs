@@ -100,7 +100,7 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
 }
 
 /// Return addresses outside the caller's that tell one way to it from others.
-const CONTEXT: usize = 3;
+const CONTEXT: usize = 2;
 
 /// What lies next outwards of `caller`, as far as its rules are known: where to look.
 fn context(caller: Fast) -> usize {

@@ -1,10 +1,10 @@
 //! Which node a frame has: a hash table of node numbers that grows with them. It is the process's
 //! own memory; the parent reads nodes alone.
 //!
-//! A full table is followed by one four times as large. Until all numbers are in the new one, what
-//! isn't found there is looked for in the old one, too, which stays readable for good. Threads that
-//! come at the wrong moment may make a second node for a frame: both mean the same, and the parent
-//! puts together what has the same traceback.
+//! A full table is followed by one four times as large, twice where it is large already. Until all
+//! numbers are in the new one, what isn't found there is looked for in the old one, too, which stays
+//! readable for good. Threads that come at the wrong moment may make a second node for a frame: both
+//! mean the same, and the parent puts together what has the same traceback.
 //!
 //! Invariant of [`Table`]: a table that is reachable is never unmapped, and `mask + 1` slots, a
 //! power of two, follow it.
@@ -23,6 +23,8 @@ const MAX_PROBES: u32 = 4096;
 
 const FIRST_SLOTS: u32 = 1 << 12;
 const GROWTH: u32 = 4;
+/// A table of so many slots grows by 2: what it does not need is memory that the kernel has to clear.
+const LARGE: u32 = 1 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes of all tables that this process has, or was forked with.
@@ -189,7 +191,8 @@ impl Index {
         if !older.complete.load(Ordering::Acquire) || older.outgrown.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let slots = older.mask.wrapping_add(1).saturating_mul(GROWTH);
+        let slots = older.mask.wrapping_add(1);
+        let slots = slots.saturating_mul(if slots < LARGE { GROWTH } else { 2 });
         // Without memory the old one goes on until it is full.
         let Some(table) = Table::new(slots, Some(older)) else { return false };
         self.newest.store(core::ptr::from_ref(table).cast_mut(), Ordering::Release);
