@@ -34,11 +34,13 @@ use super::unwind::stack::Live;
 /// Sets of the near entries and of the far ones, and how many are in one.
 const NEAR: (usize, usize) = (1 << 8, 2);
 const FAR: (usize, usize) = (1 << 11, 8);
+const NEAR_SHIFT: u32 = usize::BITS - NEAR.0.trailing_zeros();
+const FAR_SHIFT: u32 = usize::BITS - FAR.0.trailing_zeros();
 
 /// Where an entry lies in the ring, and whose it may be: `[tag: 16][position: 48]`. At four million
 /// walks a second, positions come again after two years.
 const POSITION_BITS: u32 = 48;
-const POSITION: u64 = (1 << POSITION_BITS) - 1;
+const POSITION: usize = (1 << POSITION_BITS) - 1;
 
 /// The cache of one thread. All zero is an empty one.
 #[repr(C)]
@@ -50,7 +52,7 @@ pub(crate) struct Traces {
     pub(crate) path: Path,
     near: [[Cell<Entry>; NEAR.1]; NEAR.0],
     /// Where entries that are not near lie in the ring.
-    far: [[Cell<u64>; FAR.1]; FAR.0],
+    far: [[Cell<usize>; FAR.1]; FAR.0],
     pub(crate) ring: Ring,
 }
 
@@ -74,14 +76,14 @@ impl Traces {
 
     #[inline(always)]
     fn near(&self, caller: &Fast) -> &[Cell<Entry>] {
-        let set = mixed(caller, 0) >> (u64::BITS - NEAR.0.trailing_zeros());
-        self.near.get(set as usize).map_or(&[], <[_; _]>::as_slice)
+        let set = mixed(caller, 0).wrapping_shr(NEAR_SHIFT);
+        self.near.get(set).map_or(&[], <[_; _]>::as_slice)
     }
 
     /// The set of far entries that that of `caller` and `context` is among, and its tag.
-    fn far(&self, caller: &Fast, context: usize) -> (&[Cell<u64>], u64) {
+    fn far(&self, caller: &Fast, context: usize) -> (&[Cell<usize>], usize) {
         let mixed = mixed(caller, context);
-        let set = self.far.get((mixed >> (u64::BITS - FAR.0.trailing_zeros())) as usize);
+        let set = self.far.get(mixed.wrapping_shr(FAR_SHIFT));
         (set.map_or(&[], |set| set.as_slice()), mixed << POSITION_BITS)
     }
 
@@ -125,14 +127,14 @@ impl Traces {
     }
 
     /// The entry at `place`; `None` where it made room.
-    fn entry(&self, place: u64) -> Option<Entry> {
-        let at = (self.ring.position() as u64).wrapping_sub(self.age(place)) as usize;
+    fn entry(&self, place: usize) -> Option<Entry> {
+        let at = self.ring.position().wrapping_sub(self.age(place));
         Some(Entry::read(self.ring.head(at)?, at.wrapping_add(1)))
     }
 
     /// How many fours are behind the entry at `place`.
-    fn age(&self, place: u64) -> u64 {
-        (self.ring.position() as u64).wrapping_sub(place) & POSITION
+    fn age(&self, place: usize) -> usize {
+        self.ring.position().wrapping_sub(place) & POSITION
     }
 
     /// Begins to look; `None` while an entry is being made.
@@ -185,7 +187,7 @@ impl Traces {
         let (set, tag) = self.far(&entry.caller(), context);
         // The oldest goes.
         if let Some(place) = set.iter().max_by_key(|place| self.age(place.get())) {
-            let head = entry.words.position.wrapping_sub(1) as u64;
+            let head = entry.words.position.wrapping_sub(1);
             place.set(tag | head & POSITION);
         }
         self.put_near(entry);
@@ -202,9 +204,9 @@ impl Traces {
 
 /// Bits that tell where the entry of `caller` with that `context` is; the upper ones are the best.
 #[inline(always)]
-fn mixed(caller: &Fast, context: usize) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let sum = caller.sp.wrapping_add(caller.pc).wrapping_add(context) as u64;
+fn mixed(caller: &Fast, context: usize) -> usize {
+    const FACTOR: usize = 0x9e37_79b9_7f4a_7c15;
+    let sum = caller.sp.wrapping_add(caller.pc).wrapping_add(context);
     let mixed = sum.wrapping_mul(FACTOR);
     mixed ^ mixed >> 32
 }

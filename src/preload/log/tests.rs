@@ -145,8 +145,8 @@ fn what_is_shared_stays_while_the_ring_turns() {
     let mut joined = 0;
     for round in 0..30_000_u32 {
         // The innermost frames are new each time.
-        for frame in 2..8 {
-            frames[frame][0].set(round as usize * 1000 + frame);
+        for (frame, number) in frames[2..8].iter().zip(0..) {
+            frame[0].set(round as usize * 1000 + number);
         }
         let (walked, _) = walk(traces, &frames, (2, 0), NONE, round + 2);
         joined += u32::from(walked < 38);
