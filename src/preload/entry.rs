@@ -2,7 +2,7 @@
 
 use super::ring::Piece;
 use super::unwind::frame::Fast;
-use super::unwind::stack::Seen;
+use super::unwind::stack::{Live, Seen};
 
 /// One backtrace. All zero is none: no code has generation 0.
 #[repr(C, align(64))]
@@ -31,6 +31,27 @@ impl Entry {
     /// The frame whose backtrace it is.
     pub(crate) fn caller(&self) -> Fast {
         Fast { pc: self.pc, sp: self.sp, fp: self.fp, fp_is_saved: false }
+    }
+
+    /// Whether it is that of the backtrace from `caller`, if its words are unchanged.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, caller: &Fast, generation: u32) -> bool {
+        self.sp == caller.sp
+            && self.pc == caller.pc
+            && self.generation == generation
+            && (self.fp == caller.fp || !self.reads_fp)
+    }
+
+    /// Whether its words, which are `seen`, can be read.
+    pub(crate) fn is_mapped(&self, seen: &[Seen]) -> bool {
+        self.has_end || self.is_readable(seen)
+    }
+
+    /// The same where nobody knows the stack's end.
+    #[cold]
+    fn is_readable(&self, seen: &[Seen]) -> bool {
+        let stack = Live::current(self.sp);
+        seen.iter().all(|seen| seen.is_in(&stack, self.base))
     }
 
     /// Keeps it in `head`, which lies in front of its words.

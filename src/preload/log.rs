@@ -166,7 +166,7 @@ impl<'a> Log<'a> {
         let own = if linked.is_some() { inner } else { len };
         let piece = Piece { position: self.start, len: own };
         if let Some(words) = outside.filter(|_| linked.is_none()) {
-            traces.ring.copy(&words, self.start.wrapping_add(inner as usize));
+            traces.ring.copy(words.first, &traces.ring, self.start.wrapping_add(inner as usize));
             traces.path.move_words(self.next.get(), self.start.wrapping_add(len as usize));
         }
         traces.ring.keep(piece, linked.map(|words| words.first));

@@ -64,12 +64,9 @@ impl Words {
     }
 }
 
-/// Fours that a thread keeps.
-const FOURS: usize = 1 << 15;
-
-/// What is no longer asked for at the old end: what is being written comes there, and what signal
-/// handlers write while somebody compares.
-const MARGIN: usize = FOURS / 8;
+/// The most fours that one backtrace may need: two words for each frame, and half as much again
+/// for places where a new four was begun.
+pub(crate) const MOST: usize = 96;
 
 /// The most pieces of a backtrace: each is a jump for who compares.
 const MOST_PIECES: u32 = 4;
@@ -77,19 +74,22 @@ const MOST_PIECES: u32 = 4;
 /// In place of a piece's position: there is none.
 const NO_PIECE: usize = usize::MAX;
 
-/// The most fours that one backtrace may need: two words for each frame, and half as much again
-/// for places where a new four was begun.
-pub(crate) const MOST: usize = 96;
-
-/// The words of one thread. All zero is an empty ring.
+/// The words of one thread, in so many fours. All zero is an empty ring.
 #[repr(C)]
 #[derive(Debug)]
-pub(crate) struct Ring {
+pub(crate) struct Ring<const FOURS: usize> {
     position: Cell<usize>,
     seen: [Seen; FOURS],
 }
 
-impl Ring {
+impl<const FOURS: usize> Ring<FOURS> {
+    /// What is no longer asked for at the old end: what is being written comes there, and what signal
+    /// handlers write while somebody compares.
+    const MARGIN: usize = {
+        assert!(FOURS.is_power_of_two() && MOST * 3 < FOURS / 8 && SEEN.is_power_of_two());
+        FOURS / 8
+    };
+
     /// Where the next backtrace's head is; its words begin behind: all that one walk reads lies in one piece.
     pub(crate) fn next(&self) -> usize {
         let position = self.position.get();
@@ -115,47 +115,46 @@ impl Ring {
 
     #[inline(always)]
     fn is_kept(&self, position: usize) -> bool {
-        self.position.get().wrapping_sub(position) <= FOURS - MARGIN
+        self.position.get().wrapping_sub(position) <= FOURS - Self::MARGIN
     }
 
-    /// The fours of `piece`, which was kept, and its link; `None` where they made room.
+    /// The fours of `piece`, which was kept; `None` where they made room.
     #[inline(always)]
-    fn kept(&self, piece: Piece) -> Option<(&Seen, &[Seen])> {
+    pub(crate) fn kept(&self, piece: Piece) -> Option<&[Seen]> {
         if !self.is_kept(piece.position) {
             return None;
         }
         let first = piece.position & (FOURS - 1);
-        let end = first.wrapping_add(piece.len as usize);
-        self.seen.get(first..end.wrapping_add(1))?.split_last()
+        self.seen.get(first..first.wrapping_add(piece.len as usize))
+    }
+
+    /// The piece behind `piece`; `None` where that is the last.
+    fn behind(&self, piece: Piece) -> Option<Piece> {
+        let next = linked(self.at(piece.end())?);
+        // What is linked is older: whoever finds something else was interrupted.
+        (next.position < piece.position).then_some(next)
     }
 
     /// Whether all words are as they were, from `piece` on, `base` being theirs.
     ///
     /// # Safety
     /// As for [`Seen::are_unchanged`].
-    #[inline(always)]
-    pub(crate) unsafe fn are_unchanged(&self, mut piece: Piece, base: usize) -> bool {
-        while let Some((link, seen)) = self.kept(piece) {
+    pub(crate) unsafe fn are_unchanged(&self, piece: Piece, base: usize) -> bool {
+        let mut next = Some(piece);
+        while let Some(piece) = next {
+            let Some(seen) = self.kept(piece) else { return false };
             // SAFETY: the caller's promise.
             if !unsafe { Seen::are_unchanged(seen, base) } {
                 return false;
             }
-            let next = linked(link);
-            if next.position == NO_PIECE {
-                return true;
-            }
-            // What is linked is older: whoever finds something else was interrupted.
-            if next.position >= piece.position {
-                return false;
-            }
-            piece = next;
+            next = self.behind(piece);
         }
-        false
+        true
     }
 
     /// Whether `is_so` of each four of `piece`.
     pub(crate) fn all(&self, piece: Piece, is_so: impl FnMut(&Seen) -> bool) -> bool {
-        self.kept(piece).is_some_and(|(_, seen)| seen.iter().all(is_so))
+        self.kept(piece).is_some_and(|seen| seen.iter().all(is_so))
     }
 
     /// Whether `words` can be linked to: they are few pieces, and stay for half a turn of the ring.
@@ -170,18 +169,25 @@ impl Ring {
         self.seen.get(position & (FOURS - 1))
     }
 
-    /// Copies all fours of `words` to what is written from `to` on.
-    pub(crate) fn copy(&self, words: &Words, mut to: usize) {
-        let mut piece = words.first;
-        for _ in 0..words.pieces {
+    /// Copies all fours from `piece` on to what is written from `at` on in `to`; how many they are.
+    pub(crate) fn copy<const OTHER: usize>(
+        &self,
+        piece: Piece,
+        to: &Ring<OTHER>,
+        at: usize,
+    ) -> u32 {
+        let (mut next, mut len) = (Some(piece), 0_u32);
+        while let Some(piece) = next {
             for from in piece.position..piece.end() {
-                if let (Some(from), Some(to)) = (self.at(from), self.at(to)) {
+                let at = at.wrapping_add(len as usize);
+                if let (Some(from), Some(to)) = (self.at(from), to.at(at)) {
                     to.copy(from);
                 }
-                to = to.wrapping_add(1);
+                len = len.wrapping_add(1);
             }
-            piece = self.at(piece.end()).map_or(piece, linked);
+            next = self.behind(piece);
         }
+        len
     }
 
     /// Keeps `piece`, which was written, with a link to `outside`.
@@ -201,5 +207,3 @@ fn linked(link: &Seen) -> Piece {
     let ([position, len, ..], _) = link.raw();
     Piece { position: position as usize, len: len as u32 }
 }
-
-const _: () = assert!(FOURS.is_power_of_two() && MOST * 3 < MARGIN && SEEN.is_power_of_two());

@@ -27,13 +27,21 @@ use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use super::entry::Entry;
 use super::path::Path;
-use super::ring::Ring;
+use super::ring::{Piece, Ring};
 use super::unwind::frame::Fast;
-use super::unwind::stack::Live;
+use super::unwind::stack::Seen;
 
 /// Sets of the near entries and of the far ones, and how many are in one.
-const NEAR: (usize, usize) = (1 << 8, 2);
+const NEAR: (usize, usize) = (1 << 7, 8);
 const FAR: (usize, usize) = (1 << 11, 8);
+/// Fours of words that are near, and far.
+const NEAR_FOURS: usize = 1 << 13;
+const FAR_FOURS: usize = 1 << 15;
+
+/// Of so many that were found far, one comes near: what is asked for often is soon there, and the
+/// rest does not drive it out.
+const COMES_NEAR: u32 = 8;
+
 const NEAR_SHIFT: u32 = usize::BITS - NEAR.0.trailing_zeros();
 const FAR_SHIFT: u32 = usize::BITS - FAR.0.trailing_zeros();
 
@@ -53,13 +61,19 @@ pub(crate) struct Traces {
     near: [[Cell<Entry>; NEAR.1]; NEAR.0],
     /// Where entries that are not near lie in the ring.
     far: [[Cell<usize>; FAR.1]; FAR.0],
-    pub(crate) ring: Ring,
+    /// How many were found far, or made.
+    found: Cell<u32>,
+    /// The words of what is near: one piece each.
+    words: Ring<NEAR_FOURS>,
+    /// The words of all that is known, with its entries.
+    pub(crate) ring: Ring<FAR_FOURS>,
 }
 
 impl Traces {
     /// Another thread has it from now on: its stack may be smaller at the same addresses.
     pub(crate) fn forget(&self) {
         self.path.forget();
+        self.words.forget();
         self.ring.forget();
         // Whoever had it may have jumped out of a handler that came while an entry was made.
         self.stamp.store(0, Ordering::Relaxed);
@@ -89,23 +103,40 @@ impl Traces {
 
     /// The site of the backtrace from `caller`, where it is near.
     pub(crate) fn find(&self, caller: Fast, generation: u32) -> Option<u32> {
-        let stamp = self.look()?;
-        let known = |entry: &Entry| self.is_known(entry, &caller, generation, is_mapped);
-        let entry = entries(self.near(&caller)).find(|entry| known(entry))?;
-        self.believed(stamp, entry.site)
+        self.find_near(caller, generation, |seen, entry| entry.is_mapped(seen))
     }
 
     /// The same where the stack's end is known: with no call, which would cost registers.
     #[inline(always)]
     pub(crate) fn find_quickly(&self, caller: Fast, generation: u32) -> Option<u32> {
-        let stamp = self.look()?;
-        let has_end = |_: &Ring, entry: &Entry| entry.has_end;
-        let known = |entry: &Entry| self.is_known(entry, &caller, generation, has_end);
-        let entry = entries(self.near(&caller)).find(|entry| known(entry))?;
-        self.believed(stamp, entry.site)
+        self.find_near(caller, generation, |_, entry| entry.has_end)
     }
 
-    /// The site of the backtrace from `caller`, where it is further away: it comes near.
+    #[inline(always)]
+    fn find_near(
+        &self,
+        caller: Fast,
+        generation: u32,
+        is_mapped: impl Fn(&[Seen], &Entry) -> bool,
+    ) -> Option<u32> {
+        let stamp = self.look()?;
+        for entry in self.near(&caller) {
+            // SAFETY: a cell of this thread's own; no reference into it outlives the turn.
+            let entry = unsafe { &*entry.as_ptr() };
+            if entry.is_of(&caller, generation)
+                && let Some(seen) = self.words.kept(entry.words)
+                && is_mapped(seen, entry)
+                // SAFETY: the words were read when the stack pointer was the same, from a stack
+                // whose end is known, or can be read now.
+                && unsafe { Seen::are_unchanged(seen, entry.base) }
+            {
+                return self.believed(stamp, entry.site);
+            }
+        }
+        None
+    }
+
+    /// The site of the backtrace from `caller`, wherever it is.
     pub(crate) fn find_far(
         &'static self,
         caller: Fast,
@@ -114,15 +145,19 @@ impl Traces {
     ) -> Option<u32> {
         let stamp = self.look()?;
         let (set, tag) = self.far(&caller, context);
-        let known = |entry: &Entry| self.is_known(entry, &caller, generation, is_mapped);
         let entry = set.iter().find_map(|place| {
             let place = place.get();
             let entry = (place & !POSITION == tag).then(|| self.entry(place))??;
-            known(&entry).then_some(entry)
+            let is_known = entry.is_of(&caller, generation)
+                // Nothing joins another walk on a stack whose end nobody knows: it is one piece.
+                && (entry.has_end || entry.is_mapped(self.ring.kept(entry.words)?))
+                // SAFETY: as in `find_near`.
+                && unsafe { self.ring.are_unchanged(entry.words, entry.base) };
+            is_known.then_some(entry)
         })?;
         let site = self.believed(stamp, entry.site)?;
         let _used = self.enter()?;
-        self.put_near(entry);
+        self.may_come_near(entry);
         Some(site)
     }
 
@@ -152,25 +187,6 @@ impl Traces {
         (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site)
     }
 
-    /// Whether `entry` is that of the backtrace from `caller`.
-    #[inline(always)]
-    fn is_known(
-        &self,
-        entry: &Entry,
-        caller: &Fast,
-        generation: u32,
-        is_mapped: impl Fn(&Ring, &Entry) -> bool,
-    ) -> bool {
-        entry.sp == caller.sp
-            && entry.pc == caller.pc
-            && entry.generation == generation
-            && (entry.fp == caller.fp || !entry.reads_fp)
-            && is_mapped(&self.ring, entry)
-            // SAFETY: the words were read when the stack pointer was the same, from a stack whose
-            // end is known, or can be read now.
-            && unsafe { self.ring.are_unchanged(entry.words, entry.base) }
-    }
-
     /// Starts to make an entry; `None` while one is being made further out.
     pub(crate) fn enter(&'static self) -> Option<Use> {
         let stamp = self.stamp.load(Ordering::Relaxed);
@@ -182,7 +198,7 @@ impl Traces {
         Some(Use(self))
     }
 
-    /// Makes `entry`, which is found by `context` when it is no longer near.
+    /// Makes `entry`, which is found by `context`.
     pub(crate) fn put(&self, entry: Entry, context: usize) {
         let (set, tag) = self.far(&entry.caller(), context);
         // The oldest goes.
@@ -190,14 +206,28 @@ impl Traces {
             let head = entry.words.position.wrapping_sub(1);
             place.set(tag | head & POSITION);
         }
-        self.put_near(entry);
+        self.may_come_near(entry);
     }
 
-    /// The latest comes first in its set, and the oldest goes.
-    fn put_near(&self, entry: Entry) {
-        if let [first, second] = self.near(&entry.caller()) {
-            second.set(first.get());
-            first.set(entry);
+    /// Has `entry` come near, where it is its turn: first in its set, where the oldest goes.
+    fn may_come_near(&self, entry: Entry) {
+        let found = self.found.get();
+        self.found.set(found.wrapping_add(1));
+        if !found.is_multiple_of(COMES_NEAR) {
+            return;
+        }
+        let position = self.words.next();
+        let len = self.ring.copy(entry.words, &self.words, position);
+        let words = Piece { position, len };
+        self.words.keep(words, None);
+        let set = self.near(&entry.caller());
+        for pair in set.windows(2).rev() {
+            if let [newer, older] = pair {
+                older.set(newer.get());
+            }
+        }
+        if let [first, ..] = set {
+            first.set(Entry { words, ..entry });
         }
     }
 }
@@ -211,29 +241,9 @@ fn mixed(caller: &Fast, context: usize) -> usize {
     mixed ^ mixed >> 32
 }
 
-/// The entries in `cells`.
-#[inline(always)]
-fn entries(cells: &[Cell<Entry>]) -> impl Iterator<Item = &Entry> {
-    // SAFETY: cells of this thread's own; no reference into one outlives its turn.
-    cells.iter().map(|cell| unsafe { &*cell.as_ptr() })
-}
-
 #[inline(always)]
 fn is_busy(stamp: u32) -> bool {
     stamp & 1 != 0
-}
-
-/// Whether the words of `entry` can be read.
-fn is_mapped(ring: &Ring, entry: &Entry) -> bool {
-    entry.has_end || is_readable(ring, entry)
-}
-
-/// Whether all of them can be read on a stack whose end nobody knows. Nothing joins another walk
-/// there: they are one piece.
-#[cold]
-fn is_readable(ring: &Ring, entry: &Entry) -> bool {
-    let stack = Live::current(entry.sp);
-    ring.all(entry.words, |seen| seen.is_in(&stack, entry.base))
 }
 
 /// The calling thread's cache, for one entry.

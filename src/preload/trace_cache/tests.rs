@@ -1,6 +1,7 @@
 use super::*;
 use crate::preload::log::Log;
 use crate::preload::system;
+use crate::preload::unwind::stack::Live;
 
 const PAGE: usize = 4096;
 
@@ -24,8 +25,11 @@ fn keep(traces: &'static Traces, stack: &[Cell<usize>], caller: Fast, reads_fp: 
 const CONTEXT: usize = 0x77;
 
 /// The site of the backtrace from `caller`, wherever it is.
-fn find_anywhere(traces: &'static Traces, caller: Fast) -> Option<u32> {
-    traces.find(caller, 1).or_else(|| traces.find_far(caller, CONTEXT, 1))
+fn find_in(traces: &'static Traces, caller: Fast, generation: u32) -> Option<u32> {
+    let far = traces.find_far(caller, CONTEXT, generation);
+    let near = traces.find(caller, generation);
+    assert!(near.is_none() || near == far, "what is near is far, too: {near:?} {far:?}");
+    far
 }
 
 #[test]
@@ -33,23 +37,23 @@ fn a_hit_needs_everything_unchanged() {
     let stack: [Cell<usize>; 29] = std::array::from_fn(Cell::new);
     let traces = Traces::empty();
     let here = caller(&stack, 0x1000);
-    assert_eq!(traces.find(here, 1), None);
+    assert_eq!(find_in(traces, here, 1), None);
     keep(traces, &stack, here, false, 42);
-    assert_eq!(traces.find(here, 1), Some(42));
-    assert_eq!(traces.find(here, 2), None, "something was closed");
-    assert_eq!(traces.find(Fast { pc: 0x1001, ..here }, 1), None);
-    assert_eq!(traces.find(Fast { sp: here.sp + 8, ..here }, 1), None);
-    assert_eq!(traces.find(Fast { fp: 8, ..here }, 1), Some(42), "no rule read it");
+    assert_eq!(find_in(traces, here, 1), Some(42));
+    assert_eq!(find_in(traces, here, 2), None, "something was closed");
+    assert_eq!(find_in(traces, Fast { pc: 0x1001, ..here }, 1), None);
+    assert_eq!(find_in(traces, Fast { sp: here.sp + 8, ..here }, 1), None);
+    assert_eq!(find_in(traces, Fast { fp: 8, ..here }, 1), Some(42), "no rule read it");
     for (index, word) in stack.iter().enumerate() {
         word.set(999);
-        assert_eq!(traces.find(here, 1), None, "word {index}");
+        assert_eq!(find_in(traces, here, 1), None, "word {index}");
         word.set(index);
     }
-    assert_eq!(traces.find(here, 1), Some(42));
+    assert_eq!(find_in(traces, here, 1), Some(42));
     let other = Fast { pc: 0x2000, ..here };
     keep(traces, &stack, other, true, 43);
-    assert_eq!(traces.find(other, 1), Some(43));
-    assert_eq!(traces.find(Fast { fp: 8, ..other }, 1), None, "a rule read it");
+    assert_eq!(find_in(traces, other, 1), Some(43));
+    assert_eq!(find_in(traces, Fast { fp: 8, ..other }, 1), None, "a rule read it");
 }
 
 #[test]
@@ -69,7 +73,7 @@ fn what_was_overwritten_is_not_found() {
         keep(traces, &stack, here(round), false, round + 1);
         for earlier in (round.saturating_sub(1500)..=round).rev().step_by(7) {
             stack[7].set(earlier as usize);
-            let site = find_anywhere(traces, here(earlier));
+            let site = find_in(traces, here(earlier), 1);
             assert!(site.is_none() || site == Some(earlier + 1), "{earlier}: {site:?}");
             found += u32::from(site.is_some());
         }
@@ -83,9 +87,9 @@ fn what_can_not_be_kept_is_not() {
     let traces = Traces::empty();
     let here = caller(&stack, 0x3000);
     keep(traces, &stack, here, false, 1);
-    assert_eq!(traces.find(here, 1), None, "too many words");
+    assert_eq!(find_in(traces, here, 1), None, "too many words");
     keep(traces, &stack[..256], here, false, 1);
-    assert_eq!(traces.find(here, 1), Some(1));
+    assert_eq!(find_in(traces, here, 1), Some(1));
 }
 
 #[test]
@@ -99,9 +103,9 @@ fn a_stack_without_an_end_is_asked_for() {
     let here = caller(words, 0x5000);
     assert!(!Live::current(here.sp).has_end(), "it is no stack");
     keep(traces, &words[..6], here, false, 7);
-    assert_eq!(traces.find(here, 1), Some(7));
+    assert_eq!(find_in(traces, here, 1), Some(7));
     words[3].set(999);
-    assert_eq!(traces.find(here, 1), None);
+    assert_eq!(find_in(traces, here, 1), None);
     words[3].set(3);
     let used = traces.enter().expect("nobody else is at it");
     let log = Log::new(&used, here, 1);
@@ -109,7 +113,7 @@ fn a_stack_without_an_end_is_asked_for() {
     log.push(here.sp + PAGE, 0);
     log.keep(1, true, 8, 0);
     drop(used);
-    assert_eq!(traces.find(here, 1), Some(7), "the older one holds");
+    assert_eq!(find_in(traces, here, 1), Some(7), "the older one holds");
 }
 
 #[test]
@@ -120,36 +124,39 @@ fn a_cache_in_use_is_not_entered_again() {
     keep(traces, &stack, here, false, 3);
     let outer = traces.enter().expect("nobody else is at it");
     assert!(traces.enter().is_none());
-    assert_eq!(traces.find(here, 1), None, "it may be half written");
+    assert_eq!(find_in(traces, here, 1), None, "it may be half written");
     drop(outer);
     assert!(traces.enter().is_some());
-    assert_eq!(traces.find(here, 1), Some(3));
+    assert_eq!(find_in(traces, here, 1), Some(3));
 }
 
 #[test]
-fn what_is_no_longer_near_is_far_and_comes_near_again() {
+fn what_is_found_far_comes_near() {
     let stack: [Cell<usize>; 8] = std::array::from_fn(Cell::new);
     let traces = Traces::empty();
     let here = caller(&stack, 0x7000);
-    // The same caller in more ways than are near.
-    for way in 0..6 {
+    // The same caller in more ways than are near, and as many as are far.
+    let ways = FAR.1;
+    for way in 0..ways {
         stack[5].set(100 + way);
         keep(traces, &stack, here, false, u32::try_from(way).expect("few"));
     }
-    for (way, site) in (0..6).zip(0..) {
-        stack[5].set(100 + way);
-        let is_near = traces.find(here, 1) == Some(site);
-        assert_eq!(is_near, way >= 4, "{way}");
-    }
-    stack[5].set(100);
+    stack[5].set(101);
+    assert_eq!(traces.find(here, 1), None);
     assert_eq!(traces.find_far(here, CONTEXT + 1, 1), None, "looked for elsewhere");
     assert_eq!(traces.find_far(here, CONTEXT, 2), None, "something was closed");
-    assert_eq!(traces.find_far(here, CONTEXT, 1), Some(0));
-    assert_eq!(traces.find(here, 1), Some(0), "it came near");
+    for _ in 0..COMES_NEAR {
+        assert_eq!(traces.find_far(here, CONTEXT, 1), Some(1));
+    }
+    assert_eq!(traces.find(here, 1), Some(1), "it came near");
     for (index, word) in stack.iter().enumerate() {
         let kept = word.replace(999);
-        assert_eq!(traces.find_far(here, CONTEXT, 1), None, "word {index}");
+        assert_eq!(find_in(traces, here, 1), None, "word {index}");
         word.set(kept);
+    }
+    for (way, site) in (0..ways).zip(0..) {
+        stack[5].set(100 + way);
+        assert_eq!(find_in(traces, here, 1), Some(site));
     }
 }
 
@@ -159,11 +166,11 @@ fn what_another_thread_has_seen_is_forgotten() {
     let traces = Traces::empty();
     let here = caller(&stack, 0x8000);
     keep(traces, &stack, here, false, 5);
-    assert_eq!(find_anywhere(traces, here), Some(5));
+    assert_eq!(find_in(traces, here, 1), Some(5));
     // Its handler jumped out of the middle.
     std::mem::forget(traces.enter());
     traces.forget();
-    assert_eq!(find_anywhere(traces, here), None);
+    assert_eq!(find_in(traces, here, 1), None);
     keep(traces, &stack, here, false, 6);
-    assert_eq!(find_anywhere(traces, here), Some(6));
+    assert_eq!(find_in(traces, here, 1), Some(6));
 }
