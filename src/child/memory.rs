@@ -29,7 +29,7 @@ use super::reach::{Origin, Root};
 
 /// Bytes that are read at a time, at most. The buffer is made for each look, as large as it needs: what is
 /// not needed would be pages that the kernel has to clear.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 256 << 10;
 const PAGE: u64 = 4096;
 const WORD: usize = 8;
 

@@ -20,7 +20,7 @@ use object::read::elf::ElfFile;
 use object::{Endianness, ReadCache};
 
 use self::code::{Code, Indirect};
-use self::table::Table;
+use self::table::{Name, Table};
 use super::file_state::Found;
 
 /// How functions begin to be called of allocators that are linked under names of their own: jemalloc,
@@ -71,15 +71,15 @@ fn in_symbols(path: &Path) -> Option<String> {
         let (address, name) = (function.address, function.name);
         // What is exported is in front of the preload heap's own, or leads to it, which the heap finds
         // out itself.
-        let is_own = KNOWN.iter().any(|start| name.starts_with(start.as_bytes()))
-            || name == b"malloc" && !exported.defines(name);
-        if is_own && let Ok(name) = str::from_utf8(name) {
+        let is_own = KNOWN.iter().any(|start| name.begins(start))
+            || name.is("malloc") && !exported.defines("malloc");
+        if is_own && let Some(name) = name.text() {
             return Some(name.to_owned());
         }
-        if is_of_rust(name) {
-            of_rust.get_or_insert((address, name));
+        if of_rust.is_none() {
+            of_rust = rust_s(name).map(|name| (address, name));
         }
-        let known = CPP.iter().find(|(mangled, _)| mangled.as_bytes() == name);
+        let known = CPP.iter().find(|(mangled, _)| name.is(mangled));
         of_cpp.extend(known.map(|(_, known)| (address, *known)));
     }
     if of_rust.is_none() && of_cpp.is_empty() {
@@ -90,15 +90,17 @@ fn in_symbols(path: &Path) -> Option<String> {
     let is_own = |start, indirect| !code.may_lead_out(start, indirect);
     let of_rust = of_rust.filter(|(start, _)| is_own(*start, Indirect::IsNothing));
     let of_cpp = || of_cpp.into_iter().find(|(start, _)| is_own(*start, Indirect::IsDoubt));
-    let of_rust = of_rust.and_then(|(_, name)| Some(demangled(str::from_utf8(name).ok()?)));
-    of_rust.or_else(|| of_cpp().map(|(_, name)| name.to_owned()))
+    of_rust.map(|(_, name)| name).or_else(|| of_cpp().map(|(_, name)| name.to_owned()))
 }
 
-/// Whether the function called `name` is one that Rust's own allocations go through.
-fn is_of_rust(name: &[u8]) -> bool {
-    // All of these names have that in them, and hardly any other.
-    name.windows(3).any(|part| part == b"__r")
-        && str::from_utf8(name).is_ok_and(|name| RUST.contains(&&*demangled(name)))
+/// What people call the function of this `name`, where Rust's own allocations go through it.
+fn rust_s(name: Name<'_>) -> Option<String> {
+    // Mangled by Rust's rules, old or new, or not at all. Most names in C++ begin otherwise.
+    if !["_ZN", "__", "_R", "R", "ZN"].iter().any(|start| name.begins(start)) {
+        return None;
+    }
+    let name = name.text().filter(|name| name.contains("__r"))?;
+    Some(demangled(name)).filter(|name| RUST.contains(&name.as_str()))
 }
 
 fn demangled(name: &str) -> String {

@@ -168,9 +168,7 @@ impl<'a> Code<'a> {
         };
         let asks_whom = |call: &Call| match self.callee(*call) {
             Some(Slot::Import(name)) => name == NEW_HANDLER,
-            Some(Slot::Own(at)) => {
-                self.functions.at(at).is_some_and(|it| it.name == NEW_HANDLER.as_bytes())
-            }
+            Some(Slot::Own(at)) => self.functions.at(at).is_some_and(|it| it.name.is(NEW_HANDLER)),
             None => false,
         };
         calls.iter().any(is_unknown) || has_call_by_pointer(body) && !calls.iter().any(asks_whom)
@@ -186,7 +184,7 @@ impl<'a> Code<'a> {
             Call::To(at) => at,
         };
         if let Some(function) = self.functions.at(at) {
-            let name = String::from_utf8_lossy(function.name);
+            let name = function.name.text()?;
             let is_end = LAST_WORDS.iter().any(|word| name.contains(word));
             return (!is_end).then_some(Slot::Own(at));
         }

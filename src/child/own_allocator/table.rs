@@ -23,9 +23,12 @@ pub(super) struct Table<'a> {
 pub(super) struct Function<'a> {
     pub(super) address: u64,
     pub(super) size: u64,
-    /// Without the zero at its end.
-    pub(super) name: &'a [u8],
+    pub(super) name: Name<'a>,
 }
+
+/// A name, with what stands behind it in its file: most are looked at for how they begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a>(&'a [u8]);
 
 impl<'a> Table<'a> {
     /// That of `elf`, whose bytes are `data`; empty where its names can't be read.
@@ -50,21 +53,38 @@ impl<'a> Table<'a> {
     }
 
     /// Whether anything called `name` is defined in the file.
-    pub(super) fn defines(self, name: &[u8]) -> bool {
-        self.symbols.iter().any(|it| self.name(it) == Some(name) && self.is_definition(it))
+    pub(super) fn defines(self, name: &str) -> bool {
+        let is_so_called = |symbol| self.name(symbol).is_some_and(|it| it.is(name));
+        self.symbols.iter().any(|symbol| is_so_called(symbol) && self.is_definition(symbol))
     }
 
     /// The name of the symbol at `index`.
     pub(super) fn name_at(self, index: usize) -> Option<&'a str> {
-        str::from_utf8(self.name(self.symbols.get(index)?)?).ok()
+        self.name(self.symbols.get(index)?)?.text()
     }
 
     fn is_definition(self, symbol: &Sym64<Endianness>) -> bool {
         symbol.is_definition(self.endian, StringTable::new(self.names, 0, self.names.len() as u64))
     }
 
-    fn name(self, symbol: &Sym64<Endianness>) -> Option<&'a [u8]> {
-        let rest = self.names.get(usize::try_from(symbol.st_name(self.endian)).ok()?..)?;
-        Some(CStr::from_bytes_until_nul(rest).ok()?.to_bytes())
+    fn name(self, symbol: &Sym64<Endianness>) -> Option<Name<'a>> {
+        self.names.get(usize::try_from(symbol.st_name(self.endian)).ok()?..).map(Name)
+    }
+}
+
+impl<'a> Name<'a> {
+    /// Whether it begins as `start`, in which there is no zero.
+    pub(super) fn begins(self, start: &str) -> bool {
+        self.0.starts_with(start.as_bytes())
+    }
+
+    /// Whether it is `name`.
+    pub(super) fn is(self, name: &str) -> bool {
+        self.begins(name) && self.0.get(name.len()) == Some(&0)
+    }
+
+    /// All of it; `None` where it has no end, or is no text.
+    pub(super) fn text(self) -> Option<&'a str> {
+        CStr::from_bytes_until_nul(self.0).ok()?.to_str().ok()
     }
 }
