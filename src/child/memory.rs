@@ -128,7 +128,7 @@ impl Stopped {
     /// Every word that may be a root and is an address in `[heap.0, heap.1)`: registers, the live
     /// part of stacks, and all memory that was written but for the heap and what the preload heap has `apart`
     /// for itself. What lives longest comes first: the data of modules, other memory, stacks,
-    /// registers.
+    /// registers. And the [bytes of its own](Self::own_memory): all of them were looked at for that.
     ///
     /// # Errors
     /// Where the memory can't be read.
@@ -137,9 +137,9 @@ impl Stopped {
         heap: (u64, u64),
         apart: &[(u64, u64)],
         places: &Places,
-    ) -> io::Result<[Vec<Root>; 4]> {
+    ) -> io::Result<([Vec<Root>; 4], u64)> {
         let mut roots = <[Vec<Root>; 4]>::default();
-        let mut buffer = Vec::new();
+        let (mut buffer, mut own) = (Vec::new(), Vec::new());
         for mapping in &self.mappings {
             if mapping.searched == Searched::Nothing {
                 continue;
@@ -149,13 +149,15 @@ impl Stopped {
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
                 let kinds = places.kinds(start, end);
-                for (start, end) in self.parts(mapping.searched, start, end)? {
-                    self.words(start, end, heap, &mut buffer, |at, word| {
+                let parts = self.parts(mapping.searched, start, end)?;
+                for (start, end) in &parts {
+                    self.words(*start, *end, heap, &mut buffer, |at, word| {
                         let kind = kinds.iter().find(|(range, _)| range.contains(&at));
                         let class = kind.map_or(Kind::Other, |(_, kind)| *kind) as usize;
                         roots[class].push(Root { word, origin: Origin::Memory(at) });
                     });
                 }
+                own.extend(parts.into_iter().filter(|_| mapping.is_own));
             }
         }
         for thread in &self.threads.0 {
@@ -164,7 +166,7 @@ impl Stopped {
             let words = thread.registers.iter().copied().filter(in_heap);
             roots[3].extend(words.map(|word| Root { word, origin }));
         }
-        Ok(roots)
+        Ok((roots, self.own_bytes(&own, places)))
     }
 
     /// Every word in the inherited blocks at `ranges`, which are sorted, that is an address in
