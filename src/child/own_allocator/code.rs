@@ -278,6 +278,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_told_last_of_an_address_counts() {
+        let all = [(7, 'a'), (3, 'b'), (7, 'c'), (5, 'd'), (3, 'e')];
+        let all: ByAddress<_> = all.into_iter().collect();
+        let found = [0, 3, 4, 5, 7, 8, u64::MAX].map(|at| all.at(at));
+        assert_eq!(found, [None, Some('e'), None, Some('d'), Some('c'), None, None]);
+        assert_eq!(ByAddress::<()>::from_iter([]).at(0), None);
+    }
+
+    #[test]
     fn calls_and_jumps_are_found_up_to_the_last_byte() {
         // call +1; jne +0x100; jmp *0x10(%rip); jmp -8
         let body = [

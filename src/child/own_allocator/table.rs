@@ -88,3 +88,51 @@ impl<'a> Name<'a> {
         CStr::from_bytes_until_nul(self.0).ok()?.to_str().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    use object::{Object, ObjectSymbol, ReadCache, SymbolKind};
+
+    use super::*;
+
+    #[test]
+    fn the_functions_of_a_file_are_those_that_are_known_one_by_one() {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("it is ours");
+        let libc = maps.lines().find(|line| line.contains("/libc.so")).expect("it is loaded");
+        let libc = &libc[libc.find('/').expect("it has a path")..];
+        let mut counts = [0, 0];
+        for path in [Path::new(libc), Path::new("/proc/self/exe")] {
+            let file = ReadCache::new(File::open(path).expect("it is there"));
+            let elf = Elf::parse(&file).expect("it is ELF");
+            let tables = [elf.elf_symbol_table(), elf.elf_dynamic_symbol_table()];
+            let tables = tables.map(|table| Table::of(&elf, &file, table));
+            let one_by_one: [Box<dyn Iterator<Item = _>>; 2] =
+                [Box::new(elf.symbols()), Box::new(elf.dynamic_symbols())];
+            for (at, (table, symbols)) in tables.into_iter().zip(one_by_one).enumerate() {
+                // Reading them so takes a moment each.
+                let symbols = symbols.filter(|it| it.kind() == SymbolKind::Text);
+                let expected = symbols.filter(|it| it.is_definition()).take(5000);
+                let expected: Vec<_> =
+                    expected.map(|it| (it.address(), it.size(), it.name().ok())).collect();
+                let found = table.functions().take(5000);
+                let found: Vec<_> = found.map(|it| (it.address, it.size, it.name.text())).collect();
+                assert!(found == expected, "{}", path.display());
+                counts[at] += found.len();
+            }
+        }
+        assert!(counts.iter().all(|count| *count > 1000), "{counts:?}");
+    }
+
+    #[test]
+    fn a_name_ends_where_its_zero_is() {
+        let name = Name(b"malloc\0free");
+        assert!(name.begins("mall") && name.begins("malloc") && !name.begins("mallocs"));
+        assert!(name.is("malloc") && !name.is("mall") && !name.is("malloc_"));
+        assert_eq!((name.text(), Name(b"free").text()), (Some("malloc"), None));
+        assert!(!Name(b"free").is("free") && !Name(b"").begins("free"));
+        assert_eq!(Name(b"\xff\0").text(), None);
+    }
+}
