@@ -8,6 +8,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,6 +32,14 @@ fn main() {
     } else {
         std::fs::write(&object, []).expect("failed to write an empty preload heap");
     }
+    println!("cargo::rustc-env=LEAKSNAP_PRELOAD_HASH={:016x}", hash(&object));
+}
+
+/// Of the preload heap, for its file's name: each start of a harness would take it again.
+fn hash(object: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&std::fs::read(object).expect("failed to read the preload heap"));
+    hasher.finish()
 }
 
 fn compile_mimalloc(out: &Path) {

@@ -88,6 +88,9 @@ impl Capture {
 
     /// Reads pipes to their ends, in a thread, and gives the function beside each what comes.
     fn read(&mut self, pipes: Vec<(OwnedFd, Echo)>) {
+        if pipes.is_empty() {
+            return;
+        }
         let kept = Arc::clone(&self.kept);
         // Without a second descriptor nobody can see whether a pipe is empty: what comes late
         // then counts as late.

@@ -18,6 +18,7 @@ use std::os::unix::fs::FileExt;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
+use object::pod::bytes_of_slice_mut;
 
 use self::mapping::{Mapping, Searched};
 use self::places::{Kind, Places};
@@ -28,7 +29,7 @@ use super::reach::{Origin, Root};
 
 /// Bytes that are read at a time, at most. The buffer is made for each look, as large as it needs: what is
 /// not needed would be pages that the kernel has to clear.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 256 << 10;
 const PAGE: u64 = 4096;
 const WORD: usize = 8;
 
@@ -127,7 +128,7 @@ impl Stopped {
     /// Every word that may be a root and is an address in `[heap.0, heap.1)`: registers, the live
     /// part of stacks, and all memory that was written but for the heap and what the preload heap has `apart`
     /// for itself. What lives longest comes first: the data of modules, other memory, stacks,
-    /// registers.
+    /// registers. And the [bytes of its own](Self::own_memory): all of them were looked at for that.
     ///
     /// # Errors
     /// Where the memory can't be read.
@@ -136,9 +137,9 @@ impl Stopped {
         heap: (u64, u64),
         apart: &[(u64, u64)],
         places: &Places,
-    ) -> io::Result<[Vec<Root>; 4]> {
+    ) -> io::Result<([Vec<Root>; 4], u64)> {
         let mut roots = <[Vec<Root>; 4]>::default();
-        let mut buffer = Vec::new();
+        let (mut buffer, mut own) = (Vec::new(), Vec::new());
         for mapping in &self.mappings {
             if mapping.searched == Searched::Nothing {
                 continue;
@@ -148,13 +149,15 @@ impl Stopped {
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
                 let kinds = places.kinds(start, end);
-                for (start, end) in self.parts(mapping.searched, start, end)? {
-                    self.words(start, end, heap, &mut buffer, |at, word| {
+                let parts = self.parts(mapping.searched, start, end)?;
+                for (start, end) in &parts {
+                    self.words(*start, *end, heap, &mut buffer, |at, word| {
                         let kind = kinds.iter().find(|(range, _)| range.contains(&at));
                         let class = kind.map_or(Kind::Other, |(_, kind)| *kind) as usize;
                         roots[class].push(Root { word, origin: Origin::Memory(at) });
                     });
                 }
+                own.extend(parts.into_iter().filter(|_| mapping.is_own));
             }
         }
         for thread in &self.threads.0 {
@@ -163,7 +166,7 @@ impl Stopped {
             let words = thread.registers.iter().copied().filter(in_heap);
             roots[3].extend(words.map(|word| Root { word, origin }));
         }
-        Ok(roots)
+        Ok((roots, self.own_bytes(&own, places)))
     }
 
     /// Every word in the inherited blocks at `ranges`, which are sorted, that is an address in
@@ -199,38 +202,25 @@ impl Stopped {
     }
 
     /// Calls `each` with every word from `start` to `end` that is an address in `[heap.0, heap.1)`,
-    /// and where it lies. A test's own profile compiles this: where nothing is optimized a plain loop
-    /// has far fewer calls than iterators, and a look at one byte, which most words fail, has none.
+    /// and where it lies.
     fn words(
         &self,
         start: u64,
         end: u64,
         heap: (u64, u64),
-        buffer: &mut Vec<u8>,
+        buffer: &mut Vec<u64>,
         mut each: impl FnMut(u64, u64),
     ) {
-        // The sixth byte of each address, where it is the same for all.
-        let (first, last) = (heap.0 >> 40, heap.1.saturating_sub(1) >> 40);
-        let sixth = first.to_le_bytes()[0];
-        let is_one = first == last;
         let mut at = start;
         while at < end {
             let wanted = usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK);
-            if buffer.len() < wanted {
-                *buffer = vec![0; wanted];
+            if buffer.len() < wanted.div_ceil(WORD) {
+                *buffer = vec![0; wanted.div_ceil(WORD)];
             }
-            let len = self.read(at, &mut buffer[..wanted]);
-            let (words, _) = buffer[..len].as_chunks::<WORD>();
-            let mut index = 0;
-            while index < words.len() {
-                if words[index][5] == sixth || !is_one {
-                    let word = u64::from_le_bytes(words[index]);
-                    if word >= heap.0 && word < heap.1 {
-                        each(at + (index * WORD) as u64, word);
-                    }
-                }
-                index += 1;
-            }
+            let len = self.read(at, &mut bytes_of_slice_mut(buffer)[..wanted]);
+            words_in(&buffer[..len / WORD], heap, |index, word| {
+                each(at + (index * WORD) as u64, word);
+            });
             // What can't be read (a file that was cut short) holds nothing.
             at += if len == 0 { PAGE - at % PAGE } else { len as u64 };
         }
@@ -274,6 +264,39 @@ impl Stopped {
     }
 }
 
+/// Calls `each` with every one of `words` that is an address in `[heap.0, heap.1)`, and its index. There
+/// are few: eight are compared without a branch between them. A test's own profile compiles this: where
+/// nothing is optimized that has no calls and no checks of bounds either, which a loop over them would.
+fn words_in(words: &[u64], heap: (u64, u64), mut each: impl FnMut(usize, u64)) {
+    let (start, end) = heap;
+    let mut look = |from: usize, words: &[u64]| {
+        for (index, word) in words.iter().enumerate() {
+            if *word >= start && *word < end {
+                each(from + index, *word);
+            }
+        }
+    };
+    let (blocks, rest) = words.as_chunks::<8>();
+    let mut index = 0;
+    while index < blocks.len() {
+        let block = &blocks[index];
+        let [a, b, c, d, e, f, g, h] = *block;
+        let is_any = (a >= start) & (a < end)
+            | (b >= start) & (b < end)
+            | (c >= start) & (c < end)
+            | (d >= start) & (d < end)
+            | (e >= start) & (e < end)
+            | (f >= start) & (f < end)
+            | (g >= start) & (g < end)
+            | (h >= start) & (h < end);
+        if is_any {
+            look(index * 8, block);
+        }
+        index += 1;
+    }
+    look(blocks.len() * 8, rest);
+}
+
 /// Why `what` was not done to `pid`: it was killed meanwhile, or the kernel refused.
 fn failed(pid: u32, what: &str, error: &io::Error) -> io::Error {
     match threads::is_killed(pid, error) {
@@ -312,6 +335,23 @@ mod tests {
         assert_eq!(said(child.id()), "it was killed while it was looked at");
         child.wait().expect("it is ours");
         assert_eq!(said(child.id()), "it was killed while it was looked at");
+    }
+
+    #[test]
+    fn every_word_of_the_heap_is_found_wherever_it_stands() {
+        let heap = (0x7f12_3456_7000, 0x7f12_9000_0000);
+        let others = [0, 1, heap.0 - 1, heap.1, heap.1 | 1 << 63, u64::MAX, !heap.0];
+        for len in 0..40 {
+            let mut words: Vec<_> = others.iter().copied().cycle().take(len).collect();
+            let mut expected = Vec::new();
+            for at in (0..len).filter(|at| at % 3 == len % 3 || at + 1 == len) {
+                words[at] = if at % 2 == 0 { heap.0 } else { heap.1 - 1 };
+                expected.push((at, words[at]));
+            }
+            let mut found = Vec::new();
+            words_in(&words, heap, |index, word| found.push((index, word)));
+            assert_eq!(found, expected, "of {len}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod code;
 pub(super) mod library;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,9 +17,10 @@ use std::path::Path;
 
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
-use object::{Endianness, Object, ObjectSymbol, ReadCache, SymbolKind};
+use object::{Endianness, ReadCache};
 
 use self::code::{Code, Indirect};
+use self::table::{Name, Table};
 use super::file_state::Found;
 
 /// How functions begin to be called of allocators that are linked under names of their own: jemalloc,
@@ -47,7 +49,9 @@ const RUST: [&str; 4] =
 const CPP: [(&str, &str); 2] =
     [("_Znwm", "operator new(unsigned long)"), ("_Znam", "operator new[](unsigned long)")];
 
-type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>, &'a ReadCache<File>>;
+/// A file, of which that is read that is asked for.
+type Data<'a> = &'a ReadCache<File>;
+type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>, Data<'a>>;
 
 /// The symbol of the allocator that the program at `path` has for itself; `None` where it has none,
 /// or nothing is known of it.
@@ -60,41 +64,43 @@ pub(super) fn own_allocator(path: &Path) -> Option<String> {
 fn in_symbols(path: &Path) -> Option<String> {
     let file = ReadCache::new(File::open(path).ok()?);
     let elf = Elf::parse(&file).ok()?;
-    let mut functions = BTreeMap::new();
+    let all = Table::of(&elf, &file, elf.elf_symbol_table());
+    let exported = Table::of(&elf, &file, elf.elf_dynamic_symbol_table());
     let (mut of_rust, mut of_cpp) = (None, BTreeMap::new());
-    for symbol in elf.symbols().chain(elf.dynamic_symbols()) {
-        let (true, SymbolKind::Text, Ok(name)) =
-            (symbol.is_definition(), symbol.kind(), symbol.name())
-        else {
-            continue;
-        };
-        if KNOWN.iter().any(|start| name.starts_with(start))
-            || name == "malloc" && is_hidden(&elf, name)
-        {
+    for function in all.functions().chain(exported.functions()) {
+        let (address, name) = (function.address, function.name);
+        // What is exported is in front of the preload heap's own, or leads to it, which the heap finds
+        // out itself.
+        let is_own = KNOWN.iter().any(|start| name.begins(start))
+            || name.is("malloc") && !exported.defines("malloc");
+        if is_own && let Some(name) = name.text() {
             return Some(name.to_owned());
         }
-        if name.contains("__r") && RUST.contains(&&*demangled(name)) {
-            of_rust.get_or_insert((symbol.address(), name));
+        if of_rust.is_none() {
+            of_rust = rust_s(name).map(|name| (address, name));
         }
-        let known = CPP.iter().find(|(mangled, _)| *mangled == name);
-        of_cpp.extend(known.map(|(_, known)| (symbol.address(), *known)));
-        functions.insert(symbol.address(), (symbol.size(), name));
+        let known = CPP.iter().find(|(mangled, _)| name.is(mangled));
+        of_cpp.extend(known.map(|(_, known)| (address, *known)));
     }
     if of_rust.is_none() && of_cpp.is_empty() {
         return None;
     }
-    let code = Code::of(&elf, functions)?;
+    let code = Code::of(&elf, &file, [all, exported])?;
     // Rust's code has calls by pointers only where it fails; C++'s may get its `malloc` from dlsym.
     let is_own = |start, indirect| !code.may_lead_out(start, indirect);
     let of_rust = of_rust.filter(|(start, _)| is_own(*start, Indirect::IsNothing));
     let of_cpp = || of_cpp.into_iter().find(|(start, _)| is_own(*start, Indirect::IsDoubt));
-    of_rust.map(|(_, name)| demangled(name)).or_else(|| of_cpp().map(|(_, name)| name.to_owned()))
+    of_rust.map(|(_, name)| name).or_else(|| of_cpp().map(|(_, name)| name.to_owned()))
 }
 
-/// Whether nobody outside of the file finds `name` there. What is exported is in front of the
-/// preload heap's own, or leads to it, which the heap finds out itself.
-fn is_hidden(elf: &Elf<'_>, name: &str) -> bool {
-    !elf.dynamic_symbols().any(|it| it.is_definition() && it.name() == Ok(name))
+/// What people call the function of this `name`, where Rust's own allocations go through it.
+fn rust_s(name: Name<'_>) -> Option<String> {
+    // Mangled by Rust's rules, old or new, or not at all. Most names in C++ begin otherwise.
+    if !["_ZN", "__", "_R", "R", "ZN"].iter().any(|start| name.begins(start)) {
+        return None;
+    }
+    let name = name.text().filter(|name| name.contains("__r"))?;
+    Some(demangled(name)).filter(|name| RUST.contains(&name.as_str()))
 }
 
 fn demangled(name: &str) -> String {

@@ -4,19 +4,21 @@
 //! one, written to a temporary name and renamed, so that nobody ever loads half of it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::hash::Hasher;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::file_state::FileState;
 use crate::ledger::header::PRELOAD_PREFIX;
 
 /// The shared object that `build.rs` made; empty where the target can't have one.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload_heap.so"));
+
+/// What tells it from that of other versions in its file's name; the content is compared whole.
+const HASH: &str = env!("LEAKSNAP_PRELOAD_HASH");
 
 /// Why the preload heap can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +44,6 @@ pub(crate) fn path() -> Result<PathBuf, PreloadError> {
     if let Some(error) = unsupported() {
         return Err(error);
     }
-    static NAME: LazyLock<String> =
-        LazyLock::new(|| format!("{PRELOAD_PREFIX}{:016x}.so", hash(OBJECT)));
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -51,7 +51,7 @@ pub(crate) fn path() -> Result<PathBuf, PreloadError> {
         .map(|cache| cache.join("leaksnap"));
     let mut refused = None;
     for folder in [beside, cache].into_iter().flatten() {
-        let path = folder.join(&*NAME);
+        let path = folder.join(format!("{PRELOAD_PREFIX}{HASH}.so"));
         match provide(&path) {
             Ok(()) => return Ok(path),
             Err(source) => {
@@ -96,18 +96,25 @@ fn is_known(path: &Path, there: FileState) -> bool {
 
 /// Whether `path`, which is `there`, holds the object.
 fn is_whole(path: &Path, there: FileState) -> bool {
-    let is_whole = fs::read(path).is_ok_and(|bytes| bytes == OBJECT);
+    let is_whole = File::open(path).is_ok_and(|file| holds(file, OBJECT).unwrap_or(false));
     if is_whole {
         WHOLE.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), there);
     }
     is_whole
 }
 
-/// The name only has to differ between versions; the content is compared whole.
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hash = fnv::FnvHasher::default();
-    hash.write(bytes);
-    hash.finish()
+/// Whether `file` holds `content` and no more.
+fn holds(mut file: impl Read, content: &[u8]) -> io::Result<bool> {
+    // As a whole it would be new pages, which the kernel has to clear, in each start of the command.
+    let mut buffer = [0; 16 << 10];
+    for part in content.chunks(buffer.len()) {
+        let read = &mut buffer[..part.len()];
+        file.read_exact(read)?;
+        if read != part {
+            return Ok(false);
+        }
+    }
+    Ok(file.read(&mut buffer)? == 0)
 }
 
 #[cfg(test)]
@@ -128,6 +135,21 @@ mod tests {
         provide(&path).expect("written again");
         assert_eq!(fs::read(&path).expect("there"), OBJECT);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no temporary");
+    }
+
+    #[test]
+    fn a_file_holds_what_it_should_where_not_a_byte_differs() {
+        for len in [0, 1, (16 << 10) - 1, 16 << 10, (16 << 10) + 1, 50_000] {
+            let content: Vec<u8> = (0..=250).cycle().take(len).collect();
+            let is_it = |file: &[u8]| holds(file, &content).unwrap_or(false);
+            assert!(is_it(&content));
+            assert!(!is_it(&[&content[..], &[0]].concat()), "longer than {len}");
+            for at in [0, len / 2, len.saturating_sub(1)].into_iter().filter(|at| *at < len) {
+                let mut other = content.clone();
+                other[at] ^= 1;
+                assert!(!is_it(&other) && !is_it(&content[..at]), "{at} of {len}");
+            }
+        }
     }
 
     #[test]

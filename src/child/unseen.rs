@@ -29,14 +29,14 @@ pub(crate) struct Unseen {
 /// That of process `pid`, which has `ledger` and stands; what was `seen` of it as it stands is not asked
 /// for again.
 pub(crate) fn of_standing(pid: u32, ledger: &LedgerFile, seen: Option<&Reached>) -> Unseen {
-    let bytes = if anonymous(pid) < LEAST { 0 } else { own_bytes(pid, ledger) };
-    let bytes = if bytes < LEAST { 0 } else { bytes };
+    let told = |bytes| if bytes < LEAST { 0 } else { bytes };
     // A process has code: else it was not looked at.
     let Some(seen) = seen.filter(|seen| seen.code().next().is_some()) else {
-        return Unseen { bytes, ..of_running(pid) };
+        let bytes = if anonymous(pid) < LEAST { 0 } else { own_bytes(pid, ledger) };
+        return Unseen { bytes: told(bytes), ..of_running(pid) };
     };
     let library = library::own_malloc_in(pid, seen.code());
-    Unseen { bytes, library, allocator: allocator(pid) }
+    Unseen { bytes: told(seen.own_bytes()), library, allocator: allocator(pid) }
 }
 
 /// That of process `pid`, which goes on, as far as it shows without a stop.

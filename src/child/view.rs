@@ -16,6 +16,7 @@ use crate::report::Reachability;
 pub(crate) struct Reached {
     marked: reach::Reached,
     places: Places,
+    own: u64,
 }
 
 /// How a block is held.
@@ -32,6 +33,12 @@ impl Reached {
     /// The files that have code in the child; none where nobody had to look at it.
     pub(super) fn code(&self) -> impl Iterator<Item = &str> {
         self.places.code()
+    }
+
+    /// Bytes in memory that the child made for itself, beside the heap, stacks, modules' data and what the
+    /// preload heap has; 0 where nobody had to look at it.
+    pub(super) fn own_bytes(&self) -> u64 {
+        self.own
     }
 
     /// What is known of `block`.
@@ -65,7 +72,7 @@ impl Reached {
 #[cfg(any(test, feature = "internals"))]
 impl From<reach::Reached> for Reached {
     fn from(marked: reach::Reached) -> Self {
-        Self { marked, places: Places::default() }
+        Self { marked, ..Self::default() }
     }
 }
 
@@ -129,7 +136,8 @@ fn reached(
     let base = header.heap_base.load(Ordering::Relaxed);
     let end = base.saturating_add(header.heap_size.load(Ordering::Relaxed));
     let places = stopped.places();
-    let mut roots = stopped.roots((base, end), &ledger.caches(), &places)?;
+    let (mut roots, own) = stopped.roots((base, end), &ledger.caches(), &places)?;
+    let own = own.saturating_sub(header.tables.load(Ordering::Relaxed));
     let others = &mut roots[Kind::Other as usize];
     others.extend(kernel::roots(pid));
     // What of them is held, and by what, is the parent's account: all of it may hold something.
@@ -137,7 +145,7 @@ fn reached(
     let block = |live: &Live| Block { address: live.address, size: live.entry.size };
     let blocks: Vec<_> = live.iter().map(block).collect();
     let marked = reach::mark(&blocks, &roots, |address, buffer| stopped.read(address, buffer));
-    Ok(Reached { marked, places })
+    Ok(Reached { marked, places, own })
 }
 
 #[cfg(test)]

@@ -62,21 +62,29 @@ impl Mapping {
 
     /// What of it is neither in `[heap.0, heap.1)` nor in what is `apart`.
     pub(super) fn without(&self, heap: (u64, u64), apart: &[(u64, u64)]) -> Vec<(u64, u64)> {
-        let mut parts = vec![(self.start, self.end)];
-        for cut in std::iter::once(&heap).chain(apart).filter(|cut| cut.0 < cut.1) {
-            let left = |(start, end): (u64, u64)| {
-                let (below, above) = ((start, end.min(cut.0)), (start.max(cut.1), end));
-                [below, above].into_iter().filter(|(start, end)| start < end)
-            };
-            parts = parts.into_iter().flat_map(left).collect();
-        }
-        parts
+        without((self.start, self.end), std::iter::once(&heap).chain(apart))
     }
 
     /// Whether `address` is in it.
     pub(super) fn has(&self, address: u64) -> bool {
         (self.start..self.end).contains(&address)
     }
+}
+
+/// What of `range` is in none of `cuts`.
+pub(super) fn without<'a>(
+    range: (u64, u64),
+    cuts: impl Iterator<Item = &'a (u64, u64)>,
+) -> Vec<(u64, u64)> {
+    let mut parts = vec![range];
+    for cut in cuts.filter(|cut| cut.0 < cut.1) {
+        let left = |(start, end): (u64, u64)| {
+            let (below, above) = ((start, end.min(cut.0)), (start.max(cut.1), end));
+            [below, above].into_iter().filter(|(start, end)| start < end)
+        };
+        parts = parts.into_iter().flat_map(left).collect();
+    }
+    parts
 }
 
 /// What is searched of `len` bytes that the kernel calls `name`.

@@ -3,8 +3,8 @@
 
 use std::io;
 
-use super::mapping::Searched;
-use super::places::Kind;
+use super::mapping::{Searched, without};
+use super::places::{Kind, Places};
 use super::{PAGE, Stopped};
 
 /// glibc's own words for a thread lie behind its thread pointer, in a page or two.
@@ -16,20 +16,25 @@ impl Stopped {
     /// # Errors
     /// Where the kernel does not say what is in memory.
     pub(crate) fn own_memory(&self, heap: (u64, u64), apart: &[(u64, u64)]) -> io::Result<u64> {
-        let mut apart = apart.to_vec();
-        apart.extend(self.stacks());
-        let (places, mut bytes) = (self.places(), 0);
+        let mut touched = Vec::new();
         for mapping in self.mappings.iter().filter(|mapping| mapping.is_own) {
-            let data = places.kinds(mapping.start, mapping.end).into_iter();
-            let data = data.filter(|(_, kind)| *kind == Kind::Data);
-            let data = data.map(|(range, _)| (range.start, range.end));
-            let apart: Vec<_> = apart.iter().copied().chain(data).collect();
-            for (start, end) in mapping.without(heap, &apart) {
-                let parts = self.parts(Searched::Touched, start, end)?;
-                bytes += parts.iter().map(|(start, end)| end - start).sum::<u64>();
+            for (start, end) in mapping.without(heap, apart) {
+                touched.extend(self.parts(Searched::Touched, start, end)?);
             }
         }
-        Ok(bytes)
+        Ok(self.own_bytes(&touched, &self.places()))
+    }
+
+    /// The same, of what is `touched` of mappings of the program's own.
+    pub(super) fn own_bytes(&self, touched: &[(u64, u64)], places: &Places) -> u64 {
+        let stacks: Vec<_> = self.stacks().collect();
+        let left = touched.iter().flat_map(|&(start, end)| {
+            let kinds = places.kinds(start, end).into_iter();
+            let data = kinds.filter(|(_, kind)| *kind == Kind::Data);
+            let data: Vec<_> = data.map(|(range, _)| (range.start, range.end)).collect();
+            without((start, end), stacks.iter().chain(&data))
+        });
+        left.map(|(start, end)| end - start).sum()
     }
 
     /// Where threads' stacks lie, their dead part and thread-locals included. The kernel may have

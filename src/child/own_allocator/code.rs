@@ -1,14 +1,15 @@
 //! The code of a program, followed call by call: whether it comes to the preload heap's functions.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use object::elf;
 use object::{
-    Object, ObjectSection, ObjectSegment, ObjectSymbol, RelocationFlags, RelocationTarget,
+    Object, ObjectSection, ObjectSegment, ReadRef, RelocationFlags, RelocationTarget, SectionKind,
 };
 
-use super::Elf;
+use super::table::{Function, Table};
+use super::{Data, Elf};
 
 /// The functions that the preload heap stands in front of, as far as allocators pass on to them.
 const TRACED: [&str; 8] = [
@@ -57,14 +58,26 @@ const MOST: usize = 400;
 
 /// The code of a program, as far as calls lead through it.
 pub(super) struct Code<'a> {
-    /// Sizes and names, by address.
-    functions: BTreeMap<u64, (u64, &'a str)>,
+    functions: ByAddress<Function<'a>>,
     /// What the loader puts where.
-    slots: BTreeMap<u64, Slot<'a>>,
-    /// Sections with instructions, and whether these are stubs that the linker made.
-    sections: Vec<(u64, &'a [u8], bool)>,
+    slots: ByAddress<Slot<'a>>,
+    sections: Vec<Section>,
     /// Where anything of the file lies in memory.
     extent: Range<u64>,
+    data: Data<'a>,
+}
+
+/// What lies at addresses, of which the last one that was told of counts.
+struct ByAddress<T>(Vec<(u64, T)>);
+
+/// A section with instructions.
+struct Section {
+    address: u64,
+    /// Where in the file it lies.
+    offset: u64,
+    size: u64,
+    /// The linker made it, of stubs.
+    is_stubs: bool,
 }
 
 /// What a call is whose callee nobody knows: by a pointer, or to code without a name.
@@ -86,15 +99,14 @@ enum Slot<'a> {
 
 impl<'a> Code<'a> {
     /// `None` for a machine whose instructions are not known here.
-    pub(super) fn of(elf: &Elf<'a>, functions: BTreeMap<u64, (u64, &'a str)>) -> Option<Self> {
+    pub(super) fn of(elf: &Elf<'a>, data: Data<'a>, tables: [Table<'a>; 2]) -> Option<Self> {
         if elf.elf_header().e_machine.get(elf.endian()) != elf::EM_X86_64 {
             return None;
         }
-        let names: HashMap<_, _> =
-            elf.dynamic_symbols().filter_map(|it| Some((it.index(), it.name().ok()?))).collect();
+        let [_, exported] = tables;
         let slots = elf.dynamic_relocations()?.filter_map(|(at, relocation)| {
             let slot = match (relocation.target(), relocation.flags()) {
-                (RelocationTarget::Symbol(symbol), _) => Slot::Import(names.get(&symbol)?),
+                (RelocationTarget::Symbol(symbol), _) => Slot::Import(exported.name_at(symbol.0)?),
                 (_, RelocationFlags::Elf { r_type: elf::R_X86_64_RELATIVE }) => {
                     Slot::Own(relocation.addend().cast_unsigned())
                 }
@@ -103,16 +115,20 @@ impl<'a> Code<'a> {
             Some((at, slot))
         });
         let slots = slots.collect();
-        let sections = elf.sections().filter_map(|section| {
-            let name = section.name().ok()?;
-            let is_stubs = name.starts_with(".plt");
-            let is_code = section.kind() == object::SectionKind::Text;
-            Some((section.address(), section.data().ok().filter(|_| is_code)?, is_stubs))
+        let functions = tables.into_iter().flat_map(Table::functions);
+        let functions = functions.map(|function| (function.address, function)).collect();
+        let len = data.len().ok()?;
+        let code = elf.sections().filter(|section| section.kind() == SectionKind::Text);
+        let sections = code.filter_map(|section| {
+            let (offset, size) = section.file_range()?;
+            let is_stubs = section.name().ok()?.starts_with(".plt");
+            let is_there = offset.checked_add(size).is_some_and(|end| end <= len);
+            is_there.then(|| Section { address: section.address(), offset, size, is_stubs })
         });
         let loaded = || elf.segments().filter(|segment| segment.size() > 0);
         let ends = loaded().map(|segment| segment.address().saturating_add(segment.size()));
         let extent = loaded().map(|segment| segment.address()).min()?..ends.max()?;
-        Some(Self { functions, slots, sections: sections.collect(), extent })
+        Some(Self { functions, slots, sections: sections.collect(), extent, data })
     }
 
     /// Whether the function at `start` may come to one that the preload heap stands in front of, or
@@ -142,17 +158,17 @@ impl<'a> Code<'a> {
     /// Whether the function at `at`, whose bytes are `body`, may call what nobody knows.
     fn has_doubt(&self, at: u64, body: &[u8], calls: &[Call]) -> bool {
         let is_unknown = |call: &Call| match *call {
-            Call::By(slot) => !self.slots.contains_key(&slot) && self.extent.contains(&slot),
+            Call::By(slot) => self.slots.at(slot).is_none() && self.extent.contains(&slot),
             Call::To(to) => {
                 let is_inside = (at..at + body.len() as u64).contains(&to);
                 let stub = self.bytes(to, STUB);
-                let is_named = self.functions.contains_key(&to);
+                let is_named = self.functions.at(to).is_some();
                 !is_inside && !is_named && stub.is_some_and(|(_, is_stub)| !is_stub)
             }
         };
         let asks_whom = |call: &Call| match self.callee(*call) {
             Some(Slot::Import(name)) => name == NEW_HANDLER,
-            Some(Slot::Own(at)) => self.functions.get(&at).is_some_and(|it| it.1 == NEW_HANDLER),
+            Some(Slot::Own(at)) => self.functions.at(at).is_some_and(|it| it.name.is(NEW_HANDLER)),
             None => false,
         };
         calls.iter().any(is_unknown) || has_call_by_pointer(body) && !calls.iter().any(asks_whom)
@@ -161,13 +177,14 @@ impl<'a> Code<'a> {
     /// What `call` comes to; `None` where it is no call, but bytes that look like one, or leads to an end.
     fn callee(&self, call: Call) -> Option<Slot<'a>> {
         let at = match call {
-            Call::By(slot) => match self.slots.get(&slot)? {
-                Slot::Own(address) => *address,
-                import @ Slot::Import(_) => return Some(*import),
+            Call::By(slot) => match self.slots.at(slot)? {
+                Slot::Own(address) => address,
+                import @ Slot::Import(_) => return Some(import),
             },
             Call::To(at) => at,
         };
-        if let Some((_, name)) = self.functions.get(&at) {
+        if let Some(function) = self.functions.at(at) {
+            let name = function.name.text()?;
             let is_end = LAST_WORDS.iter().any(|word| name.contains(word));
             return (!is_end).then_some(Slot::Own(at));
         }
@@ -177,17 +194,35 @@ impl<'a> Code<'a> {
     }
 
     fn body(&self, at: u64) -> Option<&'a [u8]> {
-        let (size, _) = self.functions.get(&at).filter(|(size, _)| *size > 0)?;
-        self.bytes(at, *size).map(|(bytes, _)| bytes)
+        let function = self.functions.at(at).filter(|function| function.size > 0)?;
+        self.bytes(at, function.size).map(|(bytes, _)| bytes)
     }
 
     /// The bytes of `[at, at + size)`, and whether they are a stub's.
     fn bytes(&self, at: u64, size: u64) -> Option<(&'a [u8], bool)> {
-        self.sections.iter().find_map(|(start, data, is_stubs)| {
-            let from = usize::try_from(at.checked_sub(*start)?).ok()?;
-            let to = from.checked_add(usize::try_from(size).ok()?)?;
-            Some((data.get(from..to)?, *is_stubs))
+        self.sections.iter().find_map(|section| {
+            let from = at.checked_sub(section.address)?;
+            let is_inside = from.checked_add(size)? <= section.size;
+            let bytes = || self.data.read_bytes_at(section.offset + from, size).ok();
+            Some((is_inside.then(bytes)??, section.is_stubs))
         })
+    }
+}
+
+impl<T> FromIterator<(u64, T)> for ByAddress<T> {
+    fn from_iter<I: IntoIterator<Item = (u64, T)>>(all: I) -> Self {
+        let mut all: Vec<_> = all.into_iter().collect();
+        // What is told of later stays behind what has the same address.
+        all.sort_by_key(|(address, _)| *address);
+        Self(all)
+    }
+}
+
+impl<T: Copy> ByAddress<T> {
+    fn at(&self, address: u64) -> Option<T> {
+        let end = self.0.partition_point(|(at, _)| *at <= address);
+        let (at, found) = self.0.get(end.checked_sub(1)?)?;
+        (*at == address).then_some(*found)
     }
 }
 
@@ -241,6 +276,15 @@ fn is_traced_or_unknown(import: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_last_of_an_address_counts() {
+        let all = [(7, 'a'), (3, 'b'), (7, 'c'), (5, 'd'), (3, 'e')];
+        let all: ByAddress<_> = all.into_iter().collect();
+        let found = [0, 3, 4, 5, 7, 8, u64::MAX].map(|at| all.at(at));
+        assert_eq!(found, [None, Some('e'), None, Some('d'), Some('c'), None, None]);
+        assert_eq!(ByAddress::<()>::from_iter([]).at(0), None);
+    }
 
     #[test]
     fn calls_and_jumps_are_found_up_to_the_last_byte() {
