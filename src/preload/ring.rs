@@ -83,17 +83,19 @@ pub(crate) struct Ring<const FOURS: usize> {
 }
 
 impl<const FOURS: usize> Ring<FOURS> {
-    /// What is no longer asked for at the old end: what is being written comes there, and what signal
-    /// handlers write while somebody compares.
-    const MARGIN: usize = {
+    const MASK: usize = FOURS.wrapping_sub(1);
+
+    /// So far back all is kept. What lies at the old end is not asked for: what is being written comes
+    /// there, and what signal handlers write while somebody compares.
+    const KEPT: usize = {
         assert!(FOURS.is_power_of_two() && MOST * 3 < FOURS / 8 && SEEN.is_power_of_two());
-        FOURS / 8
+        FOURS.wrapping_sub(FOURS / 8)
     };
 
     /// Where the next backtrace's head is; its words begin behind: all that one walk reads lies in one piece.
     pub(crate) fn next(&self) -> usize {
         let position = self.position.get();
-        let left = FOURS.wrapping_sub(position & (FOURS - 1));
+        let left = FOURS.wrapping_sub(position & Self::MASK);
         if left < MOST + 2 { position.wrapping_add(left) } else { position }
     }
 
@@ -115,7 +117,7 @@ impl<const FOURS: usize> Ring<FOURS> {
 
     #[inline(always)]
     fn is_kept(&self, position: usize) -> bool {
-        self.position.get().wrapping_sub(position) <= FOURS - Self::MARGIN
+        self.position.get().wrapping_sub(position) <= Self::KEPT
     }
 
     /// The fours of `piece`, which was kept; `None` where they made room.
@@ -124,7 +126,7 @@ impl<const FOURS: usize> Ring<FOURS> {
         if !self.is_kept(piece.position) {
             return None;
         }
-        let first = piece.position & (FOURS - 1);
+        let first = piece.position & Self::MASK;
         self.seen.get(first..first.wrapping_add(piece.len as usize))
     }
 
@@ -166,7 +168,7 @@ impl<const FOURS: usize> Ring<FOURS> {
     /// The four at `position`, to be written.
     #[inline]
     pub(crate) fn at(&self, position: usize) -> Option<&Seen> {
-        self.seen.get(position & (FOURS - 1))
+        self.seen.get(position & Self::MASK)
     }
 
     /// Copies all fours from `piece` on to what is written from `at` on in `to`; how many they are.

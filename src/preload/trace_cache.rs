@@ -6,13 +6,13 @@
 //! the same: a hit is a proof, not a guess.
 //!
 //! ```text
-//!   near: few entries by (stack pointer, return address)        ring of words
-//!     [entry][entry] --------------------------------------> [head][four words; ...][link]
-//!   far: many by these and the next return addresses outwards        ^                 |
-//!     [tag, position] ... ---------------------------------> [head][...][link]         v
+//!   near: few entries, by stack pointer and return address     their words
+//!     [entry][entry] ... ------------------------------------> four words; ...
+//!   far: many, by the next return addresses outwards as well   entries and words
+//!     [tag, position] ... -----------------------------------> [entry]four words; ...[link]
 //! ```
 //! A program that allocates from many places with few ways to each finds them near; a compiler, which
-//! comes to one place in thousands of ways, finds them far. What is found there comes near.
+//! comes to one place in thousands of ways, finds them far. What is found there often comes near.
 //!
 //! Where nothing is found, the walk writes a [`Log`](super::log::Log), which joins the last one
 //! where it can.
