@@ -202,7 +202,7 @@ impl Index {
         }
         let is_complete = older.complete.load(Ordering::Acquire);
         let is_first = is_complete && !older.outgrown.swap(true, Ordering::AcqRel);
-        if !is_first && count <= older.mask / 8 * 7 {
+        if !is_first && count <= older.mask.wrapping_sub(older.mask / 8) {
             return false;
         }
         let slots = older.mask.wrapping_add(1);
