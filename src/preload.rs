@@ -32,6 +32,7 @@
 pub(crate) mod allocation;
 pub(crate) mod backtrace;
 pub(crate) mod book;
+pub(crate) mod entry;
 pub(crate) mod entry_points;
 pub(crate) mod exec;
 pub(crate) mod extent;

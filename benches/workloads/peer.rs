@@ -129,17 +129,16 @@ impl Kind {
             Self::Valgrind => program.under(&["valgrind", "--leak-check=full"]),
             Self::LeakSanitizer => program.sanitized.clone()?,
         };
-        let variables = match self {
-            Self::Untraced => vec![("LEAKSNAP_TRACE".to_owned(), "0".to_owned())],
+        let mut variables = program.variables.clone();
+        match self {
+            Self::Untraced => variables.push(("LEAKSNAP_TRACE".to_owned(), "0".to_owned())),
             Self::Gperftools => {
                 let library = heap_checker()?.display().to_string();
-                vec![
-                    ("LD_PRELOAD".to_owned(), library),
-                    ("HEAPCHECK".to_owned(), "normal".to_owned()),
-                ]
+                variables.push(("LD_PRELOAD".to_owned(), library));
+                variables.push(("HEAPCHECK".to_owned(), "normal".to_owned()));
             }
-            _ => Vec::new(),
-        };
+            _ => {}
+        }
         let limit = self.runs_once().then_some(limit);
         Some(Order { words, variables, messages: place.file("messages").into(), limit })
     }

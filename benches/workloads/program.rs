@@ -24,6 +24,8 @@ pub(crate) enum Unready {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) words: Vec<String>,
+    /// What it has in its environment beside the bench's own.
+    pub(crate) variables: Vec<(String, String)>,
     /// The same, compiled with LeakSanitizer.
     pub(crate) sanitized: Option<Vec<String>>,
 }
@@ -37,7 +39,8 @@ pub(crate) struct Place {
 impl Program {
     /// `program` of the system.
     pub(crate) fn of_the_system(program: &Path, arguments: &[&str]) -> Self {
-        Self { words: line(&program.display().to_string(), arguments), sanitized: None }
+        let words = line(&program.display().to_string(), arguments);
+        Self { words, variables: Vec::new(), sanitized: None }
     }
 
     /// Its command line behind `prefix`.
@@ -93,6 +96,7 @@ impl Place {
         let sanitized = compile(&format!("{stem}_sanitized"), &["-fsanitize=leak"]).ok();
         Ok(Program {
             words: line(&native, arguments),
+            variables: Vec::new(),
             sanitized: sanitized.map(|program| line(&program, arguments)),
         })
     }

@@ -1,4 +1,5 @@
-//! The workloads: what is run, sized to take about a third of a second to two seconds natively.
+//! The workloads: what is run, sized to take about a third of a second to two seconds natively; a large
+//! file takes a compiler longer.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -15,7 +16,7 @@ pub(crate) struct Workload {
 }
 
 /// All of them, in the order in which they are run.
-pub(crate) const WORKLOADS: [Workload; 11] = [
+pub(crate) const WORKLOADS: [Workload; 12] = [
     Workload { name: "loop-10", prepare: |place| malloc_loop(place, ["10", "1", "30000000"]) },
     Workload { name: "loop-30", prepare: |place| malloc_loop(place, ["30", "1", "30000000"]) },
     Workload {
@@ -28,7 +29,14 @@ pub(crate) const WORKLOADS: [Workload; 11] = [
     Workload { name: "python-json-cold", prepare: |_| python(PYTHON_COLD) },
     Workload { name: "python-json-warm", prepare: |_| python(PYTHON_WARM) },
     Workload { name: "python-json-malloc", prepare: |_| python_on_malloc(PYTHON_WARM) },
-    Workload { name: "compiler", prepare: compiler },
+    Workload {
+        name: "compiler-large",
+        prepare: |place| compiler(place, "large", &["-O2", "-std=c++17"]),
+    },
+    Workload {
+        name: "compiler-headers",
+        prepare: |place| compiler(place, "templates", &["-O1", "-std=c++17"]),
+    },
     Workload { name: "git-log-p", prepare: git_log },
 ];
 
@@ -79,9 +87,9 @@ fn sqlite(place: &Place) -> Result<Program, Unready> {
 
 /// The same without Python's own allocator, as who looks for leaks has it.
 fn python_on_malloc(script: &str) -> Result<Program, Unready> {
-    let (env, python) = (executable("env", "coreutils")?, executable("python3", "python3")?);
-    let python = python.to_string_lossy();
-    Ok(Program::of_the_system(&env, &["PYTHONMALLOC=malloc", &python, "-c", script]))
+    let mut program = python(script)?;
+    program.variables.push(("PYTHONMALLOC".to_owned(), "malloc".to_owned()));
+    Ok(program)
 }
 
 fn python(script: &str) -> Result<Program, Unready> {
@@ -89,8 +97,8 @@ fn python(script: &str) -> Result<Program, Unready> {
     Ok(Program::of_the_system(&python, &["-c", script]))
 }
 
-/// The compiler proper: `c++` itself only starts it.
-fn compiler(place: &Place) -> Result<Program, Unready> {
+/// The compiler proper, on a file of `benches/programs`: `c++` itself only starts it.
+fn compiler(place: &Place, file: &str, flags: &[&str]) -> Result<Program, Unready> {
     let missing = |problem| Unready::Missing(format!("{problem}: apt install g++"));
     let ask = ["-print-prog-name=cc1plus"];
     let path = run(Command::new("c++").args(ask)).map_err(missing)?;
@@ -99,11 +107,12 @@ fn compiler(place: &Place) -> Result<Program, Unready> {
     if !path.is_absolute() {
         return Err(missing("c++ is not GCC's".to_owned()));
     }
-    let source = place.file("templates.ii");
-    run(Command::new("c++").args(["-E", &source_path("templates.cpp"), "-o", &source]))
+    let source = place.file(&format!("{file}.ii"));
+    let from = source_path(&format!("{file}.cpp"));
+    run(Command::new("c++").args(flags).args(["-E", &from, "-o", &source]))
         .map_err(Unready::Failed)?;
-    let arguments = ["-fpreprocessed", "-quiet", "-O1", "-o", "/dev/null", &source];
-    Ok(Program::of_the_system(path, &arguments))
+    let arguments = ["-fpreprocessed", "-quiet", "-o", "/dev/null", &source];
+    Ok(Program::of_the_system(path, &[flags, &arguments].concat()))
 }
 
 fn git_log(_: &Place) -> Result<Program, Unready> {

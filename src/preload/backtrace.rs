@@ -15,6 +15,7 @@ use super::trace_cache::Traces;
 use super::unwind::arch::{Registers, with_registers};
 use super::unwind::frame::{Fast, Frame};
 use super::unwind::frame_table::{self, Function};
+use super::unwind::rule_cache::{self, Known};
 use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
 use super::{extent, libgcc, thread};
@@ -72,6 +73,15 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
         check_site(book, site, caller);
         return Some(site);
     }
+    let context = context(caller);
+    if let Some(site) =
+        thread::traces().and_then(|traces| traces.find_far(caller, context, generation))
+    {
+        if libgcc::is_checking() {
+            check_site(book, site, caller);
+        }
+        return Some(site);
+    }
     let used = thread::traces().and_then(Traces::enter);
     let log = used.as_ref().map(|used| Log::new(used, caller, generation));
     let mut walked = Walked::new(log.as_ref());
@@ -84,9 +94,26 @@ pub(crate) fn site(book: &Book, caller: Fast) -> Option<u32> {
     if walked.by_rules
         && let Some(log) = log
     {
-        log.keep(frames, is_whole, site);
+        log.keep(frames, is_whole, site, context);
     }
     Some(site)
+}
+
+/// Return addresses outside the caller's that tell one way to it from others.
+const CONTEXT: usize = 2;
+
+/// What lies next outwards of `caller`, as far as its rules are known: where to look.
+fn context(caller: Fast) -> usize {
+    let stack = Live::current(caller.sp);
+    let mut frame = caller;
+    let mut mixed: usize = 0;
+    for _ in 0..if stack.has_end() { CONTEXT } else { 0 } {
+        let Some(Known::Rule(rule)) = rule_cache::get(frame.pc) else { break };
+        let Some(outside) = rule.apply(frame, |at| stack.word(at)) else { break };
+        mixed = mixed.rotate_left(21) ^ outside.pc;
+        frame = outside;
+    }
+    mixed
 }
 
 /// What a walk has found.

@@ -1,10 +1,11 @@
 //! Which node a frame has: a hash table of node numbers that grows with them. It is the process's
 //! own memory; the parent reads nodes alone.
 //!
-//! A full table is followed by one four times as large. Until all numbers are in the new one, what
-//! isn't found there is looked for in the old one, too, which stays readable for good. Threads that
-//! come at the wrong moment may make a second node for a frame: both mean the same, and the parent
-//! puts together what has the same traceback.
+//! A table that is half full is followed by one four times as large, twice where it is large already.
+//! Until all numbers are in the new one, what isn't found there is looked for in the old one, too, which
+//! stays readable for good. The thread that makes one may be stopped amid it: where the last eighth is
+//! left, another goes ahead. Threads that come at the wrong moment may make a second node for a frame: both
+//! mean the same, and the parent puts together what has the same traceback.
 //!
 //! Invariant of [`Table`]: a table that is reachable is never unmapped, and `mask + 1` slots, a
 //! power of two, follow it.
@@ -23,6 +24,8 @@ const MAX_PROBES: u32 = 4096;
 
 const FIRST_SLOTS: u32 = 1 << 12;
 const GROWTH: u32 = 4;
+/// A table of so many slots grows by 2: what it does not need is memory that the kernel has to clear.
+const LARGE: u32 = 1 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes of all tables that this process has, or was forked with.
@@ -92,6 +95,19 @@ impl Table {
         Found::Full
     }
 
+    /// What is not here yet, in those that this one follows.
+    #[inline(always)]
+    fn find_before(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut table = self;
+        while !table.complete.load(Ordering::Acquire) {
+            table = table.older?;
+            if let Found::Number(number) = table.find(hash, &mut is) {
+                return Some(number);
+            }
+        }
+        None
+    }
+
     /// Takes `slot` for `number`; false where somebody was faster.
     fn take(slot: &AtomicU64, hash: u32, number: u32) -> bool {
         let word = u64::from(hash) << NUMBER_BITS | u64::from(number);
@@ -159,9 +175,7 @@ impl Index {
         if let Found::Number(number) = table.find(hash, &mut is) {
             return Some(number);
         }
-        if !table.complete.load(Ordering::Acquire)
-            && let Some(Found::Number(number)) = table.older.map(|older| older.find(hash, &mut is))
-        {
+        if let Some(number) = table.find_before(hash, &mut is) {
             return Some(number);
         }
         let made = make()?;
@@ -186,13 +200,22 @@ impl Index {
         if count <= older.mask / 2 {
             return false;
         }
-        if !older.complete.load(Ordering::Acquire) || older.outgrown.swap(true, Ordering::AcqRel) {
+        let is_complete = older.complete.load(Ordering::Acquire);
+        let is_first = is_complete && !older.outgrown.swap(true, Ordering::AcqRel);
+        if !is_first && count <= older.mask.wrapping_sub(older.mask / 8) {
             return false;
         }
-        let slots = older.mask.wrapping_add(1).saturating_mul(GROWTH);
+        let slots = older.mask.wrapping_add(1);
+        let slots = slots.saturating_mul(if slots < LARGE { GROWTH } else { 2 });
         // Without memory the old one goes on until it is full.
         let Some(table) = Table::new(slots, Some(older)) else { return false };
-        self.newest.store(core::ptr::from_ref(table).cast_mut(), Ordering::Release);
+        let at = |table| core::ptr::from_ref::<Table>(table).cast_mut();
+        let put =
+            self.newest.compare_exchange(at(older), at(table), Ordering::AcqRel, Ordering::Acquire);
+        if put.is_err() {
+            // Somebody was faster; the kernel gave no page but the first.
+            return false;
+        }
         for index in 0..=older.mask {
             let word = older.slot(index).load(Ordering::Acquire);
             if word != FREE {
@@ -200,7 +223,8 @@ impl Index {
                 table.put(hash, number);
             }
         }
-        table.complete.store(true, Ordering::Release);
+        // What comes late into an older one is never here.
+        table.complete.store(is_complete, Ordering::Release);
         true
     }
 }
@@ -248,6 +272,31 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_thread_that_stands_while_it_makes_a_table_keeps_nobody_from_growing() {
+        type Stops = fn(&Table);
+        let stops: [Stops; 2] = [
+            |table| table.outgrown.store(true, Ordering::Relaxed),
+            |table| table.complete.store(false, Ordering::Relaxed),
+        ];
+        for stops in stops {
+            let index = Index::new().expect("there is memory");
+            for number in 1..100_000 {
+                let newest = index.newest();
+                if newest.older.is_none() || newest.mask >= 1 << 16 {
+                    stops(newest);
+                }
+                let made =
+                    index.find_or_make(hash(number), |other| other == number, || Some(number));
+                assert_eq!(made, Some(number));
+                index.grow_for(number);
+                let earlier = 1 + number / 2;
+                let found = index.find_or_make(hash(earlier), |other| other == earlier, || None);
+                assert_eq!(found, Some(earlier));
+            }
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@
 
 use core::cell::Cell;
 
+use super::entry::Entry;
 use super::path::{APART, JOINTS, Joint};
-use super::ring::MOST;
-use super::trace_cache::{Entry, Traces, Use};
+use super::ring::{MOST, Piece, Words};
+use super::trace_cache::{Traces, Use};
 use super::unwind::frame::Fast;
 use super::unwind::stack::{Live, SEEN, Seen};
 use crate::ledger::site::{Interned, MAX_FRAMES};
@@ -47,7 +48,7 @@ impl<'a> Log<'a> {
             generation,
             base,
             has_end,
-            start: traces.ring.next(),
+            start: traces.ring.next().wrapping_add(1),
             len: Cell::new(0),
             next: Cell::new(next),
             joined: Cell::new(None),
@@ -75,7 +76,7 @@ impl<'a> Log<'a> {
     }
 
     /// Fills the last four; how many there are.
-    fn fill(&self) -> usize {
+    fn fill(&self) -> u32 {
         let len = self.len.get();
         if !len.is_multiple_of(SEEN)
             && let Some(seen) = self.seen(len)
@@ -83,7 +84,7 @@ impl<'a> Log<'a> {
             seen.fill((len & (SEEN - 1)).wrapping_sub(1));
             self.len.set(len.next_multiple_of(SEEN));
         }
-        self.len.get() / SEEN
+        u32::try_from(self.len.get() / SEEN).unwrap_or(u32::MAX)
     }
 
     /// The walk is at `at`, `frames` frames from its inner end: whether the last one came here
@@ -105,7 +106,8 @@ impl<'a> Log<'a> {
         if frames == made.wrapping_mul(APART)
             && let Some(place) = self.traces.path.inner(made)
         {
-            let words = u32::try_from(self.fill()).unwrap_or_default();
+            let further_in = Piece { position: self.start, len: self.fill() };
+            let words = Words::of(further_in);
             let frames = u32::try_from(frames).unwrap_or_default();
             place.set(Joint { at: *at, reads_fp: false, words, frames, node: Interned::ROOT });
             self.made.set(made.wrapping_add(1));
@@ -114,15 +116,9 @@ impl<'a> Log<'a> {
     }
 
     fn is_unchanged(&self, joint: &Joint) -> bool {
-        let len = joint.words as usize;
-        let start = self.traces.path.end().wrapping_sub(len);
-        let Some(seen) = self.traces.ring.kept(start, len) else { return false };
-        // Many joints differ in their first words.
-        seen.iter().all(|four| {
-            // SAFETY: the words were read with the same base, on a stack whose end is known; they
-            // are outside the joint, which is not below the stack pointer.
-            unsafe { Seen::are_unchanged(core::slice::from_ref(four), self.base) }
-        })
+        // SAFETY: the words were read with the same base, on a stack whose end is known; they are
+        // outside the joint, which is not below the stack pointer.
+        unsafe { self.traces.ring.are_unchanged(joint.words.first, self.base) }
     }
 
     /// A rule reads the frame pointer of the frame at `at`: so does what lies outside the joints
@@ -158,50 +154,53 @@ impl<'a> Log<'a> {
 
     /// The walk read these words and nothing else, and led to `site` over `frames` frames up to
     /// where it joined. `is_whole` where it came to the outermost.
-    pub(crate) fn keep(self, frames: usize, is_whole: bool, site: u32) {
+    pub(crate) fn keep(self, frames: usize, is_whole: bool, site: u32, context: usize) {
         let (traces, inner) = (self.traces, self.fill());
         let joined = self.joined.get();
-        let tail = joined.map_or(0, |joint| joint.words as usize);
-        let len = inner.saturating_add(tail);
-        if len > MOST {
+        let outside = joined.map(|joint| joint.words);
+        let len = inner.saturating_add(outside.map_or(0, |words| words.len));
+        if len as usize > MOST {
             return;
         }
-        let (from, to) = (traces.path.end().wrapping_sub(tail), self.start.wrapping_add(inner));
-        for number in 0..tail {
-            traces.ring.copy(from.wrapping_add(number), to.wrapping_add(number));
+        let linked = outside.filter(|words| traces.ring.may_link(words));
+        let own = if linked.is_some() { inner } else { len };
+        let piece = Piece { position: self.start, len: own };
+        if let Some(words) = outside.filter(|_| linked.is_none()) {
+            traces.ring.copy(words.first, &traces.ring, self.start.wrapping_add(inner as usize));
+            traces.path.move_words(self.next.get(), self.start.wrapping_add(len as usize));
         }
-        let end = self.start.wrapping_add(len);
-        traces.ring.keep(end);
+        traces.ring.keep(piece, linked.map(|words| words.first));
         if is_whole && self.has_end {
+            let words = linked.map_or(Words::of(piece), |words| words.with(piece));
             let outer = joined.map_or(0, |joint| joint.frames as usize);
-            let whole = frames.wrapping_add(outer);
+            let whole = u32::try_from(frames.wrapping_add(outer)).unwrap_or_default();
             let made = self.made.get();
             for place in (0..made).filter_map(|number| traces.path.inner(number)) {
                 let joint = place.get();
-                let count = |whole: usize, inner: u32| {
-                    u32::try_from(whole).unwrap_or_default().wrapping_sub(inner)
-                };
-                let (words, frames) = (count(len, joint.words), count(whole, joint.frames));
-                place.set(Joint { words, frames, ..joint });
+                let words = words.outside(joint.words.len);
+                place.set(Joint { words, frames: whole.wrapping_sub(joint.frames), ..joint });
             }
             let joined = if joined.is_some() { self.next.get() } else { JOINTS };
-            traces.path.put(self.generation, self.base, end, joined, made);
+            traces.path.put(self.generation, self.base, joined, made);
         } else {
             traces.path.forget();
         }
         let Fast { pc, sp, fp, .. } = self.caller;
-        traces.put(Entry {
+        let entry = Entry {
             sp,
             pc,
             fp,
             base: self.base,
-            position: self.start,
-            len: u32::try_from(len).unwrap_or_default(),
+            words: piece,
             generation: self.generation,
             site,
             reads_fp: self.reads_fp.get(),
             has_end: self.has_end,
-        });
+        };
+        if let Some(head) = traces.ring.at(self.start.wrapping_sub(1)) {
+            entry.write(head);
+        }
+        traces.put(entry, context);
     }
 }
 
@@ -212,117 +211,4 @@ impl<'a> Log<'a> {
     clippy::arithmetic_side_effects,
     reason = "a test may panic"
 )]
-mod tests {
-    use super::*;
-
-    /// A stack of frames of four words, the first of which is the return address.
-    type Frames = [[Cell<usize>; 4]; 40];
-
-    fn frames() -> Frames {
-        std::array::from_fn(|frame| std::array::from_fn(|word| Cell::new(frame * 100 + word)))
-    }
-
-    fn at(frames: &Frames, frame: usize, fp: usize) -> Fast {
-        let sp = frames[frame].as_ptr() as usize;
-        Fast { pc: 0x1000 + frames[frame][0].get(), sp, fp, fp_is_saved: false }
-    }
-
-    /// Walks from frame `from` outwards as if each rule read the frame's first word, and that of
-    /// frame `reads_fp` the frame pointer `fp`; the frames that were walked, and where it joined.
-    fn walk(
-        traces: &'static Traces,
-        frames: &Frames,
-        (from, fp): (usize, usize),
-        reads_fp: usize,
-        site: u32,
-    ) -> (usize, Option<u32>) {
-        crate::preload::extent::find_thread_stack();
-        let used = traces.enter().expect("nobody else is at it");
-        let log = Log::new(&used, at(frames, from, fp), 1);
-        let mut walked = 0;
-        for frame in from..frames.len() {
-            let here = at(frames, frame, fp);
-            if log.joins(&here, walked) {
-                break;
-            }
-            log.push(frames[frame].as_ptr() as usize, frames[frame][0].get());
-            if frame == reads_fp {
-                log.frame_pointer(&here);
-            }
-            walked += 1;
-        }
-        for number in (0..walked).rev() {
-            let frame = u32::try_from(from + number).expect("few");
-            log.name(number, Interned { number: 1000 + frame, hash: 7 });
-        }
-        let joined = log.joined().map(|joint| joint.node.number);
-        log.keep(walked, true, site);
-        (walked, joined)
-    }
-
-    const NONE: usize = usize::MAX;
-
-    #[test]
-    fn a_walk_joins_the_last_one_where_nothing_changed() {
-        let (traces, frames) = (Traces::empty(), frames());
-        assert_eq!(walk(traces, &frames, (8, 0), NONE, 1), (32, None));
-        // From further in: the first joint is where the last walk began.
-        assert_eq!(walk(traces, &frames, (2, 0), NONE, 2), (6, Some(1008)));
-        assert_eq!(traces.find(at(&frames, 2, 0), 1), Some(2));
-        // From further out, between two joints.
-        assert_eq!(walk(traces, &frames, (9, 0), NONE, 3), (3, Some(1012)));
-        assert_eq!(traces.find(at(&frames, 9, 0), 1), Some(3));
-        assert_eq!(traces.find(at(&frames, 8, 0), 1), Some(1), "earlier ones stay");
-    }
-
-    #[test]
-    fn each_word_outside_a_joint_counts() {
-        for changed in 8..40 {
-            let (traces, frames) = (Traces::empty(), frames());
-            walk(traces, &frames, (8, 0), NONE, 1);
-            frames[changed][0].set(77_777);
-            let (walked, joined) = walk(traces, &frames, (8, 0), NONE, 2);
-            let outer = (changed + 1).next_multiple_of(4);
-            let expected =
-                if outer < 40 { (outer - 8, u32::try_from(1000 + outer).ok()) } else { (32, None) };
-            assert_eq!((walked, joined), expected, "word of frame {changed}");
-            assert_eq!(traces.find(at(&frames, 8, 0), 1), Some(2));
-            // A joined walk depends on the words of the one that it joined.
-            frames[39][0].set(88_888);
-            assert_eq!(traces.find(at(&frames, 8, 0), 1), None);
-        }
-    }
-
-    #[test]
-    fn another_frame_pointer_matters_where_one_is_read() {
-        let (traces, frames) = (Traces::empty(), frames());
-        walk(traces, &frames, (8, 5), 21, 1);
-        assert_eq!(walk(traces, &frames, (8, 6), NONE, 2), (16, Some(1024)), "it was read at 21");
-        let (traces, frames) = (Traces::empty(), self::frames());
-        walk(traces, &frames, (8, 5), 21, 1);
-        assert_eq!(walk(traces, &frames, (4, 5), NONE, 2), (4, Some(1008)));
-        assert_eq!(traces.find(at(&frames, 4, 5), 1), Some(2));
-        assert_eq!(traces.find(at(&frames, 4, 6), 1), None, "what was joined read it");
-    }
-
-    #[test]
-    fn joints_stay_few_over_many_joins() {
-        let (traces, frames) = (Traces::empty(), frames());
-        walk(traces, &frames, (39, 0), NONE, 1);
-        for round in 0..200 {
-            let from = 38 - round % 38;
-            let site = u32::try_from(round + 2).expect("few");
-            walk(traces, &frames, (from, 0), NONE, site);
-            assert_eq!(traces.find(at(&frames, from, 0), 1), Some(site));
-        }
-    }
-
-    #[test]
-    fn another_generation_joins_nothing() {
-        let (traces, frames) = (Traces::empty(), frames());
-        walk(traces, &frames, (8, 0), NONE, 1);
-        let used = traces.enter().expect("nobody else is at it");
-        let log = Log::new(&used, at(&frames, 8, 0), 2);
-        assert!(!log.joins(&at(&frames, 8, 0), 0));
-    }
-}
+mod tests;

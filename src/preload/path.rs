@@ -6,6 +6,7 @@
 
 use core::cell::Cell;
 
+use super::ring::{Piece, Words};
 use super::unwind::frame::Fast;
 use crate::ledger::site::{Interned, MAX_FRAMES};
 
@@ -16,8 +17,8 @@ pub(crate) struct Joint {
     pub(crate) at: Fast,
     /// A rule from here outwards reads the frame pointer of `at`.
     pub(crate) reads_fp: bool,
-    /// Fours of words that were read from here outwards.
-    pub(crate) words: u32,
+    /// The words that were read from here outwards.
+    pub(crate) words: Words,
     /// Frames from here outwards, this one included.
     pub(crate) frames: u32,
     /// The node of this frame, and of all outside it.
@@ -44,13 +45,11 @@ pub(crate) const JOINTS: usize = 64;
 pub(crate) struct Path {
     generation: Cell<u32>,
     base: Cell<usize>,
-    /// Where its words end in the ring.
-    end: Cell<usize>,
     /// The innermost joint; the outermost is the last of all.
     first: Cell<usize>,
     joints: [Cell<Joint>; JOINTS],
-    /// The joints of the walk that goes on, innermost first; they count words and frames from
-    /// the inner end.
+    /// The joints of the walk that goes on, innermost first; they count frames from the inner end,
+    /// and have the number of fours further in in place of their words.
     inner: [Cell<Joint>; INNER],
 }
 
@@ -82,11 +81,6 @@ impl Path {
         }
     }
 
-    /// Where the words of the last backtrace end.
-    pub(crate) fn end(&self) -> usize {
-        self.end.get()
-    }
-
     /// Place `number` of the joints of the walk that goes on.
     pub(crate) fn inner(&self, number: usize) -> Option<&Cell<Joint>> {
         self.inner.get(number)
@@ -97,13 +91,21 @@ impl Path {
         self.generation.set(0);
     }
 
+    /// All words from joint `first` outwards were copied, the last before `end`.
+    pub(crate) fn move_words(&self, first: usize, end: usize) {
+        for joint in self.joints.iter().skip(first) {
+            let mut moved = joint.get();
+            let len = moved.words.len;
+            moved.words = Words::of(Piece { position: end.wrapping_sub(len as usize), len });
+            joint.set(moved);
+        }
+    }
+
     /// The last backtrace is what lies from joint `joined` outwards ([`JOINTS`] for nothing), and
-    /// the first `made` inner joints, which have been given their counts from the outer end. Its
-    /// words end at `end`.
-    pub(crate) fn put(&self, generation: u32, base: usize, end: usize, joined: usize, made: usize) {
+    /// the first `made` inner joints, which have been given their frames and words.
+    pub(crate) fn put(&self, generation: u32, base: usize, joined: usize, made: usize) {
         self.generation.set(generation);
         self.base.set(base);
-        self.end.set(end);
         let mut first = joined;
         for joint in self.inner.iter().take(made).rev() {
             let Some(place) = first.checked_sub(1).and_then(|first| self.joints.get(first)) else {

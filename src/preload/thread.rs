@@ -228,6 +228,8 @@ fn claim(words: &Words) {
         place.owned.store(false, Ordering::Release);
         return;
     }
+    // SAFETY: the place is this thread's from here on, and zero, as the memory began, is an empty cache.
+    unsafe { &*traces }.forget();
     let shard = start::book().and_then(|book| book.shard(number));
     if let Some(shard) = shard {
         let end = traces.wrapping_add(1) as u64;

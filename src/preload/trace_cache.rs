@@ -6,9 +6,14 @@
 //! the same: a hit is a proof, not a guess.
 //!
 //! ```text
-//!   sets of WAYS entries, by (stack pointer, return address)     ring of words
-//!   [caller][site][generation][position, how many] ------------> four distances, four values; ...
+//!   near: few entries, by stack pointer and return address     their words
+//!     [entry][entry] ... ------------------------------------> four words; ...
+//!   far: many, by the next return addresses outwards as well   entries and words
+//!     [tag, position] ... -----------------------------------> [entry]four words; ...[link]
 //! ```
+//! A program that allocates from many places with few ways to each finds them near; a compiler, which
+//! comes to one place in thousands of ways, finds them far. What is found there often comes near.
+//!
 //! Where nothing is found, the walk writes a [`Log`](super::log::Log), which joins the last one
 //! where it can.
 //!
@@ -20,35 +25,30 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
+use super::entry::Entry;
 use super::path::Path;
-use super::ring::Ring;
+use super::ring::{Piece, Ring};
 use super::unwind::frame::Fast;
-use super::unwind::stack::{Live, Seen};
+use super::unwind::stack::Seen;
 
-const WAYS: usize = 8;
-const SET_BITS: u32 = 7;
-const SETS: usize = 1 << SET_BITS;
+/// Sets of the near entries and of the far ones, and how many are in one.
+const NEAR: (usize, usize) = (1 << 7, 8);
+const FAR: (usize, usize) = (1 << 11, 8);
+/// Fours of words that are near, and far.
+const NEAR_FOURS: usize = 1 << 13;
+const FAR_FOURS: usize = 1 << 15;
 
-/// One backtrace. All zero is none: no code has generation 0.
-#[repr(C, align(64))]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    /// The caller's stack pointer, return address and frame pointer.
-    pub(crate) sp: usize,
-    pub(crate) pc: usize,
-    pub(crate) fp: usize,
-    /// The base of its words.
-    pub(crate) base: usize,
-    /// Where its words begin, and how many fours they are.
-    pub(crate) position: usize,
-    pub(crate) len: u32,
-    pub(crate) generation: u32,
-    pub(crate) site: u32,
-    /// A rule read `fp`.
-    pub(crate) reads_fp: bool,
-    /// The words are on a stack whose end is known.
-    pub(crate) has_end: bool,
-}
+/// Of so many that were found far, one comes near: what is asked for often is soon there, and the
+/// rest does not drive it out.
+const COMES_NEAR: u32 = 8;
+
+const NEAR_SHIFT: u32 = usize::BITS - NEAR.0.trailing_zeros();
+const FAR_SHIFT: u32 = usize::BITS - FAR.0.trailing_zeros();
+
+/// Where an entry lies in the ring, and whose it may be: `[tag: 16][position: 48]`. At four million
+/// walks a second, positions come again after two years.
+const POSITION_BITS: u32 = 48;
+const POSITION: usize = (1 << POSITION_BITS) - 1;
 
 /// The cache of one thread. All zero is an empty one.
 #[repr(C)]
@@ -58,69 +58,133 @@ pub(crate) struct Traces {
     stamp: AtomicU32,
     /// The last backtrace that was walked.
     pub(crate) path: Path,
-    entries: [[Cell<Entry>; WAYS]; SETS],
-    pub(crate) ring: Ring,
+    near: [[Cell<Entry>; NEAR.1]; NEAR.0],
+    /// Where entries that are not near lie in the ring.
+    far: [[Cell<usize>; FAR.1]; FAR.0],
+    /// How many were found far, or made.
+    found: Cell<u32>,
+    /// The words of what is near: one piece each.
+    words: Ring<NEAR_FOURS>,
+    /// The words of all that is known, with its entries.
+    pub(crate) ring: Ring<FAR_FOURS>,
 }
 
 impl Traces {
+    /// Another thread has it from now on: its stack may be smaller at the same addresses.
+    pub(crate) fn forget(&self) {
+        self.path.forget();
+        self.words.forget();
+        self.ring.forget();
+        // Whoever had it may have jumped out of a handler that came while an entry was made.
+        self.stamp.store(0, Ordering::Relaxed);
+    }
+
     /// An empty cache that stays.
     #[cfg(test)]
     pub(crate) fn empty() -> &'static Self {
         // SAFETY: zero is a valid cache.
-        Box::leak(unsafe { Box::<Self>::new_zeroed().assume_init() })
+        let traces = Box::leak(unsafe { Box::<Self>::new_zeroed().assume_init() });
+        traces.forget();
+        traces
     }
 
     #[inline(always)]
-    fn set(&self, sp: usize, pc: usize) -> Option<&[Cell<Entry>; WAYS]> {
-        const FACTOR: usize = 0x9e37_79b9_7f4a_7c15;
-        let mixed = sp.wrapping_add(pc).wrapping_mul(FACTOR);
-        self.entries.get(mixed >> (usize::BITS - SET_BITS))
+    fn near(&self, caller: &Fast) -> &[Cell<Entry>] {
+        let set = mixed(caller, 0).wrapping_shr(NEAR_SHIFT);
+        self.near.get(set).map_or(&[], <[_; _]>::as_slice)
     }
 
-    /// The site of the backtrace from `caller`, where it is known.
+    /// The set of far entries that that of `caller` and `context` is among, and its tag.
+    fn far(&self, caller: &Fast, context: usize) -> (&[Cell<usize>], usize) {
+        let mixed = mixed(caller, context);
+        let set = self.far.get(mixed.wrapping_shr(FAR_SHIFT));
+        (set.map_or(&[], |set| set.as_slice()), mixed << POSITION_BITS)
+    }
+
+    /// The site of the backtrace from `caller`, where it is near.
     pub(crate) fn find(&self, caller: Fast, generation: u32) -> Option<u32> {
-        self.find_where(caller, generation, |seen, entry| {
-            entry.has_end || is_readable(seen, entry.sp, entry.base)
-        })
+        self.find_near(caller, generation, |seen, entry| entry.is_mapped(seen))
     }
 
     /// The same where the stack's end is known: with no call, which would cost registers.
     #[inline(always)]
     pub(crate) fn find_quickly(&self, caller: Fast, generation: u32) -> Option<u32> {
-        self.find_where(caller, generation, |_, entry| entry.has_end)
+        self.find_near(caller, generation, |_, entry| entry.has_end)
     }
 
     #[inline(always)]
-    fn find_where(
+    fn find_near(
         &self,
         caller: Fast,
         generation: u32,
         is_mapped: impl Fn(&[Seen], &Entry) -> bool,
     ) -> Option<u32> {
-        let stamp = self.stamp.load(Ordering::Relaxed);
-        if is_busy(stamp) {
-            return None;
-        }
-        compiler_fence(Ordering::SeqCst);
-        for entry in self.set(caller.sp, caller.pc)? {
+        let stamp = self.look()?;
+        for entry in self.near(&caller) {
             // SAFETY: a cell of this thread's own; no reference into it outlives the turn.
             let entry = unsafe { &*entry.as_ptr() };
-            if entry.sp == caller.sp
-                && entry.pc == caller.pc
-                && entry.generation == generation
-                && (entry.fp == caller.fp || !entry.reads_fp)
-                && let Some(seen) = self.ring.kept(entry.position, entry.len as usize)
+            if entry.is_of(&caller, generation)
+                && let Some(seen) = self.words.kept(entry.words)
                 && is_mapped(seen, entry)
                 // SAFETY: the words were read when the stack pointer was the same, from a stack
                 // whose end is known, or can be read now.
                 && unsafe { Seen::are_unchanged(seen, entry.base) }
             {
-                let site = entry.site;
-                compiler_fence(Ordering::SeqCst);
-                return (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site);
+                return self.believed(stamp, entry.site);
             }
         }
         None
+    }
+
+    /// The site of the backtrace from `caller`, wherever it is.
+    pub(crate) fn find_far(
+        &'static self,
+        caller: Fast,
+        context: usize,
+        generation: u32,
+    ) -> Option<u32> {
+        let stamp = self.look()?;
+        let (set, tag) = self.far(&caller, context);
+        let entry = set.iter().find_map(|place| {
+            let place = place.get();
+            let entry = (place & !POSITION == tag).then(|| self.entry(place))??;
+            let is_known = entry.is_of(&caller, generation)
+                // Nothing joins another walk on a stack whose end nobody knows: it is one piece.
+                && (entry.has_end || entry.is_mapped(self.ring.kept(entry.words)?))
+                // SAFETY: as in `find_near`.
+                && unsafe { self.ring.are_unchanged(entry.words, entry.base) };
+            is_known.then_some(entry)
+        })?;
+        let site = self.believed(stamp, entry.site)?;
+        let _used = self.enter()?;
+        self.may_come_near(entry);
+        Some(site)
+    }
+
+    /// The entry at `place`; `None` where it made room.
+    fn entry(&self, place: usize) -> Option<Entry> {
+        let at = self.ring.position().wrapping_sub(self.age(place));
+        Some(Entry::read(self.ring.head(at)?, at.wrapping_add(1)))
+    }
+
+    /// How many fours are behind the entry at `place`.
+    fn age(&self, place: usize) -> usize {
+        self.ring.position().wrapping_sub(place) & POSITION
+    }
+
+    /// Begins to look; `None` while an entry is being made.
+    #[inline(always)]
+    fn look(&self) -> Option<u32> {
+        let stamp = self.stamp.load(Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        (!is_busy(stamp)).then_some(stamp)
+    }
+
+    /// What was found since [`look`](Self::look), if no entry was made meanwhile.
+    #[inline(always)]
+    fn believed(&self, stamp: u32, site: u32) -> Option<u32> {
+        compiler_fence(Ordering::SeqCst);
+        (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site)
     }
 
     /// Starts to make an entry; `None` while one is being made further out.
@@ -134,29 +198,52 @@ impl Traces {
         Some(Use(self))
     }
 
-    /// Makes `entry`; the latest comes first in its set, and the oldest goes.
-    pub(crate) fn put(&self, entry: Entry) {
-        let Some(set) = self.set(entry.sp, entry.pc) else { return };
+    /// Makes `entry`, which is found by `context`.
+    pub(crate) fn put(&self, entry: Entry, context: usize) {
+        let (set, tag) = self.far(&entry.caller(), context);
+        // The oldest goes.
+        if let Some(place) = set.iter().max_by_key(|place| self.age(place.get())) {
+            let head = entry.words.position.wrapping_sub(1);
+            place.set(tag | head & POSITION);
+        }
+        self.may_come_near(entry);
+    }
+
+    /// Has `entry` come near, where it is its turn: first in its set, where the oldest goes.
+    fn may_come_near(&self, entry: Entry) {
+        let found = self.found.get();
+        self.found.set(found.wrapping_add(1));
+        if !found.is_multiple_of(COMES_NEAR) {
+            return;
+        }
+        let position = self.words.next();
+        let len = self.ring.copy(entry.words, &self.words, position);
+        let words = Piece { position, len };
+        self.words.keep(words, None);
+        let set = self.near(&entry.caller());
         for pair in set.windows(2).rev() {
             if let [newer, older] = pair {
                 older.set(newer.get());
             }
         }
-        let [first, ..] = set;
-        first.set(entry);
+        if let [first, ..] = set {
+            first.set(Entry { words, ..entry });
+        }
     }
+}
+
+/// Bits that tell where the entry of `caller` with that `context` is; the upper ones are the best.
+#[inline(always)]
+fn mixed(caller: &Fast, context: usize) -> usize {
+    const FACTOR: usize = 0x9e37_79b9_7f4a_7c15;
+    let sum = caller.sp.wrapping_add(caller.pc).wrapping_add(context);
+    let mixed = sum.wrapping_mul(FACTOR);
+    mixed ^ mixed >> 32
 }
 
 #[inline(always)]
 fn is_busy(stamp: u32) -> bool {
     stamp & 1 != 0
-}
-
-/// Whether all of `seen` can be read on a stack whose end nobody knows.
-#[cold]
-fn is_readable(seen: &[Seen], pointer: usize, base: usize) -> bool {
-    let stack = Live::current(pointer);
-    seen.iter().all(|seen| seen.is_in(&stack, base))
 }
 
 /// The calling thread's cache, for one entry.
@@ -172,8 +259,6 @@ impl Drop for Use {
     }
 }
 
-const _: () = assert!(WAYS > 0 && size_of::<Entry>() == 64, "an entry is a line of the cache");
-
 #[cfg(test)]
 #[allow(
     clippy::expect_used,
@@ -181,125 +266,4 @@ const _: () = assert!(WAYS > 0 && size_of::<Entry>() == 64, "an entry is a line 
     clippy::arithmetic_side_effects,
     reason = "a test may panic"
 )]
-mod tests {
-    use super::*;
-    use crate::preload::log::Log;
-
-    /// A caller whose words are `stack`, which is on the thread's own stack.
-    fn caller(stack: &[Cell<usize>], pc: usize) -> Fast {
-        Fast { pc, sp: stack.as_ptr() as usize, fp: 7, fp_is_saved: false }
-    }
-
-    fn keep(
-        traces: &'static Traces,
-        stack: &[Cell<usize>],
-        caller: Fast,
-        reads_fp: bool,
-        site: u32,
-    ) {
-        let used = traces.enter().expect("nobody else is at it");
-        let log = Log::new(&used, caller, 1);
-        for word in stack {
-            log.push(word.as_ptr() as usize, word.get());
-        }
-        if reads_fp {
-            log.frame_pointer(&caller);
-        }
-        log.keep(1, true, site);
-    }
-
-    #[test]
-    fn a_hit_needs_everything_unchanged() {
-        let stack: [Cell<usize>; 29] = std::array::from_fn(Cell::new);
-        let traces = Traces::empty();
-        let here = caller(&stack, 0x1000);
-        assert_eq!(traces.find(here, 1), None);
-        keep(traces, &stack, here, false, 42);
-        assert_eq!(traces.find(here, 1), Some(42));
-        assert_eq!(traces.find(here, 2), None, "something was closed");
-        assert_eq!(traces.find(Fast { pc: 0x1001, ..here }, 1), None);
-        assert_eq!(traces.find(Fast { sp: here.sp + 8, ..here }, 1), None);
-        assert_eq!(traces.find(Fast { fp: 8, ..here }, 1), Some(42), "no rule read it");
-        for (index, word) in stack.iter().enumerate() {
-            word.set(999);
-            assert_eq!(traces.find(here, 1), None, "word {index}");
-            word.set(index);
-        }
-        assert_eq!(traces.find(here, 1), Some(42));
-        let other = Fast { pc: 0x2000, ..here };
-        keep(traces, &stack, other, true, 43);
-        assert_eq!(traces.find(other, 1), Some(43));
-        assert_eq!(traces.find(Fast { fp: 8, ..other }, 1), None, "a rule read it");
-    }
-
-    #[test]
-    fn what_was_overwritten_is_not_found() {
-        let stack: [Cell<usize>; 200] = std::array::from_fn(Cell::new);
-        let traces = Traces::empty();
-        let mut found = 0;
-        for round in 0..400_u32 {
-            let here = |round: u32| caller(&stack, 0x1000 + round as usize * 0x40);
-            // A log that isn't kept writes words too.
-            let unkept = traces.enter().expect("nobody else is at it");
-            let log = Log::new(&unkept, here(round), 1);
-            (0..256).for_each(|_| log.push(stack.as_ptr() as usize, 5));
-            drop(unkept);
-            // Sites tell which words the entry was made of.
-            stack[7].set(round as usize);
-            keep(traces, &stack, here(round), false, round + 1);
-            for earlier in round.saturating_sub(190)..=round {
-                stack[7].set(earlier as usize);
-                let site = traces.find(here(earlier), 1);
-                assert!(site.is_none() || site == Some(earlier + 1), "{earlier}: {site:?}");
-                found += u32::from(site.is_some());
-            }
-        }
-        assert!(found > 400, "some are found: {found}");
-    }
-
-    #[test]
-    fn what_can_not_be_kept_is_not() {
-        let stack: [Cell<usize>; 400] = std::array::from_fn(Cell::new);
-        let traces = Traces::empty();
-        let here = caller(&stack, 0x3000);
-        keep(traces, &stack, here, false, 1);
-        assert_eq!(traces.find(here, 1), None, "too many words");
-        keep(traces, &stack[..256], here, false, 1);
-        assert_eq!(traces.find(here, 1), Some(1));
-    }
-
-    #[test]
-    fn a_stack_without_an_end_is_asked_for() {
-        // Words that are on no stack of this thread.
-        let words: Box<[Cell<usize>; 64]> = Box::new(std::array::from_fn(Cell::new));
-        let traces = Traces::empty();
-        let here = caller(&words[..], 0x5000);
-        assert!(!Live::current(here.sp).has_end(), "it is the heap");
-        keep(traces, &words[..6], here, false, 7);
-        assert_eq!(traces.find(here, 1), Some(7));
-        words[3].set(999);
-        assert_eq!(traces.find(here, 1), None);
-        words[3].set(3);
-        let used = traces.enter().expect("nobody else is at it");
-        let log = Log::new(&used, here, 1);
-        // Nothing is mapped there: as if a stack had been unmapped since.
-        log.push(here.sp + (60 << 20), 0);
-        log.keep(1, true, 8);
-        drop(used);
-        assert_eq!(traces.find(here, 1), Some(7), "the older one holds");
-    }
-
-    #[test]
-    fn a_cache_in_use_is_not_entered_again() {
-        let traces = Traces::empty();
-        let stack = [Cell::new(1)];
-        let here = caller(&stack, 0x6000);
-        keep(traces, &stack, here, false, 3);
-        let outer = traces.enter().expect("nobody else is at it");
-        assert!(traces.enter().is_none());
-        assert_eq!(traces.find(here, 1), None, "it may be half written");
-        drop(outer);
-        assert!(traces.enter().is_some());
-        assert_eq!(traces.find(here, 1), Some(3));
-    }
-}
+mod tests;

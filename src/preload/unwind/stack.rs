@@ -125,6 +125,20 @@ impl Seen {
         }
     }
 
+    /// The six words that were put here instead of words of a stack.
+    #[inline(always)]
+    pub(crate) fn raw(&self) -> ([u64; SEEN], [u64; SEEN / 2]) {
+        let values = self.values.0.each_ref().map(|value| value.get() as u64);
+        (values, self.offsets.each_ref().map(Cell::get))
+    }
+
+    /// Puts six words here.
+    #[allow(clippy::cast_possible_truncation, reason = "a word is one of 64 bits")]
+    pub(crate) fn set_raw(&self, values: [u64; SEEN], others: [u64; SEEN / 2]) {
+        self.values.0.iter().zip(values).for_each(|(to, value)| to.set(value as usize));
+        self.offsets.iter().zip(others).for_each(|(to, value)| to.set(value));
+    }
+
     /// Becomes what `other` is.
     pub(crate) fn copy(&self, other: &Self) {
         for (to, from) in self.values.0.iter().zip(&other.values.0) {
