@@ -200,10 +200,14 @@ pub(crate) const HANDLER_END: Option<HandlerEnd> =
 /// with the return address behind it, or x29 unchanged and the return address at `CFA - at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule {
-    from_frame_pointer: bool,
-    saves_frame_pointer: bool,
-    cfa: usize,
-    at: usize,
+    /// The CFA counts from x29, not from sp.
+    pub(crate) from_frame_pointer: bool,
+    /// x29 was saved, beside the return address.
+    pub(crate) saves_frame_pointer: bool,
+    /// Bytes from there to the CFA.
+    pub(crate) cfa: usize,
+    /// Bytes below the CFA where the first of what was saved is.
+    pub(crate) at: usize,
 }
 
 /// Bits of an encoded rule.
