@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
@@ -15,6 +16,9 @@ use super::launch::Stream;
 use super::ledger_file::{DEFAULT_NODES, LedgerFile};
 use super::process::{Event, Group, Look, Process};
 use crate::ledger::site::{Node, flag};
+
+/// How long a program may take: minutes, the long ones do.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Options of the compiler, and hazards that a program compiled so has not.
 type Variant = (&'static [&'static str], &'static [&'static str]);
@@ -50,7 +54,8 @@ impl Ended {
         let ledger = LedgerFile::create(4 << 30, DEFAULT_NODES).expect("the kernel has memfds");
         let mut child = Process::start(invocation, streams, ledger, Look::WhenAsked, Group::Ours)
             .expect("it starts");
-        let event = child.wait(None, None).expect("it ends");
+        let deadline = Instant::now() + PATIENCE;
+        let event = child.wait(Some(deadline), None).expect("it can be waited for");
         let Event::Ended(exit) = event else { panic!("{program} did not end: {event:?}") };
         assert_eq!(exit.code, Some(0), "{program} {arguments:?}: {exit:?}");
         let header = child.ledger().header();
