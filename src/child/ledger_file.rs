@@ -303,6 +303,15 @@ mod tests {
     }
 
     #[test]
+    fn a_size_alone_is_no_entry() {
+        let ledger = ledger();
+        // What a child leaves that is killed between the two words of a large block.
+        let (_, size) = Entry { site: 4, epoch: 2, size: 17_867_658 }.encode();
+        write(&ledger, ledger.layout.table_at + 7 * ENTRY, size.expect("it is large"));
+        assert_eq!(ledger.live().expect("it makes sense"), []);
+    }
+
+    #[test]
     fn nonsense_is_an_error() {
         for (granule, entry) in [
             (5, Entry { site: 99, epoch: 0, size: 1 }),

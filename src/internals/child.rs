@@ -102,6 +102,10 @@ impl Code for Loaded {
         let function = frame_table::find(object.unwind_data()?, object.eh_frame_header, address)?;
         Some(f(&function))
     }
+
+    fn is(&self, address: usize, instructions: [u32; 2]) -> bool {
+        system::is_code(address, instructions)
+    }
 }
 
 /// An interned backtrace.

@@ -4,9 +4,16 @@
 //!   63        40 39     26 25       0
 //!   [size: 24  ][epoch: 14][site: 26]
 //! ```
-//! A word of zero is no entry: site 0 is the root, which no allocation has. A block whose size
+//! A word of site 0 is no entry: that is the root, which no allocation has. A block whose size
 //! does not fit has [`LARGE`] there and its size in the word of the next granule, which is the
 //! block's own because the block is larger than a granule.
+//!
+//! ```text
+//!   63                        26 25       0
+//!   [size: 38                  ][0       ]
+//! ```
+//! So that word is no entry by itself: a child can be killed, or looked at, where one of the two
+//! is there and the other is not.
 
 use super::site;
 
@@ -19,6 +26,11 @@ pub(crate) const LARGE: u64 = (1 << SIZE_BITS) - 1;
 const SITE_BITS: u32 = 26;
 const EPOCH_BITS: u32 = 14;
 const SIZE_BITS: u32 = 24;
+
+const SITE: u64 = (1 << SITE_BITS) - 1;
+
+/// More bytes than any heap has.
+const MOST: u64 = u64::MAX >> SITE_BITS;
 
 const _: () = assert!(SITE_BITS + EPOCH_BITS + SIZE_BITS == 64, "an entry is one word");
 const _: () = assert!(site::MAX_NODES <= 1 << SITE_BITS, "a site fits an entry");
@@ -42,14 +54,14 @@ impl Entry {
         let size = if large { LARGE } else { self.size };
         let epoch = u64::from(self.epoch.min(MAX_EPOCH));
         let word = (size << (SITE_BITS + EPOCH_BITS)) | (epoch << SITE_BITS) | u64::from(self.site);
-        (word, large.then_some(self.size))
+        (word, large.then_some(self.size.min(MOST) << SITE_BITS))
     }
 
     /// The entry of `word`; `next` gives the following granule's word, asked only for a large
-    /// block. `None` for a word of zero.
+    /// block. `None` for a word that is no entry.
     #[inline(always)]
     pub(crate) fn decode(word: u64, next: impl FnOnce() -> u64) -> Option<Self> {
-        if word == 0 {
+        if word & SITE == 0 {
             return None;
         }
         let field = |shift: u32, bits: u32| (word >> shift) & ((1_u64 << bits).wrapping_sub(1));
@@ -57,7 +69,7 @@ impl Entry {
         Some(Self {
             site: u32::try_from(field(0, SITE_BITS)).unwrap_or_default(),
             epoch: u32::try_from(field(SITE_BITS, EPOCH_BITS)).unwrap_or_default(),
-            size: if size == LARGE { next() } else { size },
+            size: if size == LARGE { next() >> SITE_BITS } else { size },
         })
     }
 
@@ -65,9 +77,8 @@ impl Entry {
     /// that word alone.
     #[inline(always)]
     pub(crate) fn plain_size(word: u64) -> Option<u64> {
-        const SITE: u64 = (1 << SITE_BITS) - 1;
-        let size = word >> (SITE_BITS + EPOCH_BITS);
-        (word != 0 && size != LARGE && word & SITE < site::INHERITED as u64).then_some(size)
+        let (size, site) = (word >> (SITE_BITS + EPOCH_BITS), word & SITE);
+        (site != 0 && size != LARGE && site < site::INHERITED as u64).then_some(size)
     }
 
     /// Whether `word` is the entry of a block whose size is in the next word.
@@ -82,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_field_survives() {
-        for size in [0, 1, 16, LARGE - 1, LARGE, LARGE + 1, 1 << 45] {
+        for size in [0, 1, 16, LARGE - 1, LARGE, LARGE + 1, MOST] {
             for epoch in [0, 1, MAX_EPOCH] {
                 for site in [1, 2, site::MAX_NODES - 1] {
                     let entry = Entry { site, epoch, size };
@@ -118,7 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_entry() {
-        assert_eq!(Entry::decode(0, || unreachable!()), None);
+    fn zero_and_a_size_are_no_entries() {
+        let (_, size) = Entry { site: 1, epoch: 1, size: 17_867_658 }.encode();
+        for word in [0, size.expect("it is large")] {
+            assert_eq!(Entry::decode(word, || unreachable!()), None);
+            assert_eq!(Entry::plain_size(word), None);
+        }
     }
 }

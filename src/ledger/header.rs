@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use super::departure::{DEPARTURES, Departure};
 
 /// The version of everything below `ledger/`; a child of another version refuses to write.
-pub(crate) const VERSION: u32 = 11;
+pub(crate) const VERSION: u32 = 12;
 
 /// The first word of a ledger.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"leaksnap");

@@ -18,7 +18,7 @@ use super::unwind::frame_table::{self, Function};
 use super::unwind::rule_cache::{self, Known};
 use super::unwind::stack::{Live, Stack};
 use super::unwind::walk::{Code, End, Visit, walk};
-use super::{extent, libgcc, thread};
+use super::{extent, libgcc, system, thread};
 use crate::ledger::site::MAX_FRAMES;
 
 /// A place in the code: where a callee returns to, or where a signal interrupted.
@@ -278,6 +278,10 @@ impl Code for Loaded {
         let object = self.last.as_ref()?;
         let function = frame_table::find(object.unwind_data()?, object.eh_frame_header, address)?;
         Some(f(&function))
+    }
+
+    fn is(&self, address: usize, instructions: [u32; 2]) -> bool {
+        system::is_code(address, instructions)
     }
 }
 

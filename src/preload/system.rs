@@ -211,6 +211,13 @@ pub(crate) fn is_readable(address: usize) -> bool {
     })
 }
 
+/// Whether `instructions` are what can be read at `address`.
+pub(crate) fn is_code(address: usize, instructions: [u32; 2]) -> bool {
+    let at = address as *const [u32; 2];
+    // SAFETY: the kernel has just read as many bytes there, and it is aligned.
+    at.is_aligned() && is_readable(address) && unsafe { at.read_volatile() } == instructions
+}
+
 /// The key of [`at_thread_end`] and one; 0 while there is none.
 static END_KEY: AtomicU32 = AtomicU32::new(0);
 

@@ -3,7 +3,7 @@
 
 use core::cell::Cell;
 
-use super::frame::Fast;
+use super::frame::{Fast, HandlerEnd};
 use super::row::{Cfa, Row, Saved};
 
 /// Columns that are followed: the general registers, the stack pointer, the program counter.
@@ -190,14 +190,24 @@ pub(crate) fn return_address(word: usize) -> usize {
     address
 }
 
+/// The kernel's object has it, from Linux 5.8 on without unwind data: unwinders are to know it by its
+/// instructions, `mov x8, #139` and `svc #0`. Behind 128 bytes of `siginfo_t` lies the `ucontext_t`,
+/// in which 176 bytes and the fault's address come before the registers, in the columns' order.
+pub(crate) const HANDLER_END: Option<HandlerEnd> =
+    Some(HandlerEnd { code: [0xd280_1168, 0xd400_0001], registers_at: 128 + 176 + 8 });
+
 /// A frame that two registers describe: `CFA = sp or x29 + cfa`, and either x29 at `CFA - at`
 /// with the return address behind it, or x29 unchanged and the return address at `CFA - at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule {
-    from_frame_pointer: bool,
-    saves_frame_pointer: bool,
-    cfa: usize,
-    at: usize,
+    /// The CFA counts from x29, not from sp.
+    pub(crate) from_frame_pointer: bool,
+    /// x29 was saved, beside the return address.
+    pub(crate) saves_frame_pointer: bool,
+    /// Bytes from there to the CFA.
+    pub(crate) cfa: usize,
+    /// Bytes below the CFA where the first of what was saved is.
+    pub(crate) at: usize,
 }
 
 /// Bits of an encoded rule.

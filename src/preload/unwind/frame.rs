@@ -43,6 +43,15 @@ pub(crate) struct Frame {
 
 const _: () = assert!(COLUMNS <= 64, "a bit for each column");
 
+/// Code that returns from a signal's handler and for which nobody has unwind data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HandlerEnd {
+    /// Its instructions.
+    pub(crate) code: [u32; 2],
+    /// Bytes from the stack pointer there to what was interrupted: a word for each column.
+    pub(crate) registers_at: usize,
+}
+
 /// What lies outside a frame.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "a step is taken apart at once")]
@@ -122,6 +131,27 @@ impl Frame {
         }
     }
 
+    /// The frame that a signal interrupted, this one being at the `end` of its handler.
+    pub(crate) fn interrupted<S: Stack>(&self, end: HandlerEnd, stack: &mut S) -> Step {
+        let mut caller = *self;
+        let at = self.get(STACK_POINTER).map(|sp| sp.wrapping_add(end.registers_at));
+        for column in 0..COLUMNS {
+            let place = at.map(|at| at.wrapping_add(column.wrapping_mul(size_of::<usize>())));
+            let Some(value) = place.and_then(|place| stack.word(place)) else { return Step::Lost };
+            caller.set(column, value);
+        }
+        caller.exact = true;
+        caller.settle(stack, None);
+        Step::Caller(caller)
+    }
+
+    /// Has `stack` be the one that this frame is on, which may be `other`.
+    fn settle<S: Stack>(&self, stack: &mut S, other: Option<S>) {
+        if let Some(sp) = self.get(STACK_POINTER).filter(|sp| !stack.holds(*sp)) {
+            *stack = other.filter(|other| other.holds(sp)).unwrap_or_else(|| S::unknown(sp));
+        }
+    }
+
     fn step<S: Stack>(
         &self,
         function: &Function<'_>,
@@ -176,15 +206,14 @@ impl Frame {
             unfollowed.set(unfollowed.get() || value.is_none());
             value
         };
-        let (pc, sp) = (return_address(asked(return_column)?), asked(STACK_POINTER)?);
+        let pc = return_address(asked(return_column)?);
+        asked(STACK_POINTER)?;
         if pc == 0 {
             return Some(Step::Outermost);
         }
         caller.set(PROGRAM_COUNTER, pc);
         caller.exact = function.common.signal;
-        if !stack.holds(sp) {
-            *stack = other.filter(|other| other.holds(sp)).unwrap_or_else(|| S::unknown(sp));
-        }
+        caller.settle(stack, other);
         Some(Step::Caller(caller))
     }
 }

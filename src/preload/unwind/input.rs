@@ -51,6 +51,11 @@ impl Code for Table<'_> {
     fn function<T>(&mut self, address: usize, f: impl FnOnce(&Function<'_>) -> T) -> Option<T> {
         frame_table::find(self.window, self.header, address).map(|function| f(&function))
     }
+
+    fn is(&self, address: usize, [first, second]: [u32; 2]) -> bool {
+        let both = u64::from(first) | u64::from(second) << u32::BITS;
+        self.window.read(address) == Some(both.to_le_bytes())
+    }
 }
 
 struct Count(usize);

@@ -150,15 +150,29 @@ mod tests {
         assert_eq!(left, WAYS - 1, "one made room");
     }
 
-    #[test]
     #[cfg(target_arch = "x86_64")]
+    fn rules(from_frame_pointer: bool) -> impl Iterator<Item = Rule> {
+        let forms = [(8, 0), (8, 8), (131_064, 131_064), (16, 16), (24, 8)];
+        forms.into_iter().map(move |(cfa, fp_at)| Rule { from_frame_pointer, cfa, fp_at })
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn rules(from_frame_pointer: bool) -> impl Iterator<Item = Rule> {
+        let forms = [(16, 16), (65_528, 65_528), (16, 8), (32, 24)];
+        let forms = forms.into_iter().flat_map(|(cfa, at)| [(cfa, at, false), (cfa, at, true)]);
+        forms.map(move |(cfa, at, saves_frame_pointer)| Rule {
+            from_frame_pointer,
+            saves_frame_pointer,
+            cfa,
+            at,
+        })
+    }
+
+    #[test]
     fn rules_of_every_form_are_kept() {
-        for (cfa, fp_at) in [(8, 0), (8, 8), (131_064, 131_064), (16, 16), (24, 8)] {
-            for from_frame_pointer in [false, true] {
-                let rule = Rule { from_frame_pointer, cfa, fp_at };
-                put(0x7654_3210, Known::Rule(rule));
-                assert_eq!(get(0x7654_3210), Some(Known::Rule(rule)));
-            }
+        for rule in [false, true].into_iter().flat_map(rules) {
+            put(0x7654_3210, Known::Rule(rule));
+            assert_eq!(get(0x7654_3210), Some(Known::Rule(rule)));
         }
     }
 

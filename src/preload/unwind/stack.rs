@@ -202,7 +202,8 @@ impl Stack for Live {
 
     #[inline]
     fn holds(&self, pointer: usize) -> bool {
-        pointer >= self.low && pointer <= self.limit
+        // Beyond what the kernel was asked for may be another one: a thread's own above its signals'.
+        pointer >= self.low && pointer <= self.high.get()
     }
 
     fn unknown(pointer: usize) -> Self {

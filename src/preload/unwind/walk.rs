@@ -4,8 +4,8 @@
 //! frame by its row of the unwind table. A row that needs a register which rules don't follow
 //! ends the walk without a result, and the caller starts again by rows alone: nothing is guessed.
 
-use super::arch::Rule;
-use super::frame::{Fast, Frame, Step};
+use super::arch::{HANDLER_END, Rule};
+use super::frame::{Fast, Frame, HandlerEnd, Step};
 use super::frame_table::Function;
 use super::row::Row;
 use super::rule_cache::{self, Known};
@@ -26,6 +26,8 @@ pub(crate) enum End {
 pub(crate) trait Code {
     /// Calls `f` with the unwind data of the instruction at `address`; `None` without any.
     fn function<T>(&mut self, address: usize, f: impl FnOnce(&Function<'_>) -> T) -> Option<T>;
+    /// Whether `instructions` are the code at `address`.
+    fn is(&self, address: usize, instructions: [u32; 2]) -> bool;
 }
 
 /// What a walk is for.
@@ -93,6 +95,11 @@ pub(crate) fn walk(
             }
             step
         });
+        let ends_a_handler = |end: &HandlerEnd| step.is_none() && code.is(frame.pc(), end.code);
+        let step = match HANDLER_END.filter(ends_a_handler) {
+            Some(end) => Some(frame.interrupted(end, stack)),
+            None => step,
+        };
         match step {
             Some(Step::Caller(caller)) => frame = caller,
             Some(Step::Outermost) => return Some(End::Outermost),

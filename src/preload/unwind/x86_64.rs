@@ -3,7 +3,7 @@
 use core::arch::x86_64::__m128i;
 use core::cell::Cell;
 
-use super::frame::Fast;
+use super::frame::{Fast, HandlerEnd};
 use super::row::{Cfa, Row, Saved};
 
 /// Columns that are followed: the general registers and the return address.
@@ -206,6 +206,9 @@ pub(crate) fn prefetch<T>(of: &T) {
 pub(crate) fn return_address(word: usize) -> usize {
     word
 }
+
+/// libc has it, with unwind data.
+pub(crate) const HANDLER_END: Option<HandlerEnd> = None;
 
 /// A frame that two registers describe:
 /// `CFA = rsp or rbp + cfa`, return address at `CFA - 8`, rbp unchanged or at `CFA - fp_at`.

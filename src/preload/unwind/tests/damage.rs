@@ -118,6 +118,13 @@ fn a_table_of_noise_is_read_to_an_end() {
 fn the_fuzz_target_s_inputs_are_walked_to_an_end() {
     let frames: Vec<_> =
         super::corpus().into_iter().map(|(name, bytes)| (name, walk_bytes(&bytes))).collect();
-    assert!(frames.contains(&("program".into(), Some(4))), "{frames:?}");
-    assert!(frames.contains(&("expression".into(), Some(3))), "{frames:?}");
+    // Registers have other numbers on each machine; x86-64 knows no handler's end by its code.
+    let expected: &[_] = if cfg!(target_arch = "x86_64") {
+        &[("program", 4), ("expression", 3)]
+    } else {
+        &[("program_aarch64", 4), ("expression_aarch64", 3), ("handler_aarch64", 4)]
+    };
+    for (name, count) in expected {
+        assert!(frames.contains(&((*name).into(), Some(*count))), "{name}: {frames:?}");
+    }
 }
