@@ -40,7 +40,7 @@ const FAR_FOURS: usize = 1 << 15;
 
 /// Of so many that were found far, one comes near: what is asked for often is soon there, and the
 /// rest does not drive it out.
-const COMES_NEAR: u32 = 8;
+const COMES_NEAR: u32 = 4;
 
 const NEAR_SHIFT: u32 = usize::BITS - NEAR.0.trailing_zeros();
 const FAR_SHIFT: u32 = usize::BITS - FAR.0.trailing_zeros();

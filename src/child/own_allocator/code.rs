@@ -175,22 +175,25 @@ impl<'a> Code<'a> {
     }
 
     /// What `call` comes to; `None` where it is no call, but bytes that look like one, or leads to an end.
-    fn callee(&self, call: Call) -> Option<Slot<'a>> {
-        let at = match call {
-            Call::By(slot) => match self.slots.at(slot)? {
-                Slot::Own(address) => address,
-                import @ Slot::Import(_) => return Some(import),
-            },
-            Call::To(at) => at,
-        };
-        if let Some(function) = self.functions.at(at) {
-            let name = function.name.text()?;
-            let is_end = LAST_WORDS.iter().any(|word| name.contains(word));
-            return (!is_end).then_some(Slot::Own(at));
+    fn callee(&self, mut call: Call) -> Option<Slot<'a>> {
+        // A stub leads to a slot, and a slot to no other stub: in a damaged file it may, and round and round.
+        for _ in 0..2 {
+            let at = match call {
+                Call::By(slot) => match self.slots.at(slot)? {
+                    Slot::Own(address) => address,
+                    import @ Slot::Import(_) => return Some(import),
+                },
+                Call::To(at) => at,
+            };
+            if let Some(function) = self.functions.at(at) {
+                let name = function.name.text()?;
+                let is_end = LAST_WORDS.iter().any(|word| name.contains(word));
+                return (!is_end).then_some(Slot::Own(at));
+            }
+            let stub = self.bytes(at, STUB).filter(|(_, is_stub)| *is_stub)?.0;
+            call = calls(at, stub).into_iter().find(|call| matches!(call, Call::By(_)))?;
         }
-        let stub = self.bytes(at, STUB).filter(|(_, is_stub)| *is_stub)?.0;
-        let jump = calls(at, stub).into_iter().find(|call| matches!(call, Call::By(_)))?;
-        self.callee(jump)
+        None
     }
 
     fn body(&self, at: u64) -> Option<&'a [u8]> {
@@ -284,6 +287,29 @@ mod tests {
         let found = [0, 3, 4, 5, 7, 8, u64::MAX].map(|at| all.at(at));
         assert_eq!(found, [None, Some('e'), None, Some('d'), Some('c'), None, None]);
         assert_eq!(ByAddress::<()>::from_iter([]).at(0), None);
+    }
+
+    #[test]
+    fn a_stub_is_followed_and_one_that_leads_to_itself_is_no_call() {
+        let mut file = tempfile::tempfile().expect("a file");
+        // jmp *0x10(%rip), to the slot at 0x2016.
+        std::io::Write::write_all(
+            &mut file,
+            &[0xff, 0x25, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        )
+        .expect("it is written");
+        let file = object::ReadCache::new(file);
+        let code = |slot| Code {
+            functions: ByAddress(Vec::new()),
+            slots: [(0x2016, slot)].into_iter().collect(),
+            sections: vec![Section { address: 0x2000, offset: 0, size: STUB, is_stubs: true }],
+            extent: 0..0x3000,
+            data: &file,
+        };
+        let imported = code(Slot::Import("malloc")).callee(Call::To(0x2000));
+        assert!(matches!(imported, Some(Slot::Import("malloc"))));
+        assert!(code(Slot::Own(0x2000)).callee(Call::To(0x2000)).is_none());
+        assert!(code(Slot::Own(0x2000)).callee(Call::By(0x2016)).is_none());
     }
 
     #[test]
