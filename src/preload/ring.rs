@@ -154,11 +154,6 @@ impl<const FOURS: usize> Ring<FOURS> {
         true
     }
 
-    /// Whether `is_so` of each four of `piece`.
-    pub(crate) fn all(&self, piece: Piece, is_so: impl FnMut(&Seen) -> bool) -> bool {
-        self.kept(piece).is_some_and(|seen| seen.iter().all(is_so))
-    }
-
     /// Whether `words` can be linked to: they are few pieces, and stay for half a turn of the ring.
     pub(crate) fn may_link(&self, words: &Words) -> bool {
         let age = self.position.get().wrapping_sub(words.oldest);

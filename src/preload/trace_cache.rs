@@ -119,7 +119,11 @@ impl Traces {
         generation: u32,
         is_mapped: impl Fn(&[Seen], &Entry) -> bool,
     ) -> Option<u32> {
-        let stamp = self.look()?;
+        let stamp = self.stamp.load(Ordering::Relaxed);
+        if is_busy(stamp) {
+            return None;
+        }
+        compiler_fence(Ordering::SeqCst);
         for entry in self.near(&caller) {
             // SAFETY: a cell of this thread's own; no reference into it outlives the turn.
             let entry = unsafe { &*entry.as_ptr() };
@@ -130,20 +134,23 @@ impl Traces {
                 // whose end is known, or can be read now.
                 && unsafe { Seen::are_unchanged(seen, entry.base) }
             {
-                return self.believed(stamp, entry.site);
+                let site = entry.site;
+                compiler_fence(Ordering::SeqCst);
+                return (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site);
             }
         }
         None
     }
 
-    /// The site of the backtrace from `caller`, wherever it is.
+    /// The site of the backtrace from `caller`, wherever it is. Meanwhile handlers do without: what is
+    /// found may come near, and nothing may write over its words until then.
     pub(crate) fn find_far(
         &'static self,
         caller: Fast,
         context: usize,
         generation: u32,
     ) -> Option<u32> {
-        let stamp = self.look()?;
+        let _used = self.enter()?;
         let (set, tag) = self.far(&caller, context);
         let entry = set.iter().find_map(|place| {
             let place = place.get();
@@ -155,10 +162,8 @@ impl Traces {
                 && unsafe { self.ring.are_unchanged(entry.words, entry.base) };
             is_known.then_some(entry)
         })?;
-        let site = self.believed(stamp, entry.site)?;
-        let _used = self.enter()?;
         self.may_come_near(entry);
-        Some(site)
+        Some(entry.site)
     }
 
     /// The entry at `place`; `None` where it made room.
@@ -172,22 +177,7 @@ impl Traces {
         self.ring.position().wrapping_sub(place) & POSITION
     }
 
-    /// Begins to look; `None` while an entry is being made.
-    #[inline(always)]
-    fn look(&self) -> Option<u32> {
-        let stamp = self.stamp.load(Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        (!is_busy(stamp)).then_some(stamp)
-    }
-
-    /// What was found since [`look`](Self::look), if no entry was made meanwhile.
-    #[inline(always)]
-    fn believed(&self, stamp: u32, site: u32) -> Option<u32> {
-        compiler_fence(Ordering::SeqCst);
-        (self.stamp.load(Ordering::Relaxed) == stamp).then_some(site)
-    }
-
-    /// Starts to make an entry; `None` while one is being made further out.
+    /// Starts to make an entry, or to look far; `None` while that goes on further out.
     pub(crate) fn enter(&'static self) -> Option<Use> {
         let stamp = self.stamp.load(Ordering::Relaxed);
         if is_busy(stamp) {
