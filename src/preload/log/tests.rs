@@ -1,3 +1,5 @@
+//! What a walk writes down and what the next one may join, on stacks made of arrays.
+
 use super::*;
 
 /// A stack of frames of four words, the first of which is the return address.

@@ -1,3 +1,5 @@
+//! What is found again, and what may not be.
+
 use super::*;
 use crate::preload::log::Log;
 use crate::preload::system;
