@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!   [head][piece: fours that one walk read][link]
-//!                                              \\--> [head][ ...  from a joint on][link]
-//!                                                                                   \\--> ...
+//!                                              \--> [head][ ...  from a joint on][link]
+//!                                                                                   \--> ...
 //! ```
 
 use core::cell::Cell;

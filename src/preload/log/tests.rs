@@ -131,8 +131,6 @@ fn each_word_of_every_piece_counts() {
         assert_eq!(found(traces, here), Some(site));
         for word in frames.iter().skip(*from) {
             let kept = word[0].replace(88_888);
-            let here =
-                if std::ptr::eq(word, &frames[*from]) { here } else { at(&frames, *from, 0) };
             assert_eq!(found(traces, here), None, "from {from}");
             word[0].set(kept);
         }
