@@ -1,14 +1,16 @@
 //! A child's memory, read while all its threads stand still.
 //!
 //! ```text
-//!   threads  holds them
-//!   mapping  what is where, as the kernel says
-//!   places   what that is to people: whose data, whose stack
-//!   own      what the program made for itself
+//!   threads   holds them
+//!   mapping   what is where, as the kernel says
+//!   page_map  which of its pages are there
+//!   places    what that is to people: whose data, whose stack
+//!   own       what the program made for itself
 //! ```
 
 mod mapping;
 mod own;
+mod page_map;
 pub(crate) mod places;
 mod threads;
 
@@ -21,6 +23,7 @@ use nix::unistd::Pid;
 use object::pod::bytes_of_slice_mut;
 
 use self::mapping::{Mapping, Searched};
+use self::page_map::PageMap;
 use self::places::{Kind, Places};
 pub(crate) use self::threads::Thread;
 use self::threads::Threads;
@@ -30,6 +33,7 @@ use super::reach::{Origin, Root};
 /// Bytes that are read at a time, at most. The buffer is made for each look, as large as it needs: what is
 /// not needed would be pages that the kernel has to clear.
 const CHUNK: usize = 256 << 10;
+/// The least page that a kernel has.
 const PAGE: u64 = 4096;
 const WORD: usize = 8;
 
@@ -74,7 +78,7 @@ pub(crate) struct Stopped {
     pid: u32,
     mappings: Vec<Mapping>,
     memory: Memory,
-    pages: File,
+    pages: PageMap,
 }
 
 impl Stopped {
@@ -93,14 +97,14 @@ impl Stopped {
         // The first thread may have ended before the others (pthread_exit in main), and its
         // number leads to no memory any more.
         let id = threads.0.first().map_or(pid, |thread| thread.id);
-        let proc = |name: &str| format!("/proc/{pid}/task/{id}/{name}");
+        let folder = format!("/proc/{pid}/task/{id}");
         let unread = |name: &'static str| {
             move |error: io::Error| failed(pid, &format!("open the program's {name}"), &error)
         };
-        let maps = proc_file::text(proc("maps")).map_err(unread("maps"))?;
+        let maps = proc_file::text(format!("{folder}/maps")).map_err(unread("maps"))?;
         Ok(Self {
             memory: Memory::open(pid, id).map_err(unread("mem"))?,
-            pages: File::open(proc("pagemap")).map_err(unread("pagemap"))?,
+            pages: PageMap::open(&folder).map_err(unread("pagemap"))?,
             mappings: maps.lines().filter_map(Mapping::read).collect(),
             threads,
             pid,
@@ -149,7 +153,7 @@ impl Stopped {
                 let stack = stacks.filter(|stack| *stack >= start && *stack < end).min();
                 let start = stack.map_or(start, |stack| stack & !(WORD as u64 - 1));
                 let kinds = places.kinds(start, end);
-                let parts = self.parts(mapping.searched, start, end)?;
+                let parts = self.pages.parts(mapping.searched, start, end)?;
                 for (start, end) in &parts {
                     self.words(*start, *end, heap, &mut buffer, |at, word| {
                         let kind = kinds.iter().find(|(range, _)| range.contains(&at));
@@ -184,7 +188,7 @@ impl Stopped {
         for ranges in ranges.chunk_by(|range, next| next.0 - range.1.min(next.0) < PAGE) {
             let mut rest = ranges.iter().peekable();
             let (start, end) = (ranges[0].0, ranges[ranges.len() - 1].1);
-            for (start, end) in self.parts(Searched::Touched, start, end)? {
+            for (start, end) in self.pages.parts(Searched::Touched, start, end)? {
                 self.words(start, end, heap, &mut buffer, |at, word| {
                     while rest.next_if(|range| range.1 <= at).is_some() {}
                     if rest.peek().is_some_and(|range| range.0 <= at) {
@@ -224,43 +228,6 @@ impl Stopped {
             // What can't be read (a file that was cut short) holds nothing.
             at += if len == 0 { PAGE - at % PAGE } else { len as u64 };
         }
-    }
-
-    /// The parts of `[start, end)` that are `searched`, page by page as the kernel has them (pagemap of
-    /// proc_pid_pagemap(5): bit 63 present, bit 62 swapped, bit 61 a file's): reading a page that was
-    /// never touched would make it.
-    fn parts(&self, searched: Searched, start: u64, end: u64) -> io::Result<Vec<(u64, u64)>> {
-        // The bits are in the last byte of a word.
-        let is_searched: fn([u8; WORD]) -> bool = match searched {
-            Searched::Nothing => return Ok(Vec::new()),
-            Searched::Whole => return Ok(vec![(start, end)]),
-            Searched::Touched => |word| word[7] & 0xc0 != 0,
-            Searched::Copied => |word| word[7] & 0xc0 != 0 && word[7] & 0x20 == 0,
-        };
-        let mut parts: Vec<(u64, u64)> = Vec::new();
-        let (first, last) = (start / PAGE, end.div_ceil(PAGE));
-        let mut buffer = vec![0; CHUNK.min(usize::try_from(last - first).unwrap_or(CHUNK) * WORD)];
-        let mut page = first;
-        while page < last {
-            let len = self.pages.read_at(&mut buffer, page * WORD as u64)?;
-            if len < WORD {
-                break;
-            }
-            let (words, _) = buffer[..len].as_chunks::<WORD>();
-            let mut index = 0;
-            while index < words.len() && page < last {
-                if is_searched(words[index]) {
-                    let (from, to) = ((page * PAGE).max(start), ((page + 1) * PAGE).min(end));
-                    match parts.last_mut() {
-                        Some(part) if part.1 == from => part.1 = to,
-                        _ => parts.push((from, to)),
-                    }
-                }
-                index += 1;
-                page += 1;
-            }
-        }
-        Ok(parts)
     }
 }
 

@@ -10,8 +10,6 @@ use super::unwind::arch::{call_and_go_on_with_caller, go_on_with_caller};
 use super::unwind::frame::Fast;
 use super::{allocation, heap, mallinfo, modules, next, start, switch, system, thread};
 
-const PAGE: usize = 4096;
-
 /// The functions that need no backtrace.
 macro_rules! entry_points {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
@@ -120,13 +118,14 @@ traced_entry_points! {
 
     /// valloc(3).
     fn valloc[1](size: usize; caller) -> *mut c_void {
-        allocation::allocate_aligned(size, PAGE, caller)
+        allocation::allocate_aligned(size, system::page_size(), caller)
     }
 
     /// pvalloc(3).
     fn pvalloc[1](size: usize; caller) -> *mut c_void {
-        let pages = size.max(1).checked_next_multiple_of(PAGE).unwrap_or(usize::MAX);
-        allocation::allocate_aligned(pages, PAGE, caller)
+        let page = system::page_size();
+        let pages = size.max(1).checked_next_multiple_of(page).unwrap_or(usize::MAX);
+        allocation::allocate_aligned(pages, page, caller)
     }
 }
 

@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use self::file::{File, read_link};
 pub(crate) use self::mapping::{
-    cover, prefer_huge_pages, reserve, store_where_read, wiped_on_fork,
+    cover, page_size, prefer_huge_pages, reserve, store_where_read, wiped_on_fork,
 };
 pub(crate) use self::signals::{
     SignalStack, block_signals, change_signal_stack, signal_stack, unblock_signals,

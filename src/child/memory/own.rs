@@ -19,7 +19,7 @@ impl Stopped {
         let mut touched = Vec::new();
         for mapping in self.mappings.iter().filter(|mapping| mapping.is_own) {
             for (start, end) in mapping.without(heap, apart) {
-                touched.extend(self.parts(Searched::Touched, start, end)?);
+                touched.extend(self.pages.parts(Searched::Touched, start, end)?);
             }
         }
         Ok(self.own_bytes(&touched, &self.places()))

@@ -56,14 +56,19 @@ pub(crate) unsafe fn cover(at: *mut u8, len: u64) -> Option<*mut u8> {
     mapped(unsafe { mmap(at.cast(), len, PROT_READ | PROT_WRITE, flags, -1, 0) })
 }
 
+/// Bytes of a page of this kernel.
+pub(crate) fn page_size() -> usize {
+    const AT_PAGESZ: c_ulong = 6;
+    // SAFETY: the function has no preconditions.
+    usize::try_from(unsafe { getauxval(AT_PAGESZ) }).unwrap_or_default()
+}
+
 /// Stores `value` at `word`, in a page that is only read, if the kernel lets it.
 ///
 /// # Safety
 /// The page is one that nobody writes to or runs, and no other thread is here.
 pub(crate) unsafe fn store_where_read(word: &AtomicU64, value: u64) {
-    const AT_PAGESZ: c_ulong = 6;
-    // SAFETY: the function has no preconditions.
-    let page = usize::try_from(unsafe { getauxval(AT_PAGESZ) }).unwrap_or_default();
+    let page = page_size();
     let start = (ptr::from_ref(word) as *mut c_void).map_addr(|at| at & page.wrapping_neg());
     // SAFETY: the caller's promise: whoever reads there goes on reading the same.
     let opened = unsafe { mprotect(start, page, PROT_READ | PROT_WRITE) };
