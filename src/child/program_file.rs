@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
+use object::read::{ReadCache, ReadRef};
 
-/// The most that headers of a program take, and the path of its loader.
-const HEAD: usize = 64 << 10;
+/// The most that the path of a loader takes (`PATH_MAX`).
+const LONGEST: u64 = 4096;
 
 /// The bits of a file's mode that give a program other rights than its user's.
 const SET_ID: u32 = 0o6000;
@@ -31,22 +32,17 @@ impl Loader {
         if !path.is_file() {
             return None;
         }
-        let file = File::open(path).ok()?;
-        // In one read: each child's program is looked at.
-        let mut head = vec![0; HEAD];
-        let len = file.read_at(&mut head, 0).ok()?;
-        head.truncate(len);
-        let header = FileHeader64::<Endianness>::parse(&*head).ok()?;
+        // What patches programs may put the program headers to the file's end.
+        let file = ReadCache::new(File::open(path).ok()?);
+        let header = FileHeader64::<Endianness>::parse(&file).ok()?;
         let endian = header.endian().ok()?;
-        let segments = header.program_headers(endian, &*head).ok()?;
+        let segments = header.program_headers(endian, &file).ok()?;
         let Some(segment) = segments.iter().find(|segment| segment.p_type(endian) == PT_INTERP)
         else {
             return Some(Self::None);
         };
-        let len = usize::try_from(segment.p_filesz(endian)).map_or(HEAD, |len| len.min(HEAD));
-        let mut path = vec![0; len];
-        let len = file.read_at(&mut path, segment.p_offset(endian)).ok()?;
-        path.truncate(len);
+        let len = segment.p_filesz(endian).min(LONGEST);
+        let path = (&file).read_bytes_at(segment.p_offset(endian), len).ok()?;
         let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
         Some(Self::At(PathBuf::from(std::ffi::OsStr::from_bytes(path))))
     }
@@ -101,6 +97,8 @@ pub(super) fn on_search_path(program: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use object::pod::bytes_of_slice;
+
     use super::*;
 
     #[test]
@@ -109,6 +107,26 @@ mod tests {
         let Some(Loader::At(loader)) = Loader::of(&own) else { panic!("it has a loader") };
         assert!(loader.is_file() && !Loader::At(loader.clone()).is_of_musl(), "{loader:?}");
         assert!(Loader::At("/lib/ld-musl-x86_64.so.1".into()).is_of_musl());
+    }
+
+    #[test]
+    fn its_headers_may_lie_anywhere() {
+        let own = std::env::current_exe().expect("a test has a path");
+        let mut program = std::fs::read(&own).expect("it can be read");
+        let header = FileHeader64::<Endianness>::parse(&*program).expect("it is a program");
+        let endian = header.endian().expect("it has one");
+        let segments = header.program_headers(endian, &*program).expect("it has some");
+        let headers = bytes_of_slice(segments).to_vec();
+        let at = program.len().next_multiple_of(8);
+        program.resize(at, 0);
+        program.extend(headers);
+        // `e_phoff`, behind the identification, the type, the machine, the version and the entry.
+        program[32..40].copy_from_slice(&at.to_ne_bytes());
+        let folder = tempfile::tempdir().expect("a folder");
+        let patched = folder.path().join("patched");
+        std::fs::write(&patched, program).expect("a file");
+        assert!(matches!(Loader::of(&own), Some(Loader::At(_))));
+        assert_eq!(Loader::of(&patched), Loader::of(&own));
     }
 
     #[test]
