@@ -126,7 +126,7 @@ mod tests {
     use crate::plugin::{self, Command};
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of plugins: hours")]
+    #[cfg_attr(miri, ignore = "thousands of plugins")]
     fn any_text_of_a_plugin_is_taken_or_refused() {
         for (name, bytes) in corpus("plugin") {
             assert_eq!(run(&bytes).is_some(), name == "commands", "{name}");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "megabytes of text: hours")]
+    #[cfg_attr(miri, ignore = "megabytes of text")]
     fn a_reason_that_is_no_text_and_longer_than_a_line_is_told() {
         let failing = Failing { reason: RefCell::new(vec![0xff; 2 << 20]) };
         let (mut commands, tracing) = (Commands::default(), Tracing::of_nothing());

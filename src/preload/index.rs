@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "millions of probes: hours")]
+    #[cfg_attr(miri, ignore = "millions of probes")]
     fn nothing_is_made_where_nothing_can_be() {
         let index = Index::new().expect("there is memory");
         assert_eq!(index.find_or_make(7 << NUMBER_BITS, |_| false, || None), None);
