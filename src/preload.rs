@@ -15,6 +15,7 @@
 //!   start: the state machine, the handshake; thread: a few words, a place; system: the kernel
 //!   switch: tracing on and off for all threads; statistics: what mimalloc holds
 //!   operators: whose C++'s `new` is
+//!   interpreted: what Miri has instead of assembly and mappings
 //! ```
 //!
 //! Compiled into a shared object of its own (`cdylib.rs`), and into the library's unit tests
@@ -41,6 +42,8 @@ pub(crate) mod fork;
 pub(crate) mod heap;
 pub(crate) mod index;
 pub(crate) mod interning;
+#[cfg(miri)]
+pub(crate) mod interpreted;
 pub(crate) mod libc_table;
 pub(crate) mod libgcc;
 pub(crate) mod list;

@@ -273,6 +273,31 @@ mod tests {
         }
     }
 
+    /// In anonymous memory, which Miri maps.
+    #[test]
+    fn the_counters_are_read_while_threads_write_them() {
+        let layout = Layout::new(1 << 20, 100).expect("the sizes are fine");
+        let [len, shards_at] = [layout.modules_at, layout.shards_at]
+            .map(|offset| usize::try_from(offset).expect("it fits"));
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, where the kernel likes.
+        let at = unsafe {
+            rustix::mm::mmap_anonymous(std::ptr::null_mut(), len, protection, MapFlags::PRIVATE)
+        };
+        let counters = Counters { at: at.expect("there is memory"), len, shards_at };
+        let count = || Counts::of(counters.header(), counters.shards());
+        std::thread::scope(|scope| {
+            for shard in [&counters.shards()[0], &counters.shards()[SHARDS - 1]] {
+                let header = counters.header();
+                scope.spawn(move || (0..100).for_each(|_| shard.allocated(16, header)));
+            }
+            for _ in 0..10 {
+                assert!(count().live_bytes <= 3200);
+            }
+        });
+        assert_eq!((count().allocations, count().live_bytes), (200, 3200));
+    }
+
     #[test]
     fn entries_are_read_by_address() {
         let ledger = ledger();

@@ -1,6 +1,6 @@
 //! The commands that plugins registered, by their words.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_void};
 use std::fmt::Write as _;
@@ -69,12 +69,13 @@ struct Manner<'a> {
 
 /// One running command: what a `RawCall` leads back to.
 ///
-/// Invariant: `raw` is the first field, so a pointer to it is one to the whole.
+/// Invariant: `raw` is the first field, so a pointer to it is one to the whole. A plugin holds
+/// references to it while it prints: it is only read.
 #[repr(C)]
 struct Running<'a> {
     raw: RawCall,
     manner: Manner<'a>,
-    reason: String,
+    reason: RefCell<String>,
 }
 
 impl Commands {
@@ -195,14 +196,15 @@ impl Registered {
         argv.push(std::ptr::null());
         let argc = u32::try_from(arguments.len()).map_err(|_| "too many arguments".to_owned())?;
         let raw = RawCall { argc, reserved: 0, argv: argv.as_ptr(), print, fail };
-        let mut running = Running { raw, manner, reason: String::new() };
-        let call = (&raw mut running).cast::<RawCall>();
+        let running = Running { raw, manner, reason: RefCell::default() };
+        let call = (&raw const running).cast::<RawCall>();
         // SAFETY: the plugin is open (the type's invariant) and the call outlives the function.
         let status = manner.tracing.traced(|| unsafe { (self.run)(self.context, call) });
+        let reason = running.reason.into_inner();
         match status {
             0 => Ok(()),
-            _ if running.reason.is_empty() => Err(format!("it returned {status}")),
-            _ => Err(running.reason),
+            _ if reason.is_empty() => Err(format!("it returned {status}")),
+            _ => Err(reason),
         }
     }
 }
@@ -215,11 +217,11 @@ unsafe fn with_text(
     call: *const RawCall,
     text: *const c_char,
     length: usize,
-    f: impl FnOnce(&mut Running<'_>, &str),
+    f: impl FnOnce(&Running<'_>, &str),
 ) {
     // SAFETY: the caller's promise, and the invariant of Running; the command's thread is this
     // one, so nobody else uses it.
-    let running = unsafe { &mut *call.cast_mut().cast::<Running<'_>>() };
+    let running = unsafe { &*call.cast::<Running<'_>>() };
     if text.is_null() {
         return;
     }
@@ -238,7 +240,7 @@ fn write(text: &str) {
 }
 
 unsafe extern "C" fn print(call: *const RawCall, text: *const c_char, length: usize) {
-    let write = |running: &mut Running<'_>, text: &str| {
+    let write = |running: &Running<'_>, text: &str| {
         let Manner { tracing, silent, within_a_line, tell } = running.manner;
         if let (Some(last), false) = (text.chars().last(), silent) {
             // What it gave to C's buffer before comes before.
@@ -255,7 +257,7 @@ unsafe extern "C" fn print(call: *const RawCall, text: *const c_char, length: us
 }
 
 unsafe extern "C" fn fail(call: *const RawCall, text: *const c_char, length: usize) {
-    let keep = |running: &mut Running<'_>, text: &str| text.clone_into(&mut running.reason);
+    let keep = |running: &Running<'_>, text: &str| drop(running.reason.replace(text.to_owned()));
     // SAFETY: the header's contract with the plugin.
     unsafe { with_text(call, text, length, keep) }
 }

@@ -97,11 +97,11 @@ impl Book {
     }
 
     /// The word of the side table behind `word`.
-    fn word_behind<'a>(&'a self, word: &'a AtomicU64) -> Option<&'a AtomicU64> {
-        let next = core::ptr::from_ref(word).wrapping_add(1);
-        let end = self.at::<AtomicU64>(self.layout.len);
-        // SAFETY: it is before the ledger's end.
-        (next < end).then(|| unsafe { &*next })
+    fn word_behind(&self, word: &AtomicU64) -> Option<&AtomicU64> {
+        // From the ledger's start: the reference reaches its own word alone.
+        let start = self.base.load(Ordering::Relaxed).addr();
+        let offset = core::ptr::from_ref(word).addr().wrapping_sub(start).wrapping_add(8) as u64;
+        (offset < self.layout.len).then(|| self.word(offset))
     }
 
     fn word(&self, offset: u64) -> &AtomicU64 {

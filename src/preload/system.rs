@@ -18,12 +18,16 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use self::file::{File, read_link};
+#[cfg(not(miri))]
+pub(crate) use self::mapping::reserve;
 pub(crate) use self::mapping::{
-    cover, page_size, prefer_huge_pages, reserve, store_where_read, wiped_on_fork,
+    cover, page_size, prefer_huge_pages, store_where_read, wiped_on_fork,
 };
 pub(crate) use self::signals::{
     SignalStack, block_signals, change_signal_stack, signal_stack, unblock_signals,
 };
+#[cfg(miri)]
+pub(crate) use super::interpreted::reserve;
 
 /// `errno` values that the heap sets.
 pub(crate) const ENOMEM: c_int = 12;

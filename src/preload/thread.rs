@@ -13,6 +13,8 @@ use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::book::Book;
+#[cfg(miri)]
+use super::interpreted::thread_words as address;
 use super::system::Errno;
 use super::trace_cache::Traces;
 use super::{libgcc, start, system};
@@ -68,7 +70,7 @@ core::arch::global_asm!(
     ".text",
 );
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 fn address() -> *const Words {
     let at: *const Words;
@@ -84,7 +86,7 @@ fn address() -> *const Words {
     at
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(miri)))]
 #[inline(always)]
 fn address() -> *const Words {
     let at: *const Words;

@@ -73,6 +73,7 @@ impl<'a> Place<'a> {
     }
 
     /// Removes the entry and counts the free; `None` where there is none.
+    #[inline(always)]
     pub(crate) fn remove(self, words: &Words) -> Option<Entry> {
         let word = self.word.load(Ordering::Relaxed);
         self.word.store(0, Ordering::Release);

@@ -85,10 +85,11 @@ fn equal_backtraces_are_one_site() {
 #[test]
 fn a_frame_has_one_node_while_the_index_grows() {
     let (book, _memory) = book(1 << 15);
+    let frames = if cfg!(miri) { 3000 } else { 20_000 };
     let all =
-        || -> Vec<_> { (0..20_000).map(|offset| intern(&book, Interned::ROOT, offset)).collect() };
+        || -> Vec<_> { (0..frames).map(|offset| intern(&book, Interned::ROOT, offset)).collect() };
     assert!(all() == all(), "a second node for a frame");
-    assert_eq!(book.header().node_count.load(Ordering::Relaxed), 20_001);
+    assert_eq!(u64::from(book.header().node_count.load(Ordering::Relaxed)), frames + 1);
 }
 
 #[test]

@@ -33,6 +33,7 @@ unsafe extern "C" {
 /// Reserves `len` bytes of private memory that costs nothing until it is touched, at a multiple
 /// of `align` (a power of two, a page at least). Nobody may touch what lies on both sides, so that
 /// it is a mapping by itself.
+#[cfg(not(miri))]
 pub(crate) fn reserve(len: usize, align: usize) -> Option<*mut u8> {
     let whole = len.checked_add(align.checked_mul(2)?)?;
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
