@@ -30,11 +30,13 @@ pub(crate) mod heap;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
 pub(crate) mod iterations;
+pub(crate) mod job;
 mod marked;
 pub(crate) mod onlooker;
 pub(crate) mod plugin_path;
 mod problem;
 pub(crate) mod program;
+mod rest;
 mod server;
 mod signals;
 pub(crate) mod tally;
@@ -44,6 +46,7 @@ mod window;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use self::job::Job;
 use self::onlooker::Onlooker;
 pub(crate) use self::problem::{Problem, explained};
 use crate::child::ledger_file::{DEFAULT_NODES, LedgerError, LedgerFile};
@@ -84,7 +87,7 @@ pub(crate) fn scenario(
         accepts(&suppress(&suppressions, modules, groups.to_vec()).kept)
     };
     let memory = wanted.memory;
-    let job = iterations::Job { scenario, file, name, memory, onlooker, accepts };
+    let job = Job { scenario, file, name, memory, onlooker, accepts };
     let outcome = match &scenario.work {
         Work::Host { .. } | Work::Closure { .. } => iterations::check(&job),
         Work::Marked(words) => marked::check(&job, words),

@@ -84,7 +84,10 @@ fn serve(find: Find<'_, '_>) -> std::io::Result<()> {
         let reply = match (&tracing, request) {
             (_, Request::Quit) => break,
             (Err(reason), _) => Reply::NoHeap(reason.clone()),
-            (Ok(tracing), Request::Allocate) => Reply::Allocated(tracing.allocate_control()),
+            (Ok(tracing), Request::Allocate) => Reply::Allocated {
+                address: tracing.allocate_control(),
+                thread: rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned(),
+            },
             (Ok(tracing), Request::AllocateInRust) => {
                 Reply::AllocatedInRust(tracing.allocate_control_in_rust())
             }

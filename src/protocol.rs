@@ -77,8 +77,8 @@ pub(crate) enum Reply {
     Commands(Vec<(String, String)>),
     /// What the heap holds.
     Statistics(Statistics),
-    /// The control block lies here.
-    Allocated(u64),
+    /// The control block lies here, and this thread made it: the one that does what is asked.
+    Allocated { address: u64, thread: u32 },
     /// The control blocks of Rust's own allocator lie here, in the order of their sizes.
     AllocatedInRust(Vec<u64>),
     /// The preload heap is not in this process.

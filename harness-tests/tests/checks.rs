@@ -45,6 +45,18 @@ fn error(checked: Result<Report, Error>) -> (ErrorKind, String) {
 }
 
 #[test]
+fn what_a_thread_loses_for_an_iteration_is_of_that_iteration() {
+    let report = check(|run| {
+        let (ask, asked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || asked.iter().for_each(|()| forget_a_box()));
+        run.repeat(8, || ask.send(()))
+    })
+    .expect("it was checked");
+    let [group] = failing(&report)[..] else { panic!("{report}") };
+    assert_eq!((group.verdict, group.blocks, group.bytes), (Verdict::Leak, 8, 320), "{report}");
+}
+
+#[test]
 fn a_leak_is_found_named_and_gone_once_it_is_freed() {
     let report = check(|run| run.repeat(4, forget_a_box)).expect("it was checked");
     assert!(!report.is_clean());

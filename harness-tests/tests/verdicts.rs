@@ -151,6 +151,21 @@ fn what_another_thread_frees_a_moment_later_is_waited_for() {
 }
 
 #[test]
+fn what_another_thread_loses_for_an_iteration_is_of_that_iteration() {
+    for (scenario, run) in [("post", 0..6), ("post late", 0..2), ("detach", 0..6)]
+        .into_iter()
+        .flat_map(|(command, runs)| runs.map(move |run| (command, run)))
+    {
+        let scenario = format!("steps = [\"{scenario}\"]\nwarmup = {}\n", run % 3);
+        let (status, report) = check("forgets_in_a_thread", &scenario);
+        assert_eq!((status, failing(&report)), (Some(1), 1), "{scenario}, {run}: {report:#}");
+        let leak = group(&report, "lose");
+        let amounts = (&leak["verdict"], &leak["blocks"], &leak["bytes"]);
+        assert_eq!(amounts, (&json!("leak"), &json!(8), &json!(152)), "{scenario}, {run}");
+    }
+}
+
+#[test]
 fn an_added_iteration_that_fails_takes_nothing_from_the_window_s_verdict() {
     let scenario = "steps = [\"append twelve at most\"]\n";
     let (status, report) = check("fills_a_ring", scenario);

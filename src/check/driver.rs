@@ -14,6 +14,7 @@ use crate::child::invocation::Invocation;
 use crate::child::launch::Stream;
 use crate::child::ledger_file::{LedgerError, LedgerFile, Live};
 use crate::child::process::{Group, Look, Process};
+use crate::child::status;
 use crate::protocol::{
     CONTROL_BYTES, CONTROL_IN_RUST, Channel, HOST_VARIABLE, RECORD_VARIABLE, Reply, Request,
 };
@@ -48,6 +49,8 @@ pub(crate) struct Driver {
     /// What a command has printed ends within a line.
     within_a_line: bool,
     lost: bool,
+    /// The host's thread that answers, once it has.
+    thread: u32,
 }
 
 impl Driver {
@@ -82,8 +85,8 @@ impl Driver {
         let child = Process::start(host, streams, ledger, Look::WhenAsked, group)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let channel = Channel::new(here);
-        let (interrupt, within_a_line, lost) = (None, false, false);
-        Ok(Self { child, channel, start, clock, interrupt, within_a_line, lost })
+        let (interrupt, within_a_line, lost, thread) = (None, false, false, 0);
+        Ok(Self { child, channel, start, clock, interrupt, within_a_line, lost, thread })
     }
 
     /// While `interrupt` can be read, what is asked for is given up.
@@ -131,6 +134,12 @@ impl Driver {
         &self.child
     }
 
+    /// Whether the host has threads beside the one that answers and its first one, which waits for
+    /// that where it is another.
+    pub(crate) fn has_other_threads(&self) -> bool {
+        status::has_threads_beside(self.child.pid(), &[self.child.pid(), self.thread])
+    }
+
     /// The host's ledger.
     pub(crate) fn ledger(&self) -> &LedgerFile {
         self.child.ledger()
@@ -147,7 +156,10 @@ impl Driver {
         activity(header, pid, || "the host's loader ignored LD_PRELOAD".into())?;
         let unproven = |what: &str| Problem::NotChecked(format!("the control allocation {what}"));
         let address = match reply {
-            Reply::Allocated(address) => address,
+            Reply::Allocated { address, thread } => {
+                self.thread = thread;
+                address
+            }
             Reply::NoHeap(reason) => return Err(Problem::NotChecked(reason)),
             other => return Err(unproven(&format!("was answered with {other:?}"))),
         };

@@ -1,12 +1,12 @@
 //! Checking a scenario of steps: the host runs them, and its ledger is read after each iteration.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::capture::Capture;
 use super::driver::{Driver, LAST_PATIENCE, Output, not_started};
-use super::onlooker::Onlooker;
+use super::job::{Job, place, unknown};
 use super::plugin_path;
+use super::rest::{For, Rest};
 use super::window::{self, Iterate};
 use super::{FORKED, Outcome, Problem, Room, completeness, explained, modules, notes, tracing};
 use crate::child::family::children;
@@ -14,33 +14,9 @@ use crate::child::process::Process;
 use crate::child::status;
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
-use crate::report::{Exit, Group, History, Report};
+use crate::report::{Exit, Report};
 use crate::scenario::{Entry, Located, MAX_ITERATIONS, Scenario, Work};
-use crate::suppression::module::Modules;
 use crate::verdict::Window;
-
-/// A scenario for the host.
-#[derive(Clone, Copy)]
-pub(crate) struct Job<'a> {
-    /// What to run: steps or a closure.
-    pub(crate) scenario: &'a Scenario,
-    /// Where the scenario file lies; plugins are found from there.
-    pub(crate) file: &'a Path,
-    /// The scenario's name.
-    pub(crate) name: &'a str,
-    /// The memory table is wanted.
-    pub(crate) memory: bool,
-    /// Who sees how far it is.
-    pub(crate) onlooker: &'a Onlooker,
-    /// Whether all of these groups that fail were accepted: then nothing more is done about them.
-    pub(crate) accepts: &'a dyn Fn(&[Group], &Modules) -> bool,
-}
-
-impl std::fmt::Debug for Job<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("scenario", &self.scenario).finish_non_exhaustive()
-    }
-}
 
 /// A scenario on a host at work.
 #[derive(Debug)]
@@ -52,10 +28,12 @@ struct Run<'a> {
     base: u32,
     /// The epoch of the newest iteration.
     newest: u32,
+    window: Window,
     /// What each iteration asks for.
     iteration: Vec<Asked>,
     /// What the steps print is shown of the first iteration alone.
     once: bool,
+    rest: Rest,
 }
 
 /// What the host is asked for, and the scenario's line that says so; 0 where no line does.
@@ -81,9 +59,7 @@ pub(crate) fn check(job: &Job<'_>) -> Outcome {
 /// epoch `base`; also the newest epoch. What the steps print is shown once.
 pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcome, u32) {
     let mut outcome = unknown(job);
-    let (capture, newest) = (Capture::default(), base);
-    let iteration = Vec::new();
-    let mut run = Run { job: *job, driver, capture, base, newest, iteration, once: true };
+    let mut run = Run { base, newest: base, once: true, ..Run::new(job, driver) };
     let result = run.iterations(&mut outcome.report, &mut outcome.memory);
     let newest = run.newest;
     let full = completeness(driver.ledger().header(), Room::of_option(job.scenario.heap));
@@ -93,36 +69,6 @@ pub(crate) fn check_on(job: &Job<'_>, driver: &mut Driver, base: u32) -> (Outcom
     outcome.report.tracing.complete &= result.is_ok();
     outcome.modules = modules([driver.ledger()]);
     (outcome.with(result.and(full)), newest)
-}
-
-/// The outcome of `job` before anything was run.
-pub(super) fn unknown(job: &Job<'_>) -> Outcome {
-    let program = match &job.scenario.work {
-        Work::Host { plugins, steps } => {
-            plugins.iter().chain(steps).map(|word| word.value.clone()).collect()
-        }
-        Work::Closure { name, .. } => vec![name.clone()],
-        Work::Program(words) | Work::Marked(words) => words.value.clone(),
-        Work::Server(server) => server.program.value.clone(),
-    };
-    Outcome {
-        report: Report {
-            scenario: Some(job.name.to_owned()),
-            program,
-            exit: Exit::default(),
-            tracing: crate::report::Tracing::default(),
-            iterations: job.scenario.repeat,
-            groups: Vec::new(),
-            notes: Vec::new(),
-            history: History::default(),
-            descendants: None,
-        },
-        problem: None,
-        output: String::new(),
-        strict: job.scenario.strict,
-        memory: Memory::default(),
-        modules: Modules::default(),
-    }
 }
 
 fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
@@ -136,9 +82,7 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     let mut capture = Capture::default();
     job.onlooker.started(driver.process().shared_ledger());
     capture.read_child(driver.child().outputs(), job.onlooker.has_echo());
-    let iteration = Vec::new();
-    let (base, newest, once) = (0, 0, false);
-    let mut run = Run { job: *job, driver: &mut driver, capture, base, newest, iteration, once };
+    let mut run = Run { capture, ..Run::new(job, &mut driver) };
     let result = run.all(plugins, &mut outcome.report, &mut outcome.memory);
     let capture = run.capture;
     let full = completeness(driver.ledger().header(), Room::of_scenario(scenario.heap));
@@ -172,6 +116,23 @@ fn start(job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     }
 }
 
+impl<'a> Run<'a> {
+    /// The scenario of `job` on a host that has run nothing.
+    fn new(job: &Job<'a>, driver: &'a mut Driver) -> Self {
+        Self {
+            job: *job,
+            driver,
+            capture: Capture::default(),
+            base: 0,
+            newest: 0,
+            window: Window { warmup: 0, repeat: 0 },
+            iteration: Vec::new(),
+            once: false,
+            rest: Rest::new(),
+        }
+    }
+}
+
 impl Run<'_> {
     fn all(
         &mut self,
@@ -193,7 +154,8 @@ impl Run<'_> {
     fn iterations(&mut self, report: &mut Report, table: &mut Memory) -> Result<(), Problem> {
         let Plan { window, iteration, object } = self.plan()?;
         self.job.onlooker.measures(window);
-        self.iteration = iteration;
+        (self.window, self.iteration) = (window, iteration);
+        self.rest(For::Long);
         let host = self.host();
         let Job { memory, accepts, .. } = self.job;
         let (base, host) = (self.base, host.as_deref());
@@ -215,6 +177,15 @@ impl Run<'_> {
             self.ask((Request::GoOn, 0))?;
         }
         Ok(())
+    }
+
+    /// Waits until the host rests, where it has threads that may be at what an iteration gave them to do.
+    fn rest(&mut self, long: For) {
+        let driver = &*self.driver;
+        if driver.has_other_threads() {
+            let is_over = || driver.deadline().is_some_and(|at| Instant::now() >= at);
+            self.rest.wait(driver.process(), long, is_over);
+        }
     }
 
     /// The processes that the host has started, and the signs of those that it has waited for.
@@ -321,7 +292,9 @@ impl Iterate for Run<'_> {
             self.ask((Request::Show(false), 0))?;
         }
         self.newest = self.base + number;
-        self.iteration.clone().into_iter().try_for_each(|asked| self.ask(asked))
+        self.iteration.clone().into_iter().try_for_each(|asked| self.ask(asked))?;
+        self.rest(For::after(number, self.window.warmup, self.window.repeat));
+        Ok(())
     }
 
     fn cut(&mut self) {
@@ -342,13 +315,6 @@ fn plugins(job: &Job<'_>) -> Result<Vec<Asked>, Problem> {
 
 fn object_note(object: &str) -> String {
     format!("what is left was allocated while `{object}` was made, used or dropped")
-}
-
-pub(super) fn place(path: &Path, line: usize) -> String {
-    match line {
-        0 => path.display().to_string(),
-        _ => format!("{}:{line}", path.display()),
-    }
 }
 
 fn wrong(scenario: &Scenario, line: usize, reason: &str) -> Problem {

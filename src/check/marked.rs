@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::capture::Capture;
 use super::clock::{Clock, LOOK, START};
-use super::iterations::{self, Job, place};
+use super::job::{self, Job, place};
+use super::rest::{For, Rest};
 use super::window::{self, Iterate};
 use super::{
     Outcome, Problem, Room, activity, completeness, modules, new_ledger, notes, program, tracing,
@@ -15,6 +16,7 @@ use crate::child::invocation::Invocation;
 use crate::child::launch::CAPTURED;
 use crate::child::process::{Event, Group, Look, Process};
 use crate::child::program_file::why_silent;
+use crate::child::status;
 use crate::child::unseen as memory;
 use crate::report::Exit;
 use crate::scenario::Located;
@@ -32,13 +34,14 @@ struct Run {
     name: String,
     /// The program that did not come to a mark.
     path: std::path::PathBuf,
-    /// Iterations that the scenario asks for.
-    wanted: u32,
+    /// The iterations that the scenario asks for.
+    window: Window,
+    rest: Rest,
 }
 
 /// Runs the scenario of `job`, the program of `words`.
 pub(super) fn check(job: &Job<'_>, words: &Located<Vec<String>>) -> Outcome {
-    let mut outcome = iterations::unknown(job);
+    let mut outcome = job::unknown(job);
     let result = run(job, words, &mut outcome);
     outcome.with(result)
 }
@@ -65,10 +68,9 @@ fn run(job: &Job<'_>, words: &Located<Vec<String>>, outcome: &mut Outcome) -> Re
     let mut capture = Capture::default();
     job.onlooker.started(child.shared_ledger());
     capture.read_child(child.outputs(), job.onlooker.has_echo());
-    let (stands, wanted) = (false, scenario.warmup + scenario.repeat);
-    let (name, path) = (called, name.into());
-    let mut run = Run { child, capture, clock, stands, name, path, wanted };
     let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
+    let (stands, rest, name, path) = (false, Rest::new(), called, name.into());
+    let mut run = Run { child, capture, clock, stands, name, path, window, rest };
     let Job { memory, accepts, .. } = *job;
     let asked = window::Asked { window, base: 0, host: None, memory, accepts };
     job.onlooker.measures(asked.window);
@@ -120,13 +122,21 @@ impl Run {
         }
     }
 
+    /// Waits until the program's other threads rest, while one stands at a mark.
+    fn rest(&mut self, long: For) {
+        if status::has_threads_beside(self.child.pid(), &[self.child.pid()]) {
+            self.rest.wait(&self.child, long, || self.clock.is_over());
+        }
+    }
+
     fn timed_out(&self) -> Problem {
         self.clock.clone().timed_out()
     }
 
     /// That the program ended before its mark `number`.
     fn ended(&self, exit: Exit, number: u32) -> Problem {
-        let Self { name, wanted, .. } = self;
+        let Self { name, window, .. } = self;
+        let wanted = window.warmup + window.repeat;
         let header = self.child.ledger().header();
         if let Err(problem) = activity(header, self.child.pid(), || why_silent(&self.path)) {
             return problem;
@@ -140,7 +150,7 @@ impl Run {
             Exit { code: Some(0), .. } => {
                 let had = number - 1;
                 let text = format!("{name} ended after {had} marks");
-                match had < *wanted {
+                match had < wanted {
                     true => Problem::NotChecked(format!(
                         "{text}; `warmup` and `repeat` are {wanted} together"
                     )),
@@ -179,6 +189,7 @@ impl Iterate for Run {
             Event::AtMark if !self.clock.is_over() => {
                 self.stands = true;
                 self.clock.enter(LOOK);
+                self.rest(For::after(number, self.window.warmup, self.window.repeat));
                 let header = self.child.ledger().header();
                 activity(header, self.child.pid(), || why_silent(&self.path))
             }

@@ -5,8 +5,7 @@
 //!   start --ready--> drive, rest, mark | drive, rest, mark | … --stop--> end
 //! ```
 //! A drive's command is not preloaded. When it has ended, the program may still be about to take note
-//! of that: a mark is read when all its threads wait and none has allocated or freed meanwhile, or
-//! after a while. What a timer frees later is for `window` to wait for.
+//! of that: a mark is read when it rests, or after a while.
 
 mod drive;
 mod ready;
@@ -20,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use self::drive::Drive;
 use super::capture::Capture;
-use super::iterations::{self, Job, place};
+use super::job::{self, Job, place};
+use super::rest::{For, LOOK, Rest};
 use super::window::{self, Iterate};
 use super::{
     FORKED, Outcome, Problem, Room, activity, completeness, modules, new_ledger, notes, program,
@@ -39,19 +39,6 @@ use crate::scenario::Scenario;
 use crate::scenario::server::{Places, Ready, Server, Stop};
 use crate::verdict::Window;
 
-/// Between two looks at whether the program rests. The rest is counted in looks: on a busy machine
-/// they take longer, as does the program.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// For how many looks in a row it has to rest: at the window's ends for more, since what comes late
-/// would be missing there.
-const REST: u32 = 10;
-const LONG_REST: u32 = 50;
-
-/// How many looks it has for that; one that never rests has fewer.
-const PATIENCE: u32 = 500;
-const LEAST_PATIENCE: u32 = 8;
-
 /// A program that runs.
 #[derive(Debug)]
 struct Run<'a> {
@@ -62,8 +49,7 @@ struct Run<'a> {
     drive: Vec<OsString>,
     child: Process,
     capture: Capture,
-    /// How many looks it has to come to rest.
-    patience: u32,
+    rest: Rest,
     /// What the drive that failed wrote.
     failed: String,
     /// Allocations, and the faults of children, before the first drive.
@@ -72,7 +58,7 @@ struct Run<'a> {
 
 /// Runs the scenario of `job`, which is `server`.
 pub(super) fn check(job: &Job<'_>, server: &Server) -> Outcome {
-    let mut outcome = iterations::unknown(job);
+    let mut outcome = job::unknown(job);
     let result = run(job, server, &mut outcome);
     outcome.with(result)
 }
@@ -111,9 +97,9 @@ fn run(job: &Job<'_>, server: &Server, outcome: &mut Outcome) -> Result<(), Prob
     .map_err(|error| program::not_started(&error, |text| at(server.program.line, text)))?;
     job.onlooker.started(child.shared_ledger());
     capture.read_child(child.outputs(), job.onlooker.has_echo());
-    let (drive, patience, before) = (fill(&server.drive.value), PATIENCE, (0, 0));
+    let (drive, rest, before) = (fill(&server.drive.value), Rest::new(), (0, 0));
     let (job, failed) = (*job, String::new());
-    let mut run = Run { job, server, program, drive, child, capture, patience, failed, before };
+    let mut run = Run { job, server, program, drive, child, capture, rest, failed, before };
     let result = run.all(&ready, &mut outcome.report, &mut outcome.memory);
     let unseen = match result {
         Ok(()) => memory::of_running(run.child.pid()),
@@ -160,7 +146,7 @@ impl Run<'_> {
         let name = self.program.first().map(std::path::Path::new).unwrap_or("".as_ref());
         let header = self.child.ledger().header();
         activity(header, self.child.pid(), || why_silent(name))?;
-        self.rest(LONG_REST, "once it was ready")?;
+        self.rest(For::Long, "once it was ready")?;
         self.before = self.work();
         let Job { memory, accepts, scenario, .. } = self.job;
         let window = Window { warmup: scenario.warmup, repeat: scenario.repeat };
@@ -196,23 +182,12 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until the program rests for this many looks.
-    fn rest(&mut self, rest: u32, when: &str) -> Result<(), Problem> {
-        let (mut before, mut rested) = (None, 0);
-        for _ in 0..self.patience {
-            let counts = self.child.ledger().counts();
-            let now = Some((counts.allocations, counts.frees));
-            let now = now.filter(|_| status::is_waiting(self.child.pid()));
-            rested = if now.is_some() && now == before { rested + 1 } else { 0 };
-            if rested == rest {
-                self.patience = PATIENCE;
-                return Ok(());
-            }
-            before = now;
+    /// Waits until the program rests.
+    fn rest(&mut self, long: For, when: &str) -> Result<(), Problem> {
+        self.rest.begin();
+        while self.rest.is_due(&self.child, long) {
             self.pass(Instant::now() + LOOK, when)?;
         }
-        // One thread of it may be at work all the time.
-        self.patience = (self.patience / 2).max(LEAST_PATIENCE);
         Ok(())
     }
 
@@ -298,8 +273,7 @@ impl Iterate for Run<'_> {
         let when = format!("in iteration {number}");
         self.drive(&when)?;
         let Scenario { warmup, repeat, .. } = *self.job.scenario;
-        let is_end = number == warmup || number == warmup + repeat;
-        self.rest(if is_end { LONG_REST } else { REST }, &when)
+        self.rest(For::after(number, warmup, repeat), &when)
     }
 
     fn cut(&mut self) {

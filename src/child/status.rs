@@ -13,6 +13,13 @@ pub(crate) fn is_waiting(pid: u32) -> bool {
     })
 }
 
+/// Whether `pid` has a thread that is none of `known`.
+pub(crate) fn has_threads_beside(pid: u32, known: &[u32]) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let number = |thread: fs::DirEntry| thread.file_name().to_str()?.parse().ok();
+    threads.flatten().filter_map(number).any(|id: u32| !known.contains(&id))
+}
+
 /// How often children of `pid` that it has waited for made the kernel find them a page: more than
 /// before, and it had another one (proc_pid_stat(5): `cminflt`).
 pub(crate) fn faults_of_children(pid: u32) -> u64 {
@@ -42,6 +49,27 @@ mod tests {
         assert!(!waits(""));
         let stat = "7 (x y) S 1 2 3 4 5 6 7 4711 9";
         assert_eq!(fields(stat).nth(8), Some("4711"));
+    }
+
+    #[test]
+    fn threads_are_told_from_those_that_are_known() {
+        let own = std::process::id();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let id = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+            tell.send(id).expect("somebody waits");
+            ended.recv().expect_err("it is dropped");
+        });
+        let other = told.recv().expect("it tells");
+        let all = fs::read_dir("/proc/self/task").expect("this process has threads").flatten();
+        let all = all.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+        let without: Vec<u32> = all.filter(|id| *id != other).collect();
+        // Other tests start threads, too: one more is found, whoever they are.
+        assert!(has_threads_beside(own, &without));
+        assert!(!has_threads_beside(0, &[]), "there is no such process");
+        drop(end);
+        thread.join().expect("it ends");
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     let start = "the host's start";
     let clock = Clock::start(Some(limit), start);
     let (interrupt, within_a_line, lost) = (None, false, false);
-    Driver { child, channel, start, clock, interrupt, within_a_line, lost }.control()
+    Driver { child, channel, start, clock, interrupt, within_a_line, lost, thread: 0 }.control()
 }
 
 /// A shell that answers the first request with `reply`, and then waits for the end.
@@ -37,7 +37,7 @@ fn unchecked(reason: &str) -> Result<(), Problem> {
 
 #[test]
 fn what_is_not_in_the_ledger_is_not_counted() {
-    let script = answers("{\"Allocated\":4096}");
+    let script = answers("{\"Allocated\":{\"address\":4096,\"thread\":1}}");
     let reason = "the control allocation was counted 0 times, not once";
     assert_eq!(control(&["sh", "-c", &script], |_| ()), unchecked(reason));
     // The heap was active in `env`, and is not in the shell that takes its place.
@@ -56,7 +56,7 @@ fn another_answer_proves_nothing() {
 
 #[test]
 fn a_heap_that_is_not_active_is_seen_before_its_answer() {
-    let script = answers("{\"Allocated\":4096}");
+    let script = answers("{\"Allocated\":{\"address\":4096,\"thread\":1}}");
     let silent = |ledger: &LedgerFile| ledger.header().magic.store(0, Ordering::Release);
     let reason = "the preload heap did not become active: the host's loader ignored LD_PRELOAD";
     assert_eq!(control(&["sh", "-c", &script], silent), unchecked(reason));
@@ -64,7 +64,7 @@ fn a_heap_that_is_not_active_is_seen_before_its_answer() {
 
 #[test]
 fn a_heap_of_another_version_stands_aside() {
-    let script = answers("{\"Allocated\":4096}");
+    let script = answers("{\"Allocated\":{\"address\":4096,\"thread\":1}}");
     let other = |ledger: &LedgerFile| {
         ledger.header().parent_version.store(VERSION + 1, Ordering::Release);
     };
@@ -76,7 +76,7 @@ fn a_heap_of_another_version_stands_aside() {
 
 #[test]
 fn a_ledger_of_another_process_proves_nothing() {
-    let script = answers("{\"Allocated\":4096}");
+    let script = answers("{\"Allocated\":{\"address\":4096,\"thread\":1}}");
     let taken = |ledger: &LedgerFile| ledger.header().owner.store(1, Ordering::Release);
     let result = control(&["sh", "-c", &script], taken);
     assert!(matches!(result, Err(Problem::NotChecked(_))), "{result:?}");

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::host::{Host, trouble, unexpected};
 use super::line::{Line, OWN};
 use super::{Trouble, map};
+use crate::check::job::Job;
 use crate::check::onlooker::Onlooker;
 use crate::check::{Outcome, Problem, iterations, plugin_path};
 use crate::command::output::show;
@@ -237,7 +238,7 @@ impl Session {
         self.host.switch(true)?;
         let nothing_fails =
             |groups: &[Group], _: &Modules| !groups.iter().any(|group| group.verdict.fails());
-        let job = iterations::Job {
+        let job = Job {
             scenario: &scenario,
             file: Path::new(""),
             name: command,
