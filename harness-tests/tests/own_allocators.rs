@@ -144,6 +144,58 @@ fn a_library_whose_malloc_is_everybody_s_is_checked() {
     assert!(run.stderr.contains("48 bytes"), "{run:?}");
 }
 
+/// A library in C++ that loses an object, or a plugin that does.
+fn in_cpp(more: &[&str]) -> Words {
+    let include = format!("-I{}", Program::source("../../include").display());
+    let flags = ["-shared", "-fPIC", "-std=c++17", "-Wl,--no-as-needed", &include];
+    Program::compile_with("news_in_a_library.cpp", &[&flags[..], more].concat()).with([])
+}
+
+/// A library with a `malloc` and C++'s operators on memory of its own.
+fn another_allocator() -> Words {
+    let flags = ["-shared", "-fPIC", "-std=c++17"];
+    Program::compile_with("is_another_allocator.cpp", &flags).with([])
+}
+
+const OPERATORS: &str = "`operator new` is that of another allocator, `is_another_allocator`";
+
+#[test]
+fn a_plugin_s_allocator_is_told() {
+    let allocator = another_allocator();
+    for (more, code, says) in [
+        (&[][..], 1, "133 bytes per iteration"),
+        (
+            &["-DOWN"],
+            3,
+            "the plugin `news_in_a_library` has an allocator of its own, `operator new",
+        ),
+        (&[&*allocator.list[0]], 3, OPERATORS),
+        // libstdc++'s come first.
+        (&["-lstdc++", &*allocator.list[0]], 1, "133 bytes per iteration"),
+    ] {
+        let plugin = in_cpp(more);
+        let work = Workplace::new(leaksnap().to_str().expect("a plain path"));
+        let scenario = format!("plugins = [\"{}\"]\nsteps = [\"lose\"]\n", plugin.list[0]);
+        let _ = work.check(&scenario).ends_with(code).says(&[says]);
+    }
+}
+
+#[test]
+fn a_library_that_is_opened_later_tells_of_another_allocator_s_operators() {
+    let allocator = another_allocator();
+    let open = |library: &Words| {
+        let program = Program::compile("opens_apart.c");
+        Exec::of(program.with(["as any other", &library.list[0], "lose"]))
+    };
+    let alone = in_cpp(&[]);
+    expect(&open(&alone).text(), 1, false);
+    let preloaded = open(&alone).variable("LD_PRELOAD", &allocator.list[0]).text();
+    for run in [preloaded, open(&in_cpp(&[&allocator.list[0]])).text()] {
+        expect(&run, 3, false);
+        assert!(run.stderr.contains(OPERATORS), "{run:?}");
+    }
+}
+
 /// A program from `source` that has a function `je_malloc` as well, as a scenario's `x`.
 fn with_jemalloc(source: &str, more: &[&str]) -> Workplace {
     let work = Workplace::new(leaksnap().to_str().expect("a plain path"));

@@ -1,5 +1,6 @@
 //! Checking a scenario of steps: the host runs them, and its ledger is read after each iteration.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::capture::Capture;
@@ -8,10 +9,12 @@ use super::job::{Job, place, unknown};
 use super::plugin_path;
 use super::rest::{For, Rest};
 use super::window::{self, Iterate};
-use super::{FORKED, Outcome, Problem, Room, completeness, explained, modules, notes, tracing};
+use super::{
+    FORKED, Outcome, Problem, Room, completeness, explained, modules, notes, tracing, unseen,
+};
 use crate::child::family::children;
 use crate::child::process::Process;
-use crate::child::status;
+use crate::child::{status, unseen as memory};
 use crate::protocol::{Reply, Request};
 use crate::report::table::Memory;
 use crate::report::{Exit, Report};
@@ -34,6 +37,8 @@ struct Run<'a> {
     /// What the steps print is shown of the first iteration alone.
     once: bool,
     rest: Rest,
+    /// The plugins that were opened for it.
+    plugins: Vec<PathBuf>,
 }
 
 /// What the host is asked for, and the scenario's line that says so; 0 where no line does.
@@ -129,6 +134,7 @@ impl<'a> Run<'a> {
             iteration: Vec::new(),
             once: false,
             rest: Rest::new(),
+            plugins: Vec::new(),
         }
     }
 }
@@ -145,6 +151,9 @@ impl Run<'_> {
             self.driver.control_in_rust()?;
         }
         for plugin in plugins {
+            if let Request::Open(path) = &plugin.0 {
+                self.plugins.push(path.into());
+            }
             self.ask(plugin)?;
         }
         self.iterations(report, table)
@@ -173,6 +182,8 @@ impl Run<'_> {
                 report.notes.push(object_note(&object));
             }
         }
+        let plugins = self.plugins.iter().map(PathBuf::as_path);
+        unseen::allocator(&memory::of_host(self.driver.process().pid(), plugins))?;
         if goes_on && let Work::Closure { .. } = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }

@@ -9,6 +9,7 @@
 
 mod code;
 pub(super) mod library;
+mod operators;
 mod table;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use super::ledger_file::LedgerFile;
 use super::memory::Stopped;
-use super::own_allocator::{library, own_allocator};
+pub(crate) use super::own_allocator::library::Apart;
+use super::own_allocator::library::{apart, apart_of};
+use super::own_allocator::own_allocator;
 use super::proc_file;
 use super::view::Reached;
 
@@ -19,8 +21,10 @@ pub(crate) const LEAST: u64 = 1 << 20;
 pub(crate) struct Unseen {
     /// The symbol of an allocator in the program's file, which hands out memory of its own.
     pub(crate) allocator: Option<String>,
-    /// The name of a library whose `malloc` is its own.
-    pub(crate) library: Option<String>,
+    /// The same of a plugin, with the name of its file.
+    pub(crate) plugin: Option<(String, String)>,
+    /// Libraries that hand out memory of their own.
+    pub(crate) libraries: Apart,
     /// Bytes in memory that the process made for itself, beside the heap, stacks and modules' data;
     /// 0 where they are less than [`LEAST`], or could not be counted.
     pub(crate) bytes: u64,
@@ -35,13 +39,23 @@ pub(crate) fn of_standing(pid: u32, ledger: &LedgerFile, seen: Option<&Reached>)
         let bytes = if anonymous(pid) < LEAST { 0 } else { own_bytes(pid, ledger) };
         return Unseen { bytes: told(bytes), ..of_running(pid) };
     };
-    let library = library::own_malloc_in(pid, seen.code());
-    Unseen { bytes: told(seen.own_bytes()), library, allocator: allocator(pid) }
+    let libraries = apart_of(pid, seen.code());
+    let (bytes, allocator) = (told(seen.own_bytes()), allocator(pid));
+    Unseen { bytes, libraries, allocator, plugin: None }
 }
 
 /// That of process `pid`, which goes on, as far as it shows without a stop.
 pub(crate) fn of_running(pid: u32) -> Unseen {
-    Unseen { allocator: allocator(pid), library: library::with_own_malloc(pid), bytes: 0 }
+    Unseen { allocator: allocator(pid), libraries: apart(pid), ..Unseen::default() }
+}
+
+/// That of process `pid`, whose own allocations were proved to be seen, and which has opened `plugins`.
+pub(crate) fn of_host<'a>(pid: u32, mut plugins: impl Iterator<Item = &'a Path>) -> Unseen {
+    let plugin = plugins.find_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some((name, own_allocator(path)?))
+    });
+    Unseen { plugin, libraries: apart(pid), ..Unseen::default() }
 }
 
 fn allocator(pid: u32) -> Option<String> {

@@ -2,7 +2,7 @@
 //! calls, but not of what was bound when the library was linked.
 //!
 //! A library that exports its `malloc` and calls it as everybody does (jemalloc, tcmalloc, a
-//! sanitizer) has the preload heap's like everybody.
+//! sanitizer) has the preload heap's like everybody; its [`operator new`](super::operators) has not.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,6 +14,7 @@ use object::elf::{PT_DYNAMIC, STT_FUNC, SectionType};
 use object::read::ReadCache;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
 
+use super::operators::behind_new;
 use crate::child::file_state::Found;
 use crate::child::proc_file;
 use crate::ledger::header::PRELOAD_PREFIX;
@@ -21,23 +22,48 @@ use crate::ledger::header::PRELOAD_PREFIX;
 /// How the names of files begin whose `malloc` is known: libc's, and the loader's for itself.
 const KNOWN: [&str; 5] = ["libc.so", "libc-", "libc_malloc_debug", "ld-", "ld.so"];
 
-const NAME: &[u8] = b"malloc\0";
+const MALLOC: &[u8] = b"malloc\0";
+const NEW: &[u8] = b"_Znwm\0";
+
+/// What a library has of an allocator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Has {
+    /// A `malloc` that its own calls come to, whatever is in front: it is hidden, or bound to itself with
+    /// all that it exports.
+    own_malloc: bool,
+    /// A `malloc` and an `operator new` for everybody.
+    operators: bool,
+}
+
+/// Libraries of a process whose blocks the preload heap does not see, by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Apart {
+    /// One that has a `malloc` of its own.
+    pub(crate) malloc: Option<String>,
+    /// One whose `operator new` others have.
+    pub(crate) operators: Option<String>,
+}
 
 type Header = FileHeader64<Endianness>;
 
-/// The name of a library in process `pid` that has a `malloc` of its own; `None` where there is none, or
-/// nothing is known of it.
-pub(crate) fn with_own_malloc(pid: u32) -> Option<String> {
-    let maps = proc_file::text(format!("/proc/{pid}/maps")).ok()?;
-    own_malloc_in(pid, with_code(&maps))
+/// Those of process `pid`; none where there is none, or nothing is known of it.
+pub(crate) fn apart(pid: u32) -> Apart {
+    let maps = proc_file::text(format!("/proc/{pid}/maps")).unwrap_or_default();
+    apart_of(pid, with_code(&maps))
 }
 
 /// The same, where it is known already which `files` have code in the process.
-pub(crate) fn own_malloc_in<'a>(pid: u32, files: impl Iterator<Item = &'a str>) -> Option<String> {
-    let libraries = libraries(files);
+pub(crate) fn apart_of<'a>(pid: u32, files: impl Iterator<Item = &'a str>) -> Apart {
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    let found = libraries.into_iter().find(|path| **path != program && has_own_malloc(path))?;
-    Some(found.file_name()?.to_string_lossy().into_owned())
+    let libraries = libraries(files).into_iter().filter(|path| **path != program);
+    let libraries: Vec<_> = libraries.map(|path| (path, has(path))).collect();
+    let malloc = libraries.iter().find(|(_, has)| has.own_malloc).map(|(path, _)| *path);
+    let of_all = libraries.iter().filter(|(_, has)| has.operators);
+    let of_all: BTreeSet<_> = of_all.map(|(path, _)| *path).collect();
+    let operators = Some(of_all).filter(|of_all| !of_all.is_empty());
+    let operators = operators.and_then(|of_all| behind_new(pid, &of_all));
+    let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+    Apart { malloc: malloc.and_then(name), operators: operators.and_then(name) }
 }
 
 /// The files in `maps` (proc_pid_maps(5)) that have code.
@@ -58,17 +84,14 @@ fn libraries<'a>(files: impl Iterator<Item = &'a str>) -> BTreeSet<&'a Path> {
     files.map(Path::new).filter(|path| !is_known(path)).collect()
 }
 
-/// Whether the library at `path` has a `malloc` that its own calls come to, whatever is in front: it is
-/// hidden, or bound to itself with all that it exports.
-fn has_own_malloc(path: &Path) -> bool {
-    static FOUND: Found<bool> = Found::new();
-    let in_file =
-        |path: &Path| File::open(path).is_ok_and(|file| read(&ReadCache::new(file)).is_some());
-    FOUND.at(path, in_file).unwrap_or(false)
+/// What the library at `path` has.
+fn has(path: &Path) -> Has {
+    static FOUND: Found<Has> = Found::new();
+    let in_file = |path: &Path| read(&ReadCache::new(File::open(path).ok()?));
+    FOUND.at(path, |path| in_file(path).unwrap_or_default()).unwrap_or_default()
 }
 
-/// `Some` where the file has one.
-fn read(file: &ReadCache<File>) -> Option<()> {
+fn read(file: &ReadCache<File>) -> Option<Has> {
     let header = Header::parse(file).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, file).ok()?;
@@ -79,16 +102,20 @@ fn read(file: &ReadCache<File>) -> Option<()> {
     });
     let sections = header.sections(endian, file).ok()?;
     // Most libraries import it, and no more of them has to be read.
-    let is_own = match malloc_in(SHT_DYNSYM, &sections, endian, file) {
+    let defines = |kind, name| defines(kind, name, &sections, endian, file);
+    let exports = defines(SHT_DYNSYM, MALLOC);
+    let own_malloc = match exports {
         Some(is_defined) => is_defined && is_symbolic,
-        None => malloc_in(SHT_SYMTAB, &sections, endian, file)?,
+        None => defines(SHT_SYMTAB, MALLOC).unwrap_or(false),
     };
-    is_own.then_some(())
+    let operators = exports == Some(true) && defines(SHT_DYNSYM, NEW) == Some(true);
+    Some(Has { own_malloc, operators })
 }
 
-/// Whether a `malloc` is defined by the table of `kind`; `None` where there is none.
-fn malloc_in<'file>(
+/// Whether the function of `name` is defined by the table of `kind`; `None` where it is not in there.
+fn defines<'file>(
     kind: SectionType,
+    name: &[u8],
     sections: &SectionTable<'file, Header, &'file ReadCache<File>>,
     endian: Endianness,
     file: &'file ReadCache<File>,
@@ -96,11 +123,11 @@ fn malloc_in<'file>(
     let section = sections.iter().find(|it| it.sh_type(endian) == kind)?;
     let names = sections.section(section.link(endian)).ok()?.data(endian, file).ok()?;
     let table = sections.symbols(endian, file, kind).ok()?;
-    let is_malloc = |at: u32| {
-        let name = names.get(usize::try_from(at).ok()?..)?.get(..NAME.len())?;
-        (name == NAME).then_some(())
+    let is_one = |at: u32| {
+        let found = names.get(usize::try_from(at).ok()?..)?.get(..name.len())?;
+        (found == name).then_some(())
     };
-    let found = table.iter().find(|it| is_malloc(it.st_name(endian)).is_some())?;
+    let found = table.iter().find(|it| is_one(it.st_name(endian)).is_some())?;
     Some(found.st_type() == STT_FUNC && !found.is_undefined(endian))
 }
 
@@ -124,10 +151,10 @@ nonsense
 
     #[test]
     fn this_process_s_libraries_have_none() {
-        assert_eq!(with_own_malloc(std::process::id()), None);
-        assert_eq!(with_own_malloc(0), None);
-        assert!(
-            !has_own_malloc(Path::new("/proc/self")) && !has_own_malloc(Path::new("/etc/passwd"))
-        );
+        assert_eq!(apart(std::process::id()), Apart::default());
+        assert_eq!(apart(0), Apart::default());
+        for path in ["/proc/self", "/etc/passwd"] {
+            assert_eq!(has(Path::new(path)), Has::default());
+        }
     }
 }

@@ -1,0 +1,80 @@
+//! Which objects' `operator new` is that of another allocator, as the loader has bound it.
+//!
+//! jemalloc and tcmalloc export operators of their own beside a `malloc`. The preload heap is in front of the
+//! `malloc` alone, and it asks for the operators when the program starts: an object that is opened later
+//! may be the first in C++, or bring such an allocator with it. Where two libraries have the operators, only
+//! the loader knows whose an object got, and has written it down there.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::File;
+use std::path::Path;
+
+use object::{Object, ObjectSymbol, ReadCache, RelocationTarget};
+
+use super::Elf;
+use crate::child::file_state::Found;
+use crate::child::memory::Memory;
+use crate::child::proc_file;
+
+/// How the names of the operators begin, in all their variants.
+const NAMES: [&[u8]; 2] = [b"_Znwm", b"_Znam"];
+
+/// A part of a file in a process.
+struct Part<'a> {
+    start: u64,
+    end: u64,
+    offset: u64,
+    file: &'a Path,
+}
+
+/// The first of `allocators`, files with the operators, that an object of process `pid` got them from.
+pub(super) fn behind_new<'a>(pid: u32, allocators: &BTreeSet<&'a Path>) -> Option<&'a Path> {
+    let maps = proc_file::text(format!("/proc/{pid}/maps")).ok()?;
+    let parts: Vec<_> = maps.lines().filter_map(Part::read).collect();
+    let memory = Memory::open(pid, pid).ok()?;
+    let word = |at: u64| {
+        let mut word = [0; 8];
+        (memory.read(at, &mut word) == word.len()).then(|| u64::from_le_bytes(word))
+    };
+    let at_start = parts.iter().filter(|part| part.offset == 0 && !allocators.contains(part.file));
+    let targets = at_start.flat_map(|part| {
+        slots(part.file).into_iter().filter_map(|slot| word(part.start.wrapping_add(slot)))
+    });
+    let file_at = |at: u64| parts.iter().find(|part| (part.start..part.end).contains(&at));
+    targets.filter_map(file_at).find_map(|part| allocators.get(part.file).copied())
+}
+
+impl<'a> Part<'a> {
+    /// Reads a line of `maps` (proc_pid_maps(5)).
+    fn read(line: &'a str) -> Option<Self> {
+        let mut fields = line.splitn(4, ' ');
+        let (start, end) = fields.next()?.split_once('-')?;
+        let offset = fields.nth(1)?;
+        let file = Path::new(&line[line.find('/')?..]);
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        Some(Self { start: number(start)?, end: number(end)?, offset: number(offset)?, file })
+    }
+}
+
+/// Where the loader writes down whose operators the object at `path` has, from its first byte in memory on.
+fn slots(path: &Path) -> Vec<u64> {
+    static FOUND: Found<Vec<u64>> = Found::new();
+    FOUND.at(path, |path| in_file(path).unwrap_or_default()).unwrap_or_default()
+}
+
+fn in_file(path: &Path) -> Option<Vec<u64>> {
+    let file = ReadCache::new(File::open(path).ok()?);
+    let elf = Elf::parse(&file).ok()?;
+    let is_one = |name: &[u8]| NAMES.iter().any(|start| name.starts_with(start));
+    let wanted: HashSet<_> = elf
+        .dynamic_symbols()
+        .filter(|symbol| symbol.is_undefined() && symbol.name_bytes().is_ok_and(is_one))
+        .map(|symbol| symbol.index())
+        .collect();
+    // A program at a fixed address begins there.
+    let start = elf.relative_address_base();
+    let relocations = elf.dynamic_relocations().filter(|_| !wanted.is_empty())?;
+    let is_wanted = |target| matches!(target, RelocationTarget::Symbol(at) if wanted.contains(&at));
+    let slots = relocations.filter(|(_, relocation)| is_wanted(relocation.target()));
+    Some(slots.map(|(at, _)| at.wrapping_sub(start)).collect())
+}
