@@ -15,6 +15,7 @@ use super::{
     Outcome, Problem, Room, activity, completeness, descendants, modules, new_ledger, notes,
     tracing, unseen,
 };
+use crate::child::family::has_forked_on;
 use crate::child::invocation::Invocation;
 use crate::child::launch::{CAPTURED, INHERITED};
 use crate::child::ledger_file::{LedgerError, Live};
@@ -101,6 +102,9 @@ fn programs() -> Option<PathBuf> {
     folder.parent().map(Path::to_path_buf)
 }
 
+/// A daemon that forks by itself, or a part of a shell's that goes on behind it.
+const FORKED_ON: &str = "it ended while a process that it forked goes on, which was not checked";
+
 /// What was seen of a program that ran.
 #[derive(Debug, Default)]
 struct Seen {
@@ -109,6 +113,8 @@ struct Seen {
     /// What is to be said of that, once it is known.
     groups: Option<Result<Vec<report::Group>, LedgerError>>,
     unseen: Unseen,
+    /// What it has forked went on when it ended.
+    forked_on: bool,
     timed_out: Option<Problem>,
     unreadable: Option<String>,
 }
@@ -183,6 +189,7 @@ fn run(program: &Program<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
     outcome.report.tracing.complete &= seen.at_exit.is_some();
     outcome.report.notes = notes(child.ledger().header());
     unseen::tell(&seen.unseen, &mut outcome.report);
+    outcome.report.notes.extend(seen.forked_on.then(|| FORKED_ON.to_owned()));
     let followed = child.descendants();
     let ledgers = followed.iter().flat_map(|(descendants, _)| descendants).map(|it| &it.ledger);
     outcome.modules = modules(ledgers.chain([child.ledger()]));
@@ -250,6 +257,7 @@ fn watch(
                     let reached = seen.at_exit.as_ref().map(|(_, reached)| reached);
                     seen.unseen = memory::of_standing(child.pid(), child.ledger(), reached);
                 }
+                seen.forked_on = !program.follow && has_forked_on(child.pid());
                 let name = program.words.first().map(|name| name.to_string_lossy());
                 clock.enter(&(program.at_place(&name.unwrap_or_default()) + others));
                 child.release();

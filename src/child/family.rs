@@ -14,6 +14,14 @@ pub(crate) fn children(process: u32) -> Vec<u32> {
     texts.flat_map(|text| -> Vec<u32> { numbers(text) }).collect()
 }
 
+/// Whether a process goes on that `process` has forked, and that is still the same program.
+pub(crate) fn has_forked_on(process: u32) -> bool {
+    let program = |process: u32| fs::read_link(format!("/proc/{process}/exe")).ok();
+    let children = children(process).into_iter();
+    let mut programs = children.filter_map(program).peekable();
+    programs.peek().is_some() && program(process).is_some_and(|own| programs.any(|it| it == own))
+}
+
 /// The processes that descend from `process`, by their numbers. Whose parent has ended is another
 /// one's child by now, and not among them.
 pub(super) fn descendants(process: u32) -> Vec<(u32, OwnedFd)> {

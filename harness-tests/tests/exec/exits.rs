@@ -179,6 +179,11 @@ fn a_child_that_executes_another_program_does_not_count() {
 #[test]
 fn a_child_that_lives_on_is_not_waited_for() {
     children_do_not_count("daemon");
+    for (how, goes_on) in [("daemon", true), ("exit", false), ("spawn", false)] {
+        let run = Exec::of(Program::compile("forks.c").with([how])).text();
+        let note = "note: it ended while a process that it forked goes on, which was not checked\n";
+        assert_eq!(run.stderr.contains(note), goes_on, "{how}: {run:?}");
+    }
 }
 
 #[test]
