@@ -157,7 +157,7 @@ fn cases(
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
-    let folders = Folders::open(snapshots, manifest, review)?;
+    let folders = Folders::open(snapshots, manifest, Path::new(setup.manifest), review)?;
     let most_time = flags.most_time()?;
     let files = if flags.exact && !flags.list && !flags.filters.is_empty() {
         // Tests by their names: there is no need to look at the others.
