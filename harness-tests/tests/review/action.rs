@@ -126,7 +126,12 @@ fn the_action_fails_with_the_pending_snapshot_and_passes_once_it_is_accepted() {
     assert_eq!(leaking.read("output"), "pending=1\n");
     let summary = leaking.read("summary");
     assert!(summary.contains("### ❌ leaksnap: sessions\n"), "{summary}");
-    assert!(summary.contains("\n1 pending snapshots are in this run's artifact."), "{summary}");
+    assert!(
+        summary.contains(
+            "\n1 pending snapshot is in this run's artifact. To accept it, unpack it and run\n"
+        ),
+        "{summary}"
+    );
     assert!(!repository.trials.pending(NAME).exists(), "it is in the artifact's folder");
 
     // The artifact, unpacked by who reviews it.
