@@ -313,6 +313,13 @@ fn a_group_of_the_window_has_what_its_lost_blocks_lead_to() {
     let behind = groups.iter().find(|group| offsets(group) == [30, 10]);
     let number = lost.map(|lost| lost.ties.number);
     assert_eq!(behind.map(|group| group.ties.behind.clone()), number.map(|number| vec![number]));
+    // A further iteration is no part of the window.
+    let (live, reached) = row(&[(2, 3), (2, 4), (3, 3), (3, 4), (3, 5)], false);
+    let mut marks = Marks::new(0);
+    [&live[..0], &live[..1], &live[..4], &live].into_iter().for_each(|it| marks.take(it.to_vec()));
+    let groups = tally.by_age(&marks, window, Some(&reached)).expect("it makes sense").groups;
+    let lost = groups.iter().find(|group| group.reachability == Reachability::Lost);
+    assert_eq!(lost.map(ties), Some((None, 2, 64)), "{groups:?}");
 }
 
 #[test]
