@@ -183,7 +183,12 @@ fn cases(
     }
     sources.extend(closures.iter().map(|closure| {
         let name = closure.name().to_owned();
-        let at = (PathBuf::new(), 0);
+        let at = registered::place(&name).map_or((PathBuf::new(), 0), |place| {
+            (
+                unit::source(manifest, place.file()),
+                usize::try_from(place.line()).unwrap_or_default(),
+            )
+        });
         (name.clone(), Source::Closure { path: name, entry: Entry::Main, at })
     }));
     let ignored: BTreeSet<_> =

@@ -67,7 +67,7 @@ pub fn test(unit: &Unit) {
 }
 
 /// The source file `file`, whose path the compiler has from a folder above `manifest`, or from there.
-fn source(manifest: &Path, file: &str) -> PathBuf {
+pub(super) fn source(manifest: &Path, file: &str) -> PathBuf {
     let file = Path::new(file);
     let found = manifest.ancestors().map(|folder| folder.join(file)).find(|path| path.is_file());
     found.unwrap_or_else(|| manifest.join(file))
