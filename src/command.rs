@@ -16,6 +16,7 @@ mod reviewed;
 mod run;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -90,16 +91,21 @@ fn worse(one: u8, other: u8) -> u8 {
     BY_RANK.into_iter().find(|status| [one, other].contains(status)).unwrap_or(one)
 }
 
-/// What went wrong, for people; nothing where nothing did.
-fn problem_text(outcome: &Outcome) -> Option<String> {
+/// What went wrong, for people; nothing where nothing did. `file`, which the outcome is of, is named
+/// where the text does not do so by itself.
+fn problem_text(outcome: &Outcome, file: Option<&Path>) -> Option<String> {
+    let of = |text: &str| match file.map(|file| file.display().to_string()) {
+        Some(file) if !text.contains(&file) => format!("leaksnap: {file}: "),
+        _ => "leaksnap: ".to_owned(),
+    };
     let Some(problem) = outcome.problem.as_ref() else {
-        return outcome.fails_strictly().then(|| format!("leaksnap: {STRICT_TEXT}\n"));
+        return outcome.fails_strictly().then(|| format!("{}{STRICT_TEXT}\n", of(STRICT_TEXT)));
     };
     let note = match problem {
         Problem::NotChecked(_) => "; what is not checked is not clean",
         _ => "",
     };
-    Some(format!("leaksnap: {problem}{note}\n"))
+    Some(format!("{}{problem}{note}\n", of(&problem.to_string())))
 }
 
 #[cfg(test)]

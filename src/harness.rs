@@ -157,7 +157,7 @@ fn cases(
     let snapshots = setup
         .snapshots
         .map_or_else(|| root.join("snapshots"), |snapshots| manifest.join(snapshots));
-    let folders = Folders::open(snapshots, manifest, review)?;
+    let folders = Folders::open(snapshots, manifest, Path::new(setup.manifest), review)?;
     let most_time = flags.most_time()?;
     let files = if flags.exact && !flags.list && !flags.filters.is_empty() {
         // Tests by their names: there is no need to look at the others.
@@ -183,7 +183,12 @@ fn cases(
     }
     sources.extend(closures.iter().map(|closure| {
         let name = closure.name().to_owned();
-        let at = (PathBuf::new(), 0);
+        let at = registered::place(&name).map_or((PathBuf::new(), 0), |place| {
+            (
+                unit::source(manifest, place.file()),
+                usize::try_from(place.line()).unwrap_or_default(),
+            )
+        });
         (name.clone(), Source::Closure { path: name, entry: Entry::Main, at })
     }));
     let ignored: BTreeSet<_> =

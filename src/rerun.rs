@@ -168,7 +168,7 @@ fn strayed(place: &str) -> Error {
 /// The name of this thread, which is the test's.
 pub(crate) fn thread_name(place: &Location<'_>) -> Result<String, Error> {
     std::thread::current().name().map(str::to_owned).ok_or_else(|| {
-        Error::wrong(format!(
+        Error::not_checked(format!(
             "{}: this thread has no name; check on the test's own thread, by whose name a child \
              finds the test",
             shown(place)

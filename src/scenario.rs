@@ -146,8 +146,8 @@ impl Scenario {
 
     /// Reads the scenario file at `path`.
     pub(crate) fn load(path: &Path) -> Result<Self, ScenarioError> {
-        let text = fs::read_to_string(path).map_err(|source| unreadable(path, source))?;
-        Self::parse(path, &text)
+        let bytes = fs::read(path).map_err(|source| unreadable(path, source))?;
+        Self::parse(path, text_of(path, &bytes)?)
     }
 }
 
@@ -164,6 +164,17 @@ pub(crate) enum ScenarioError {
 
 fn unreadable(path: &Path, source: io::Error) -> ScenarioError {
     ScenarioError::Unreadable { path: path.to_owned(), source }
+}
+
+/// `bytes`, which the file at `path` holds, as text.
+fn text_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, ScenarioError> {
+    str::from_utf8(bytes).map_err(|error| {
+        let (before, behind) = bytes.split_at(error.valid_up_to());
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let byte = behind.first().copied().unwrap_or_default();
+        let problem = format!("byte {byte:#04x} is not UTF-8; save the file as UTF-8");
+        ScenarioError::Wrong { path: path.to_owned(), line, problem }
+    })
 }
 
 /// Every scenario file below `root`, sorted.
@@ -230,6 +241,21 @@ mod tests {
         assert_eq!(folder, Err(format!("no/such/folder: {reason}")));
         let file = Scenario::load(Path::new("no/x.toml")).map_err(|error| error.to_string());
         assert_eq!(file, Err(format!("no/x.toml: {reason}")));
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_refused_with_its_line() {
+        let path = std::env::temp_dir().join(format!("leaksnap-utf-8-{}.toml", std::process::id()));
+        for (bytes, wrong) in [
+            (&b"# a\r\nsteps = [\"\xe9t\xe9\"]\n"[..], "2: byte 0xe9 is not UTF-8"),
+            (b"steps = [\"a\"] # \xc3", "1: byte 0xc3 is not UTF-8"),
+        ] {
+            fs::write(&path, bytes).expect("a temporary file");
+            let loaded = Scenario::load(&path).map_err(|error| error.to_string());
+            let wrong = format!("{}:{wrong}; save the file as UTF-8", path.display());
+            assert_eq!(loaded, Err(wrong));
+        }
+        fs::remove_file(&path).expect("the file is ours");
     }
 
     #[test]

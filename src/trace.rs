@@ -3,6 +3,7 @@
 //! ```text
 //!   saved         the array that VPP's `save memory-trace` writes
 //!   json_report   the JSON report, version 1, of this crate
+//!   object        an object of either, by its members' names
 //!   growth        what two traces have between them, and verdicts
 //!   recursion     what differs in how deep a recursion was
 //! ```
@@ -18,6 +19,7 @@ pub(crate) mod growth;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod input;
 mod json_report;
+mod object;
 mod recursion;
 pub(crate) mod saved;
 

@@ -181,7 +181,7 @@ fn a_test_that_goes_another_way_in_its_child_is_not_checked() {
 fn a_thread_that_is_no_test_is_refused() {
     let checked = std::thread::spawn(|| check(|run| run.repeat(2, || ()))).join().expect("it ends");
     let (kind, text) = error(checked);
-    assert_eq!(kind, ErrorKind::Wrong);
+    assert_eq!(kind, ErrorKind::NotChecked, "{text}");
     assert!(text.contains("this thread has no name; check on the test's own thread"), "{text}");
     let other = std::thread::Builder::new().name("no_such_test".into());
     let checked = other.spawn(|| check(|run| run.repeat(2, || ()))).expect("a thread");

@@ -133,6 +133,14 @@ fn a_time_that_is_over_is_never_clean() {
     work.write("it.toml", &format!("timeout = \"1ms\"\n{steps}\n"));
     let said = "leaksnap: the host's start timed out: it took more than 1ms (`timeout`)\n";
     assert_eq!(work.run(["run", "it.toml"]).stderr, said);
+    // Of several files each is named, once.
+    work.write("no_step.toml", &steps.replace("churn", "nowhere"));
+    let ended = work.run(["run", "it.toml", "no_step.toml"]);
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ended.stderr);
+    assert!(lines[0].starts_with("leaksnap: it.toml: the host's start timed out: "), "{lines:?}");
+    assert!(lines[1].starts_with("leaksnap: no_step.toml:2"), "{lines:?}");
+    assert_eq!(lines[1].matches("no_step.toml").count(), 1, "{lines:?}");
 }
 
 #[test]

@@ -173,6 +173,18 @@ fn scenarios_and_checks_are_tests_with_every_runner() {
     ]);
     assert!(user.folder().join("tests/leaks/snapshots/in/deep/loop.snap.new").is_file());
 
+    // What has no line of its own is annotated at the scenario's.
+    let _ = user.insta(&["accept"]).ends_with(0);
+    let mended = SCENARIOS.replace("crate::leak(24)", "()");
+    assert_ne!(mended, SCENARIOS);
+    user.write("tests/leaks.rs", &(mended + main));
+    let job = "GITHUB_ACTIONS=true GITHUB_WORKSPACE=$PWD cargo test --test leaks";
+    let annotated = user.shell("", job).ends_with(101);
+    let _ = annotated.says(&[
+        "::error file=tests/leaks.rs,line=37,title=in/fails",
+        "::notice file=tests/leaks.rs,line=31,title=in/deep/loop",
+    ]);
+
     // A name is there once, whoever has it.
     user.write("tests/leaks/in/fails.toml", "program = [\"/bin/true\"]\n");
     let refused = user.cargo(&["test", "--test", "leaks"]).ends_with(2);

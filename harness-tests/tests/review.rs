@@ -122,6 +122,13 @@ fn against_the_base_only_what_the_change_adds_fails() {
     let nowhere = [("LEAKSNAP_BASE", "/nowhere")];
     let text = "leaksnap: LEAKSNAP_BASE: /nowhere: there is no such folder";
     let _ = repository.gate(&nowhere).ends_with(2).says(&[text]);
+
+    // The base's executable, which cargo took for the change's.
+    let compiled = cargo::repository();
+    let compiled = compiled.to_str().expect("a name in UTF-8");
+    let text = "harness-tests: this executable was compiled there, from the base's sources";
+    let stale = repository.gate(&[("LEAKSNAP_BASE", compiled)]).ends_with(2).says(&[text]);
+    assert!(!stale.text.contains("test sessions"), "{}", stale.text);
 }
 
 /// The entries of the report at `path`.

@@ -52,8 +52,7 @@ impl<'a> Tally<'a> {
         host: Option<&'a str>,
         symbols: &'a mut Symbols,
     ) -> Result<Self, LedgerError> {
-        let symbolizer = symbols.of(ledger.modules()?);
-        Ok(Self { ledger, tracebacks: Tracebacks::new(ledger, host, symbolizer) })
+        Ok(Self { ledger, tracebacks: Tracebacks::new(ledger, host, symbols)? })
     }
 
     /// The groups of a whole program: what is lost or indirect leaked, what is reachable did not;
@@ -80,10 +79,9 @@ impl<'a> Tally<'a> {
             }
             totals[place][state(reached, at) as usize] += one(block);
         }
-        let (sites, by_site): (Vec<u32>, Vec<usize>) = places.sorted().into_iter().unzip();
-        let tracebacks = self.tracebacks.of(&sites)?;
-        let mut keys = vec![0; by_site.len()];
-        by_site.iter().zip(&tracebacks).for_each(|(place, it)| keys[*place] = it.key);
+        let tracebacks = self.tracebacks.sorted(places.sorted())?;
+        let mut keys = vec![0; tracebacks.len()];
+        tracebacks.iter().for_each(|(place, it)| keys[*place] = it.key);
         let key_of = |at: usize| {
             let block = &live[at];
             let place = wanted(at, block).then(|| places.known(block.entry.site))??;
@@ -100,8 +98,8 @@ impl<'a> Tally<'a> {
         let mut held = Held::default();
         let mut found: Vec<[Option<(Total, &Traceback)>; STATES.len()]> =
             vec![Default::default(); self.tracebacks.keys()];
-        for (place, traceback) in by_site.into_iter().zip(&tracebacks) {
-            for (group, total) in found[traceback.key].iter_mut().zip(totals[place]) {
+        for (place, traceback) in &tracebacks {
+            for (group, total) in found[traceback.key].iter_mut().zip(totals[*place]) {
                 if total.blocks > 0 {
                     group.get_or_insert((Total::default(), traceback)).0 += total;
                 }
@@ -171,11 +169,10 @@ impl<'a> Tally<'a> {
             peak_bytes: counts.peak_bytes,
             rows: Vec::new(),
         };
-        let (sites, places): (Vec<u32>, Vec<usize>) = places.sorted().into_iter().unzip();
         // Sites that differ in frames that are left out are one row.
         let mut rows: HashMap<Vec<usize>, usize> = HashMap::new();
         let mut epochs = Vec::new();
-        for (place, traceback) in places.into_iter().zip(self.tracebacks.of(&sites)?) {
+        for (place, traceback) in self.tracebacks.sorted(places.sorted())? {
             let (Total { blocks, bytes }, sample) = totals[place];
             let (address, epoch) = (sample.address, sample.entry.epoch);
             match rows.entry(self.tracebacks.numbers(&traceback).to_vec()) {

@@ -46,6 +46,8 @@ pub(super) struct Options {
 pub(super) struct Output<'a> {
     options: &'a Options,
     file: Option<File>,
+    /// Of several files the one whose outcome comes next.
+    pub(super) of: Option<PathBuf>,
     /// The runs, for the other forms of a report.
     #[cfg(feature = "exports")]
     pub(super) exports: Exports,
@@ -64,6 +66,7 @@ impl<'a> Output<'a> {
         Ok(Self {
             options,
             file: file.transpose()?,
+            of: None,
             #[cfg(feature = "exports")]
             exports: Exports::open(&options.exports, options.output.as_deref())?,
         })
@@ -122,7 +125,7 @@ impl<'a> Output<'a> {
 
     /// Says what keeps `outcome` from being clean beside what leaks; a text has it, too.
     fn problem(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let Some(text) = problem_text(outcome) else { return Ok(()) };
+        let Some(text) = problem_text(outcome, self.of.as_deref()) else { return Ok(()) };
         if self.options.format == Format::Text && self.file.is_some() {
             self.text(&text)?;
         }

@@ -40,8 +40,11 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             return 2;
         }
     };
-    let status =
-        arguments.files.iter().map(|file| one(file, arguments, &mut output)).fold(0, worse);
+    let mut status = 0;
+    for file in &arguments.files {
+        output.of = (arguments.files.len() > 1).then(|| file.clone());
+        status = worse(status, one(file, arguments, &mut output));
+    }
     output.finish(status)
 }
 

@@ -26,16 +26,26 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// The folders for snapshots that lie in `snapshots`, of the package in `manifest`.
+    /// The folders for snapshots that lie in `snapshots`, of the package in `manifest`, which was
+    /// in `compiled` when the executable was made.
     ///
     /// # Errors
     /// Where the environment names one that can't be.
     pub(super) fn open(
         snapshots: PathBuf,
         manifest: &Path,
+        compiled: &Path,
         review: &Review,
     ) -> Result<Self, String> {
         let base = base_of(&snapshots, review)?;
+        if base.as_ref().is_some_and(|base| is_of_base(base, manifest, compiled)) {
+            return Err(format!(
+                "{BASE_VARIABLE}: {}: this executable was compiled there, from the base's sources: \
+                 the base needs a target folder of its own (CARGO_TARGET_DIR)",
+                compiled.display()
+            ));
+        }
+        let base = base.map(|base| base.snapshots);
         let pages = std::env::var_os(PAGES_VARIABLE).filter(|folder| !folder.is_empty());
         #[cfg(not(feature = "exports"))]
         if let (Some(_), _) = (pages, manifest) {
@@ -50,8 +60,23 @@ impl Folders {
     }
 }
 
-/// Where the base has the snapshots that lie in `snapshots` here.
-fn base_of(snapshots: &Path, review: &Review) -> Result<Option<PathBuf>, String> {
+/// A checkout of the base.
+struct Base {
+    folder: PathBuf,
+    /// Where it has the snapshots that are asked for.
+    snapshots: PathBuf,
+}
+
+/// Whether `compiled` is in the checkout of the base, and `manifest` is not: with one target
+/// folder for both, cargo takes an executable of the base's for that of newer sources.
+fn is_of_base(base: &Base, manifest: &Path, compiled: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let folder = real(&base.folder);
+    real(compiled).starts_with(&folder) && !real(manifest).starts_with(&folder)
+}
+
+/// The base, where there is one, and where it has the snapshots that lie in `snapshots` here.
+fn base_of(snapshots: &Path, review: &Review) -> Result<Option<Base>, String> {
     let Some(base) = std::env::var_os(BASE_VARIABLE).map(PathBuf::from) else { return Ok(None) };
     if !base.is_dir() {
         return Err(format!("{BASE_VARIABLE}: {}: there is no such folder", base.display()));
@@ -59,5 +84,5 @@ fn base_of(snapshots: &Path, review: &Review) -> Result<Option<PathBuf>, String>
     let below = review
         .below(snapshots)
         .ok_or_else(|| format!("{BASE_VARIABLE}: {} is in no repository", snapshots.display()))?;
-    Ok(Some(base.join(below)))
+    Ok(Some(Base { snapshots: base.join(below), folder: base }))
 }

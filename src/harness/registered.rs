@@ -2,6 +2,8 @@
 //!
 //! What they are is written down before `main`, by `inventory`.
 
+use std::panic::Location;
+
 use super::Run;
 use crate::host::closure::ClosureScenario;
 
@@ -13,6 +15,8 @@ pub struct Registered {
     function: &'static str,
     body: fn(&Run<'_>) -> Result<(), String>,
     is_ignored: bool,
+    /// Where the function is.
+    pub(super) place: &'static Location<'static>,
 }
 
 inventory::collect!(Registered);
@@ -20,12 +24,13 @@ inventory::collect!(Registered);
 impl Registered {
     /// The scenario `function` of `module`, a path from the crate on.
     #[must_use]
+    #[track_caller]
     pub const fn new(
         module: &'static str,
         function: &'static str,
         body: fn(&Run<'_>) -> Result<(), String>,
     ) -> Self {
-        Self { module, function, body, is_ignored: false }
+        Self { module, function, body, is_ignored: false, place: Location::caller() }
     }
 
     /// The same, which is run only where somebody asks for it; `attribute` says so.
@@ -51,6 +56,11 @@ impl Registered {
     pub(super) fn body(&self) -> fn(&Run<'_>) -> Result<(), String> {
         self.body
     }
+}
+
+/// The place of the scenario `name`, where it is registered in this executable.
+pub(super) fn place(name: &str) -> Option<&'static Location<'static>> {
+    inventory::iter::<Registered>.into_iter().find(|it| it.name() == name).map(|it| it.place)
 }
 
 /// All scenarios that are registered in this executable, by name.

@@ -47,7 +47,8 @@ pub fn test(unit: &Unit) {
     let manifest = manifest.map_or(PathBuf::from(unit.manifest), PathBuf::from);
     let source = source(&manifest, place.file());
     let review = Review::from_environment(&manifest);
-    let folders = Folders::open(source.with_file_name("snapshots"), &manifest, &review);
+    let snapshots = source.with_file_name("snapshots");
+    let folders = Folders::open(snapshots, &manifest, Path::new(unit.manifest), &review);
     let folders = folders.unwrap_or_else(|error| panic!("{error}"));
     let line = usize::try_from(place.line()).unwrap_or_default();
     let (path, entry) = (call.place.clone(), call.entry());
@@ -66,7 +67,7 @@ pub fn test(unit: &Unit) {
 }
 
 /// The source file `file`, whose path the compiler has from a folder above `manifest`, or from there.
-fn source(manifest: &Path, file: &str) -> PathBuf {
+pub(super) fn source(manifest: &Path, file: &str) -> PathBuf {
     let file = Path::new(file);
     let found = manifest.ancestors().map(|folder| folder.join(file)).find(|path| path.is_file());
     found.unwrap_or_else(|| manifest.join(file))

@@ -6,6 +6,7 @@
 
 use serde::Deserialize;
 
+use super::object::Object;
 use super::{Form, Live, Trace, TraceError, plain, wrong_json};
 use crate::report::Frame;
 use crate::traceback;
@@ -26,24 +27,24 @@ struct Head {
 
 #[derive(Deserialize)]
 struct Document {
-    exit: Exit,
-    tracing: Tracing,
+    exit: Object<Exit>,
+    tracing: Object<Tracing>,
     iterations: Option<u32>,
     /// Whether it was written with `--all`.
     #[serde(default)]
     all: bool,
-    groups: Vec<GroupObject>,
+    groups: Vec<Object<GroupObject>>,
     /// There only where programs that the program started were followed.
     #[serde(default)]
-    descendants: Vec<Descendant>,
+    descendants: Vec<Object<Descendant>>,
 }
 
 /// A program that the program started.
 #[derive(Deserialize)]
 struct Descendant {
     command: Option<String>,
-    tracing: Tracing,
-    groups: Vec<GroupObject>,
+    tracing: Object<Tracing>,
+    groups: Vec<Object<GroupObject>>,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +62,7 @@ struct Tracing {
 struct GroupObject {
     blocks: u64,
     bytes: u64,
-    frames: Vec<FrameObject>,
+    frames: Vec<Object<FrameObject>>,
 }
 
 #[derive(Deserialize)]
@@ -93,17 +94,19 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
             "{name}: its `version` is {version}, this leaksnap reads {VERSION}; {FORM}"
         )));
     }
-    let Document { exit, tracing, iterations, all, mut groups, descendants } =
-        serde_json::from_slice(text).map_err(wrong)?;
+    let document = serde_json::from_slice(text).map_err(wrong)?;
+    let Document { exit, tracing: Object(tracing), iterations, all, mut groups, descendants } =
+        document;
     let not_checked = |what: String| Err(TraceError::NotChecked(format!("{name}: {what}")));
     if !tracing.active || !tracing.complete {
         return not_checked("its tracing was not complete".to_owned());
     }
-    if let Some(signal) = exit.signal {
+    if let Some(signal) = exit.0.signal {
         return not_checked(format!("signal {signal} ended its program"));
     }
-    for descendant in descendants {
-        if !descendant.tracing.active || !descendant.tracing.complete {
+    for Object(descendant) in descendants {
+        let Object(tracing) = descendant.tracing;
+        if !tracing.active || !tracing.complete {
             let command = descendant.command.unwrap_or_default();
             return not_checked(format!(
                 "the tracing of {command}, which it started, was not complete"
@@ -112,7 +115,7 @@ pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
         groups.extend(descendant.groups);
     }
     let mut trace = Trace { is_whole: all, iterations, ..Trace::new(Form::Report) };
-    for (index, group) in groups.into_iter().enumerate() {
+    for (index, Object(group)) in groups.into_iter().enumerate() {
         let frames: Vec<Frame> = group.frames.into_iter().map(frame).collect();
         let live = Live { objects: group.blocks, bytes: group.bytes };
         let key = traceback::key(&frames);
@@ -136,7 +139,7 @@ fn several(name: &str, text: &[u8]) -> Option<TraceError> {
     })
 }
 
-fn frame(object: FrameObject) -> Frame {
+fn frame(Object(object): Object<FrameObject>) -> Frame {
     let FrameObject { function, module, offset, file, line, inlined } = object;
     Frame {
         function: function.map(Into::into),

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
+use super::object::Object;
 use super::{Form, Live, Trace, TraceError, plain, wrong_json};
 use crate::report::Frame;
 use crate::report::table::{TableRow, sorted, symbol};
@@ -24,7 +25,6 @@ const FORM: &str =
 const UNKNOWN: &str = "<unknown code>";
 
 #[derive(Deserialize)]
-#[serde(expecting = "an object")]
 struct Element {
     count: u64,
     bytes: u64,
@@ -65,10 +65,10 @@ pub(crate) fn write(rows: &[TableRow], mut out: impl Write) -> io::Result<()> {
 
 /// Reads `text`, which errors call `name`.
 pub(super) fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
-    let elements: Vec<Element> =
+    let elements: Vec<Object<Element>> =
         serde_json::from_slice(text).map_err(|error| wrong_json(name, FORM, &error))?;
     let mut trace = Trace::new(Form::Saved);
-    for (index, element) in elements.into_iter().enumerate() {
+    for (index, Object(element)) in elements.into_iter().enumerate() {
         add(&mut trace, element).map_err(|problem| {
             let number = index + 1;
             TraceError::Wrong(format!("{name}: element {number}: {problem}; save it again"))

@@ -142,6 +142,10 @@ fn what_is_no_trace_is_refused_with_its_place_and_what_to_do() {
         ),
         ("[3]", format!("a.json:1:2: invalid type: integer `3`, expected an object; {array}")),
         (
+            r#"[[1,2,["a + 0x1"]]]"#,
+            format!("a.json:1:1: invalid type: sequence, expected an object; {array}"),
+        ),
+        (
             r#"[{"count":1,"bytes":8,"traceback":["f"]},{"count":1,"bytes":8,"traceback":[]}]"#,
             "a.json: element 2: its traceback is empty; save it again".to_owned(),
         ),
@@ -222,6 +226,16 @@ fn another_object_is_no_report() {
         refused(&report("{}", &[])),
         format!("a.json:2:58: missing field `active`; {again}")
     );
+    let no_object = "invalid type: sequence, expected an object";
+    let frame = r#"["f", "a.so", 9, null, null, false]"#;
+    for (text, place) in [
+        (report("[true, true]", &[]), "2:56"),
+        (report(WHOLE, &[&format!("[{frame}]")]), "2:160"),
+        (report(WHOLE, &[]).replace("\"groups\": []", "\"groups\": [[2, 20, []]]"), "2:103"),
+        (report(WHOLE, &[]).replace(r#"{"code": 0, "signal": null}"#, "[null]"), "2:16"),
+    ] {
+        assert_eq!(refused(&text), format!("a.json:{place}: {no_object}; {again}"), "{text}");
+    }
     assert_eq!(
         refused(&report(WHOLE, &["[]"])),
         format!("a.json: group 1: its traceback is empty; {again}")

@@ -29,7 +29,7 @@ const CASES: [(&str, &str, i32); 20] = [
     ),
     (
         "show memory everything",
-        "`show memory everything`: write `show memory [main-heap] [verbose], or show memory map`",
+        "`show memory everything`: write `show memory [main-heap] [verbose]` or `show memory map`",
         2,
     ),
     ("load plugin", "`load plugin`: write `load plugin NAME|PATH`", 2),

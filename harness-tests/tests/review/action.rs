@@ -11,10 +11,16 @@ use saphyr::{LoadableYamlNode, Yaml};
 
 use crate::repository::{CLEAN, NAME, Repository, commands, leaky};
 
+/// The variables by which a job can have all checkouts share a folder of Cargo's.
+const TARGET_VARIABLES: [&str; 3] =
+    ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"];
+
 /// A job that uses the action.
 struct Job<'a> {
     repository: &'a Repository,
     inputs: BTreeMap<&'a str, String>,
+    /// What the job sets for all of its steps.
+    variables: BTreeMap<&'a str, PathBuf>,
     /// The runner's files: `RUNNER_TEMP`, what steps leave for later ones.
     files: tempfile::TempDir,
 }
@@ -30,7 +36,8 @@ impl<'a> Job<'a> {
         );
         let given = inputs.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let inputs = [("command", command)].into_iter().chain(given).collect();
-        Self { repository, inputs, files: tempfile::tempdir().expect("a folder") }
+        let files = tempfile::tempdir().expect("a folder");
+        Self { repository, inputs, variables: BTreeMap::new(), files }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -76,7 +83,10 @@ impl<'a> Job<'a> {
         let kept = fs::read_to_string(self.file("env")).unwrap_or_default();
         bash.envs(kept.lines().filter_map(|line| line.split_once('=')));
         bash.env("GITHUB_ACTIONS", "true").env("GITHUB_WORKSPACE", folder).env("CI", "true");
-        bash.env("RUNNER_TEMP", self.files.path());
+        TARGET_VARIABLES.iter().for_each(|variable| {
+            bash.env_remove(variable);
+        });
+        bash.env("RUNNER_TEMP", self.files.path()).envs(&self.variables);
         for (variable, name) in
             [("GITHUB_ENV", "env"), ("GITHUB_OUTPUT", "output"), ("GITHUB_STEP_SUMMARY", "summary")]
         {
@@ -116,7 +126,12 @@ fn the_action_fails_with_the_pending_snapshot_and_passes_once_it_is_accepted() {
     assert_eq!(leaking.read("output"), "pending=1\n");
     let summary = leaking.read("summary");
     assert!(summary.contains("### ❌ leaksnap: sessions\n"), "{summary}");
-    assert!(summary.contains("\n1 pending snapshots are in this run's artifact."), "{summary}");
+    assert!(
+        summary.contains(
+            "\n1 pending snapshot is in this run's artifact. To accept it, unpack it and run\n"
+        ),
+        "{summary}"
+    );
     assert!(!repository.trials.pending(NAME).exists(), "it is in the artifact's folder");
 
     // The artifact, unpacked by who reviews it.
@@ -151,4 +166,26 @@ fn the_action_s_base_is_what_a_change_is_compared_with() {
     repository.program(&more);
     let red = Job::new(&repository, &inputs).run().ends_with(101);
     assert!(commands(&red)[0].starts_with("::error file=src/session.c,line=12,"), "{}", red.text);
+}
+
+#[test]
+fn the_action_s_base_is_not_built_where_the_change_is() {
+    let repository = Repository::new();
+    let manifest = "[package]\nname = \"package\"\nedition = \"2024\"\n\n[workspace]\n";
+    let test = |is_right: bool| format!("#[test]\nfn works() {{\n    assert!({is_right});\n}}\n");
+    fs::write(repository.path("Cargo.toml"), manifest).expect("written");
+    fs::write(repository.path("tests/works.rs"), test(true)).expect("written");
+    repository.commit("a test that passes");
+    fs::write(repository.path("tests/works.rs"), test(false)).expect("written");
+    let command = "cargo test --offline --test works";
+    let inputs = [("base", "HEAD"), ("command", command)];
+    for shared in TARGET_VARIABLES {
+        let mut job = Job::new(&repository, &inputs);
+        // Cargo compares times: to it the base's executable is newer than the change.
+        job.variables.insert(shared, job.file("shared"));
+        let red = job.run().ends_with(101);
+        assert!(red.text.contains("test works ... FAILED"), "{shared}: {}", red.text);
+        drop(job);
+        repository.git(&["worktree", "prune"]);
+    }
 }

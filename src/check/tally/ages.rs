@@ -67,11 +67,10 @@ impl Tally<'_> {
         window: Window,
         reached: Option<&Reached>,
     ) -> Result<Judged, LedgerError> {
-        let (sites, places): (Vec<u32>, Vec<usize>) = marks.places().sorted().into_iter().unzip();
-        let tracebacks = self.tracebacks.of(&sites)?;
-        let mut keys = vec![None; places.len()];
+        let tracebacks = self.tracebacks.sorted(marks.places().sorted())?;
+        let mut keys = vec![None; tracebacks.len()];
         let mut first: Vec<Option<&Traceback>> = vec![None; self.tracebacks.keys()];
-        for (place, traceback) in places.iter().zip(&tracebacks) {
+        for (place, traceback) in &tracebacks {
             keys[*place] = Some(Number::new(traceback.key));
             first[traceback.key].get_or_insert(traceback);
         }

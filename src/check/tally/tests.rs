@@ -18,6 +18,12 @@ const NODES: u32 = 200;
 
 /// A ledger with a node for each offset, whose parents are as given; they are of no module.
 fn ledger(nodes: &[(u32, u64)]) -> LedgerFile {
+    // A module that has no file names its frames by their offsets.
+    ledger_of("/a.x", nodes)
+}
+
+/// The same for nodes of the module `path`.
+fn ledger_of(path: &str, nodes: &[(u32, u64)]) -> LedgerFile {
     let ledger = LedgerFile::create(HEAP, NODES).expect("the kernel has memfds");
     let layout = Layout::new(HEAP, NODES).expect("the sizes are fine");
     let file = File::options().write(true).open(ledger.path()).expect("it is this process's own");
@@ -29,9 +35,9 @@ fn ledger(nodes: &[(u32, u64)]) -> LedgerFile {
             file.write_all_at(&word.to_le_bytes(), at).expect("it is writable");
         }
     }
-    // A module that has no file names its frames by their offsets.
-    file.write_all_at(b"\x04\0", layout.modules_at + 1024 + 24).expect("it is writable");
-    file.write_all_at(b"/a.x", layout.modules_at + 1024 + 60).expect("it is writable");
+    let length = u16::try_from(path.len()).expect("short").to_le_bytes();
+    file.write_all_at(&length, layout.modules_at + 1024 + 24).expect("it is writable");
+    file.write_all_at(path.as_bytes(), layout.modules_at + 1024 + 60).expect("it is writable");
     let count = u32::try_from(nodes.len()).expect("few") + 1;
     ledger.header().node_count.store(count, Ordering::Relaxed);
     ledger.header().module_count.store(2, Ordering::Relaxed);
@@ -99,6 +105,34 @@ fn the_histories_of_one_traceback_are_added_before_the_rule() {
     assert_eq!((groups[0].verdict, offsets(&groups[0])), (Verdict::Leak, vec![20, 10]));
     assert_eq!((groups[0].blocks, groups[0].bytes_per_iteration), (2, 20.0));
     assert_eq!((groups[1].verdict, offsets(&groups[1])), (Verdict::OneTime, vec![30, 10]));
+}
+
+#[test]
+fn the_order_of_sites_chooses_no_place() {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("procfs is there");
+    let executable = std::env::current_exe().expect("it has a path");
+    let executable = executable.to_str().expect("a name in UTF-8");
+    let first = maps.lines().find(|line| line.ends_with(executable)).expect("it is mapped");
+    let (bias, _) = first.split_once('-').expect("a range comes first");
+    let bias = u64::from_str_radix(bias, 16).expect("a hexadecimal number");
+    let function = two_of_a_kind as fn() -> LedgerFile as usize as u64 - bias;
+    // Two calls of one function, of which either may be the first in the ledger.
+    for calls in [[4, 8], [8, 4]] {
+        let nodes = calls.map(|offset| (ROOT, function + offset));
+        let ledger = ledger_of(executable, &nodes);
+        let live = [block(1, 3, 10), block(2, 4, 10)];
+        let iterated = judged_in(&ledger, &[&live[..1], &live], None).groups;
+        let mut symbols = Symbols::new(DebugFiles::Ignored);
+        let mut tally = Tally::new(&ledger, None, &mut symbols).expect("it makes sense");
+        let whole = tally.by_reachability(&live, None, true).expect("it makes sense");
+        for groups in [iterated, whole] {
+            assert_eq!(groups.len(), 1, "{groups:?}");
+            assert_eq!((groups[0].blocks, offsets(&groups[0])), (2, vec![4]), "{calls:?}");
+        }
+        let rows = tally.memory(&live, 0).expect("it makes sense").rows;
+        let offsets: Vec<_> = rows.iter().map(|row| row.frames[0].offset).collect();
+        assert_eq!(offsets, [4, 8]);
+    }
 }
 
 #[test]
@@ -279,6 +313,13 @@ fn a_group_of_the_window_has_what_its_lost_blocks_lead_to() {
     let behind = groups.iter().find(|group| offsets(group) == [30, 10]);
     let number = lost.map(|lost| lost.ties.number);
     assert_eq!(behind.map(|group| group.ties.behind.clone()), number.map(|number| vec![number]));
+    // A further iteration is no part of the window.
+    let (live, reached) = row(&[(2, 3), (2, 4), (3, 3), (3, 4), (3, 5)], false);
+    let mut marks = Marks::new(0);
+    [&live[..0], &live[..1], &live[..4], &live].into_iter().for_each(|it| marks.take(it.to_vec()));
+    let groups = tally.by_age(&marks, window, Some(&reached)).expect("it makes sense").groups;
+    let lost = groups.iter().find(|group| group.reachability == Reachability::Lost);
+    assert_eq!(lost.map(ties), Some((None, 2, 64)), "{groups:?}");
 }
 
 #[test]

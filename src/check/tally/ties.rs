@@ -21,7 +21,7 @@ const WHOLE: usize = 4;
 const ENDS: (usize, usize) = (2, 1);
 
 /// What each group's lost blocks lead to: indirect blocks of other groups. `group_of` says by a
-/// number which group a block of `live` counts for.
+/// number which group a block of `live` counts for; one that counts for none is not led to.
 pub(super) fn led_to(
     live: &[Live],
     reached: Option<&Reached>,
@@ -31,8 +31,9 @@ pub(super) fn led_to(
     let Some(reached) = reached else { return totals };
     for (at, block) in live.iter().enumerate().filter(|(_, block)| !block.is_paused()) {
         if let Some(owner) = reached.owner(at)
+            && let Some(own) = group_of(at)
             && let Some(group) = group_of(owner)
-            && group_of(at) != Some(group)
+            && own != group
         {
             *totals.entry(group).or_default() += one(block);
         }

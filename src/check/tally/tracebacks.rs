@@ -1,5 +1,8 @@
 //! The tracebacks of sites. Each node of the ledger's tree, each place in the code, each frame and
 //! each line is looked at once; all that a site has for itself is a list of numbers.
+//!
+//! Of threads another one comes first in each run, and so do sites. What is said of several of them
+//! follows the places of their code, not the order in which the ledger got to know them.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,7 +10,7 @@ use std::ops::Range;
 use crate::child::ledger_file::{Frames, LedgerError, LedgerFile};
 use crate::ledger::site::{MAX_FRAMES, Node, flag};
 use crate::report::Frame;
-use crate::symbols::{CodeAddress, Symbolizer};
+use crate::symbols::{CodeAddress, Module, Symbolizer, Symbols};
 use crate::traceback;
 
 /// The tracebacks of one ledger's sites.
@@ -29,6 +32,8 @@ struct Names {
     codes: HashMap<CodeAddress, usize>,
     /// Which of `known` each code has.
     frames: Vec<Range<usize>>,
+    /// By module: its place in the order of their paths.
+    modules: Vec<usize>,
     known: Vec<Frame>,
     /// By frame: the number of its line.
     lines: Vec<usize>,
@@ -38,7 +43,8 @@ struct Names {
 /// The traceback of one site.
 #[derive(Debug, Clone)]
 pub(super) struct Traceback {
-    /// Which frames of [`Tracebacks`] are kept of the backtrace.
+    /// Which frames of [`Tracebacks`] are kept of the backtrace: of those that were asked for at once,
+    /// in the order of their places in the code.
     kept: Range<usize>,
     /// What called the outermost is not known.
     pub(super) is_truncated: bool,
@@ -57,11 +63,13 @@ impl<'a> Tracebacks<'a> {
     pub(super) fn new(
         ledger: &'a LedgerFile,
         host: Option<&'a str>,
-        symbolizer: Symbolizer<'a>,
-    ) -> Self {
-        let (names, frames) = (Names::default(), Vec::new());
+        symbols: &'a mut Symbols,
+    ) -> Result<Self, LedgerError> {
+        let modules = ledger.modules()?;
+        let names = Names { modules: ranks(&modules), ..Names::default() };
+        let (symbolizer, frames) = (symbols.of(modules), Vec::new());
         let (sites, keys) = (HashMap::new(), HashMap::new());
-        Self { ledger, symbolizer, host, names, frames, sites, keys }
+        Ok(Self { ledger, symbolizer, host, names, frames, sites, keys })
     }
 
     /// The tracebacks of `sites`, in their order.
@@ -73,13 +81,37 @@ impl<'a> Tracebacks<'a> {
             sites.iter().copied().filter(|site| !self.sites.contains_key(site)).collect();
         let (codes, ends) = self.codes(&new)?;
         self.names.learn(&mut self.symbolizer);
-        let mut start = 0;
-        for (site, End { at, is_truncated }) in new.into_iter().zip(ends) {
-            let traceback = self.traceback(&codes[start..at], is_truncated);
+        let starts = [0].into_iter().chain(ends.iter().map(|end| end.at));
+        let mut backtraces: Vec<_> = new
+            .into_iter()
+            .zip(starts.zip(&ends))
+            .map(|(site, (start, end))| (&codes[start..end.at], end.is_truncated, site))
+            .collect();
+        let ranks = self.names.code_ranks();
+        let rank = |code: &usize| ranks[*code];
+        backtraces.sort_by(|(one, one_ends, _), (other, other_ends, _)| {
+            one.iter().map(rank).cmp(other.iter().map(rank)).then(one_ends.cmp(other_ends))
+        });
+        for (codes, is_truncated, site) in backtraces {
+            let traceback = self.traceback(codes, is_truncated);
             self.sites.insert(site, traceback);
-            start = at;
         }
         Ok(sites.iter().filter_map(|site| self.sites.get(site)).cloned().collect())
+    }
+
+    /// The tracebacks of sites, each with what comes with it, in the order of their places in the
+    /// code.
+    ///
+    /// # Errors
+    /// As for [`of`](Self::of).
+    pub(super) fn sorted<T>(
+        &mut self,
+        sites: Vec<(u32, T)>,
+    ) -> Result<Vec<(T, Traceback)>, LedgerError> {
+        let (sites, with): (Vec<u32>, Vec<T>) = sites.into_iter().unzip();
+        let mut sorted: Vec<_> = with.into_iter().zip(self.of(&sites)?).collect();
+        sorted.sort_by_key(|(_, traceback)| (traceback.kept.start, traceback.kept.end));
+        Ok(sorted)
     }
 
     /// How many keys there are.
@@ -120,11 +152,12 @@ impl<'a> Tracebacks<'a> {
         self.numbers(traceback).iter().map(line).collect()
     }
 
-    /// A frame that has that line.
+    /// The first frame that has that line.
     pub(super) fn frame(&self, line: &str) -> Option<Frame> {
         let number = self.names.by_line.get(line)?;
-        let at = self.names.lines.iter().position(|line| line == number)?;
-        Some(self.names.known[at].clone())
+        let of_line = self.names.lines.iter().zip(&self.names.known);
+        let frames = of_line.filter(|(line, _)| *line == number).map(|(_, frame)| frame);
+        frames.min_by_key(|it| (&it.module, it.offset, &it.file, it.line)).cloned()
     }
 
     /// For each key, what sorts as the texts of its lines do.
@@ -197,6 +230,18 @@ impl Names {
         *self.codes.entry(address).or_insert(next)
     }
 
+    /// For each code, what sorts as places in the code do.
+    fn code_ranks(&self) -> Vec<usize> {
+        let mut codes: Vec<_> = self.codes.iter().collect();
+        let rank = |module: u16| self.modules.get(usize::from(module)).copied();
+        codes.sort_unstable_by_key(|((module, offset, is_exact), _)| {
+            (rank(*module), *offset, *is_exact)
+        });
+        let mut ranks = vec![0; codes.len()];
+        codes.into_iter().enumerate().for_each(|(rank, (_, code))| ranks[*code] = rank);
+        ranks
+    }
+
     /// Has the frames of codes that are new.
     fn learn(&mut self, symbolizer: &mut Symbolizer<'_>) {
         let learnt = self.frames.len();
@@ -216,4 +261,13 @@ impl Names {
             self.frames.push(start..self.known.len());
         }
     }
+}
+
+/// The place of each of `modules` in the order of their paths.
+fn ranks(modules: &[Option<Module>]) -> Vec<usize> {
+    let mut sorted: Vec<usize> = (0..modules.len()).collect();
+    sorted.sort_by_key(|number| modules[*number].as_ref().map(|it| (&it.path, &it.build_id)));
+    let mut ranks = vec![0; modules.len()];
+    sorted.into_iter().enumerate().for_each(|(rank, number)| ranks[number] = rank);
+    ranks
 }

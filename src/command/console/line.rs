@@ -65,7 +65,7 @@ pub(super) fn read(text: &str) -> Result<Option<Line>, String> {
         ["show", "memory", rest @ ..] => match rest.strip_prefix(&["main-heap"]).unwrap_or(rest) {
             [] => Line::Memory { verbose: false },
             ["verbose"] => Line::Memory { verbose: true },
-            _ => return Err(usage(text, "show memory [main-heap] [verbose], or show memory map")),
+            _ => return Err(usage(text, "show memory [main-heap] [verbose]` or `show memory map")),
         },
         ["show", "plugins"] => Line::Plugins,
         ["leak-check", ..] => Line::LeakCheck(braced(text)?),
@@ -169,7 +169,7 @@ mod tests {
             ("leak-check { a } b", "the command is not in braces"),
             ("memory-trace", "write `memory-trace on|off [main-heap]`"),
             ("memory-trace on api-segment", "write `memory-trace on|off [main-heap]`"),
-            ("show memory all", "write `show memory [main-heap] [verbose], or show memory map`"),
+            ("show memory all", "write `show memory [main-heap] [verbose]` or `show memory map`"),
             ("save memory-trace", "write `save memory-trace FILE`"),
             ("save memory-trace \"\"", "write `save memory-trace FILE`"),
             ("save memory-trace ''", "write `save memory-trace FILE`"),
