@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Form, Live, Trace, TraceError, plain, wrong_json};
 use crate::report::Frame;
+use crate::symbols::function_name;
 use crate::traceback;
 
 const FORM: &str = "write it again with `leaksnap run --all --format json`";
@@ -139,7 +140,8 @@ fn several(name: &str, text: &[u8]) -> Option<TraceError> {
 fn frame(object: FrameObject) -> Frame {
     let FrameObject { function, module, offset, file, line, inlined } = object;
     Frame {
-        function: function.map(Into::into),
+        // Today's rules of names are those of both reports.
+        function: function.map(|name| function_name(&name).into()),
         module: module.map(Into::into),
         offset,
         file: file.map(Into::into),
