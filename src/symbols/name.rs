@@ -294,7 +294,8 @@ fn place_end(text: &str) -> Option<usize> {
     ends.find(|end| {
         let front = text[..*end].rsplit_once(':').filter(|(_, column)| is_number(column));
         let line = front.and_then(|(front, _)| front.rsplit_once(':'));
-        let goes_on = text[end + 1..].starts_with(|letter| is_word(letter) || "/.-".contains(letter));
+        let goes_on =
+            text[end + 1..].starts_with(|letter| is_word(letter) || "/.-".contains(letter));
         line.is_some_and(|(_, line)| is_number(line)) && !goes_on
     })
 }

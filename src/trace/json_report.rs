@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use super::{Form, Live, Trace, TraceError, plain, wrong_json};
 use crate::report::Frame;
-use crate::symbols::function_name;
 use crate::traceback;
 
 const FORM: &str = "write it again with `leaksnap run --all --format json`";
@@ -140,8 +139,7 @@ fn several(name: &str, text: &[u8]) -> Option<TraceError> {
 fn frame(object: FrameObject) -> Frame {
     let FrameObject { function, module, offset, file, line, inlined } = object;
     Frame {
-        // Today's rules of names are those of both reports.
-        function: function.map(|name| function_name(&name).into()),
+        function: function.map(Into::into),
         module: module.map(Into::into),
         offset,
         file: file.map(Into::into),

@@ -208,16 +208,6 @@ fn a_report_is_a_trace() {
 }
 
 #[test]
-fn a_report_s_names_are_those_of_today_s_rules() {
-    let key = |function: &str| {
-        let frame = format!(r#"[{{"function": "{function}", "module": "a", "offset": 9}}]"#);
-        saved(&report(WHOLE, &[&frame])).rows.into_keys().next()
-    };
-    assert_eq!(key("a::<impl str>::f"), Some(vec!["<str>::f  a".to_owned()]));
-    assert_eq!(key("<str>::f"), key("a::<impl str>::f"));
-}
-
-#[test]
 fn another_object_is_no_report() {
     let neither = "a.json: it is no memory trace, which is an array, and no `leaksnap-report`, which \
                    says so in `format`; save one with VPP's `save memory-trace`, or with `leaksnap \

@@ -78,7 +78,8 @@ fn of_block(block: &str) -> String {
 /// What stands in front of a type's own functions: a path as it is, another type in brackets.
 fn of_type(text: &str) -> String {
     let has_scope = outside(text).any(|(at, _)| text[at..].starts_with("::"));
-    let is_path = outside(text).all(|(_, letter)| is_of_path(letter) || matches!(letter, '<' | '{'));
+    let is_path =
+        outside(text).all(|(_, letter)| is_of_path(letter) || matches!(letter, '<' | '{'));
     if has_scope && is_path { text.to_owned() } else { format!("<{text}>") }
 }
 
