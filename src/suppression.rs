@@ -27,6 +27,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use self::module::Modules;
+use self::pattern::Spellings;
 use crate::report::amount::Amount;
 use crate::report::{Group, Reachability};
 
@@ -68,7 +69,7 @@ enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rule {
     /// Groups with a frame whose function's or module's name has this part.
-    Part(String),
+    Part(Spellings),
     /// What LeakSanitizer would leave out.
     Leak(lsan::Template),
     /// What valgrind would.
@@ -92,7 +93,7 @@ impl Suppression {
             Some(template) => {
                 Rule::Leak(template.map_err(|problem| format!("`leak:` that {problem}"))?)
             }
-            None => Rule::Part(text.to_owned()),
+            None => Rule::Part(Spellings::of(text)),
         };
         let place = Place { path: path.to_owned(), line };
         Ok(Self { place, title: text.to_owned(), origin: Origin::Ignore, rule, most })
@@ -102,7 +103,7 @@ impl Suppression {
         match &self.rule {
             Rule::Part(part) => {
                 let names = group.frames.iter().flat_map(|frame| [&frame.function, &frame.module]);
-                names.flatten().any(|name| name.contains(part.as_str()))
+                names.flatten().any(|name| part.any(|part| name.contains(part)))
             }
             Rule::Leak(template) => template.matches(group, modules),
             Rule::Block(block) => block.matches(group, modules),

@@ -31,7 +31,7 @@ use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{self, Input, Sym, Symbolized};
 
 use self::name::Names;
-pub(crate) use self::name::clean as function_name;
+pub(crate) use self::name::{clean as function_name, respelled};
 use self::shares::Shares;
 use crate::report::Frame;
 

@@ -113,7 +113,7 @@ fn starts_with_one_of(frame: &Frame, prefixes: &[&str]) -> bool {
 
 /// The preload heap, Rust's allocator shims, C++'s operators: how memory was asked for, not why.
 fn allocation_plumbing(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
-    const FUNCTIONS: [&str; 18] = [
+    const FUNCTIONS: [&str; 19] = [
         "__rust_alloc",
         "__rust_realloc",
         "__rustc::__rust_alloc",
@@ -129,6 +129,7 @@ fn allocation_plumbing(frames: &[&Frame], _: Option<&str>) -> (usize, usize) {
         "alloc::raw_vec::",
         "<alloc::raw_vec::",
         "<std::alloc::System",
+        "std::alloc::System::",
         "std::sys::alloc::",
         // Also the aligned and the nothrow ones.
         "operator new(",

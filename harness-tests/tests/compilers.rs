@@ -226,6 +226,33 @@ fn in_cpp_the_same_functions_are_the_same_bytes() {
     }
 }
 
+#[test]
+fn what_has_no_name_has_no_place_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = read(&source("cpp").with_file_name("unnamed.cpp"));
+    let group = |lines: &[&str]| {
+        let lines = lines.iter().map(|line| format!("    {line}  forgets.so  unnamed.cpp\n"));
+        format!("leak: 1 block, BYTES bytes per iteration\n{}", lines.collect::<String>())
+    };
+    let opened = "open_sessions(void*, leaksnap_call const*)";
+    let expected = [
+        group(&["forget<(lambda)>", "operator()", "each<(lambda)>", opened]),
+        group(&["forget<(unnamed enum)>", opened]),
+        group(&["forget<(unnamed struct)>", opened]),
+    ];
+    let expected = expected.join("\n").replacen("BYTES", "21", 1).replace("BYTES", "24");
+    for (place, above) in [("a", ""), ("copy (1) of:2:3, me@home [x]", "\n\n")] {
+        let place = folder.path().join(place);
+        std::fs::create_dir(&place).expect("a folder");
+        let (source, plugin) = (place.join("unnamed.cpp"), place.join("forgets.so"));
+        std::fs::write(&source, format!("{above}{text}")).expect("a source");
+        for flags in [["-O1", "-g1"], ["-O1", "-gline-tables-only"]] {
+            compile(&source, "clang++", &flags, &plugin);
+            assert_eq!(found_in(&plugin), expected, "{flags:?} in {}", place.display());
+        }
+    }
+}
+
 /// What is listed in CONTRIBUTING.md under "One source, several compilers".
 #[test]
 fn where_frames_are_known_the_verdicts_are_those_of_another_build() {

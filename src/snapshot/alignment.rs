@@ -3,6 +3,7 @@
 //! Invariant: lines are the same where their functions and places are. A function is the same by
 //! its bare name, which is all that gcc knows of a local one it inlined. A place is the same where
 //! one line alone names the file: a module has debug information in one build and none in the next.
+//! What was accepted before a rule of names was made is the same as what that rule makes of it.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,6 +12,7 @@ use similar::DiffOp;
 use similar::algorithms::{Capture, Replace, myers};
 
 use super::bare_name::{base, is_bare_of_other};
+use crate::symbols::function_name;
 
 /// A line of a traceback, ready to be compared with many.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +106,9 @@ fn is_same(line: &str, other: &str) -> bool {
     let (other_module, other_file) = module_and_file(other_place);
     module == other_module
         && (file == other_file || file.is_none() || other_file.is_none())
-        && (function == other_function || is_bare_of_other(function, other_function))
+        && (function == other_function
+            || is_bare_of_other(function, other_function)
+            || function_name(function) == function_name(other_function))
 }
 
 fn module_and_file(place: &str) -> (&str, Option<&str>) {
@@ -160,6 +164,10 @@ mod tests {
             ("a::f(int)  a.so", "f  a.so  f.c", true),
             ("f  a.so  f.c", "a::f(int)  b.so  f.c", false),
             ("f  a.so  f.c", "a::f(int)  a.so  g.c", false),
+            ("<a::T>::f  a.so", "a::T::f  a.so  f.rs", true),
+            ("b::<impl c::D for [u8]>::f  a.so", "<[u8] as c::D>::f  a.so", true),
+            ("b::<impl c::D for [u8]>::f  a.so", "<[u8] as c::E>::f  a.so", false),
+            ("f<(lambda at /x y.cpp:1:2)>  a.so", "f<(lambda)>  a.so", true),
             ("a.so+0x10", "a.so+0x10", true),
             ("a.so+0x10", "a.so+0x20", false),
         ];

@@ -6,7 +6,7 @@
 
 use super::lines::{Lines, Wrong};
 use super::module::Modules;
-use super::pattern::template_matches;
+use super::pattern::{Spellings, template_matches};
 use super::{Origin, Rule, Suppression};
 use crate::report::Group;
 
@@ -18,7 +18,7 @@ const UNKNOWN_MODULE: &str = "<unknown module>";
 
 /// The pattern of a `leak:` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template(String);
+pub(super) struct Template(Spellings);
 
 impl Template {
     /// The pattern of `line`; `None` where it is none of this kind.
@@ -27,13 +27,13 @@ impl Template {
         Some(if pattern.trim().is_empty() {
             Err("has no pattern; write a part of a function's, object's or file's name".to_owned())
         } else {
-            Ok(Self(pattern.to_owned()))
+            Ok(Self(Spellings::of(pattern)))
         })
     }
 
     /// Whether a frame of `group` has a name that it matches.
     pub(super) fn matches(&self, group: &Group, modules: &Modules) -> bool {
-        let matches = |text: &str| template_matches(&self.0, text);
+        let matches = |text: &str| self.0.any(|pattern| template_matches(pattern, text));
         group.frames.iter().any(|frame| {
             frame.function.as_deref().is_some_and(matches)
                 || frame.file.as_deref().is_some_and(matches)

@@ -3,6 +3,25 @@
 //! A template is matched as LLVM's `TemplateMatch` does (`sanitizer_common.cpp`), its odd corners
 //! included: a file hides here what it hides there.
 
+use crate::symbols::respelled;
+
+/// A pattern for names: as it was written, and as today's rules spell the same names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spellings(Vec<String>);
+
+impl Spellings {
+    pub(super) fn of(pattern: &str) -> Self {
+        let mut spellings = vec![pattern.to_owned(), respelled(pattern)];
+        spellings.dedup();
+        Self(spellings)
+    }
+
+    /// Whether one of them `matches`.
+    pub(super) fn any(&self, matches: impl Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|pattern| matches(pattern))
+    }
+}
+
 /// Whether LeakSanitizer's `template` matches `text`: anywhere in it; `*` is any run of letters,
 /// `^` in front the text's start, `$` its end. Nothing matches an empty text.
 pub(super) fn template_matches(template: &str, mut text: &str) -> bool {

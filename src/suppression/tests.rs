@@ -106,6 +106,11 @@ fn a_pattern_matches_as_lsan_s() {
     assert!(matches("leak:<unknown module>", &["@"]));
     assert!(!matches("leak:<unknown module>", &["a"]));
     assert!(!matches("leak:^zalloc", &["CRYPTO_zalloc"]));
+    // As former rules wrote names.
+    assert!(matches("leak:^alloc::str::<impl str>::repeat$", &["<str>::repeat"]));
+    assert!(matches("<alloc::string::String>::push", &["alloc::string::String::push_str"]));
+    assert!(matches("f<(lambda at /x.cpp:1:2)>", &["f<(lambda)>"]));
+    assert!(!matches("a::<impl str>::repeat", &["<[T]>::repeat"]));
     // A path of C++ or Rust, as it always was.
     assert!(matches("leak::Cache", &["leak::Cache::grow"]));
     assert!(!matches("leak::Cache", &["other::Cache::grow"]));

@@ -7,11 +7,15 @@
 //! Only names with a mangling's prefix are demangled: to the Itanium ABI `f` is a `float`, to C it
 //! is a function. A name that would be empty stays as it was.
 
+mod rust_path;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use cpp_demangle::{DemangleOptions, Symbol};
+
+use self::rust_path::{with_plain_impls, with_plain_lists};
 
 /// One step from a symbol to a name.
 struct Rule {
@@ -20,7 +24,7 @@ struct Rule {
     apply: fn(&str) -> Cow<'_, str>,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 11] = [
     Rule { name: "version", apply: without_version },
     Rule { name: "demangled", apply: demangled },
     Rule { name: "crate-hashes", apply: without_crate_hashes },
@@ -29,6 +33,9 @@ const RULES: [Rule; 8] = [
     Rule { name: "unnamed-types", apply: with_unnamed_types },
     Rule { name: "closures", apply: with_plain_closures },
     Rule { name: "initializers", apply: with_plain_initializer },
+    Rule { name: "unnamed-places", apply: without_places },
+    Rule { name: "rust-lists", apply: |name| with_plain_lists(name).into() },
+    Rule { name: "rust-impls", apply: |name| with_plain_impls(name).into() },
 ];
 
 /// What compilers append when they split, copy or rename a function; a number may follow.
@@ -54,6 +61,15 @@ pub(crate) fn clean(symbol: &str) -> String {
         debug_assert!(!cleaned.is_empty() || name.is_empty(), "rule {} of {name}", rule.name);
         cleaned.into_owned()
     })
+}
+
+/// The first rule that patterns are put through: those who wrote one saw names by the rules before.
+const FIRST_OF_PATTERNS: usize = 8;
+
+/// What a pattern for parts of names is by the rules that are newer than it may be.
+pub(crate) fn respelled(pattern: &str) -> String {
+    let rules = RULES[FIRST_OF_PATTERNS..].iter();
+    rules.fold(pattern.to_owned(), |text, rule| (rule.apply)(&text).into_owned())
 }
 
 /// Names by symbol: some functions are inlined into every other one.
@@ -101,10 +117,11 @@ fn without_dependent_signature(name: &str) -> Option<String> {
     fronts.find_map(demangled)
 }
 
-/// Drops `@VERSION` and `@@VERSION`.
+/// Drops `@VERSION` and `@@VERSION`. A name from debug information has no version, but clang's can
+/// have a file's path in it.
 fn without_version(name: &str) -> Cow<'_, str> {
     match name.split_once('@') {
-        Some((front, _)) if !front.is_empty() => front.into(),
+        Some((front, _)) if !front.is_empty() && !front.contains(' ') => front.into(),
         _ => name.into(),
     }
 }
@@ -235,6 +252,56 @@ fn with_plain_initializer(name: &str) -> Cow<'_, str> {
         .into_iter()
         .find(|start| name.strip_prefix(start).is_some_and(|behind| behind.starts_with('_')));
     start.unwrap_or(name).into()
+}
+
+/// Drops where clang's debug information says that what has no name stands: `(lambda at FILE:7:9)`.
+fn without_places(name: &str) -> Cow<'_, str> {
+    const AT: &str = " at ";
+    const KINDS: [&str; 11] = [
+        "(lambda",
+        "(unnamed",
+        "(unnamed class",
+        "(unnamed struct",
+        "(unnamed union",
+        "(unnamed enum",
+        // clang 12 and before.
+        "(anonymous",
+        "(anonymous class",
+        "(anonymous struct",
+        "(anonymous union",
+        "(anonymous enum",
+    ];
+    let mut kept = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((front, behind)) = rest.split_once(AT) {
+        kept.push_str(front);
+        let is_unnamed = KINDS.iter().any(|kind| front.ends_with(kind));
+        rest = match place_end(behind).filter(|_| is_unnamed) {
+            Some(end) => &behind[end..],
+            None => {
+                kept.push_str(AT);
+                behind
+            }
+        };
+    }
+    (kept + rest).into()
+}
+
+/// Where the parenthesis stands that closes the `FILE:LINE:COLUMN` at the start of `text`. A path can
+/// have all of that in it, but goes on behind as no type does.
+fn place_end(text: &str) -> Option<usize> {
+    let mut ends = text.match_indices(')').map(|(at, _)| at);
+    ends.find(|end| {
+        let front = text[..*end].rsplit_once(':').filter(|(_, column)| is_number(column));
+        let line = front.and_then(|(front, _)| front.rsplit_once(':'));
+        let goes_on =
+            text[end + 1..].starts_with(|letter| is_word(letter) || "/.-".contains(letter));
+        line.is_some_and(|(_, line)| is_number(line)) && !goes_on
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_digit)
 }
 
 fn is_word(letter: char) -> bool {

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::super::pattern::{has_wildcard, wildcards_match};
+use super::super::pattern::{Spellings, has_wildcard, wildcards_match};
 use crate::report::Frame;
 use crate::symbols::function_name;
 
@@ -18,7 +18,7 @@ const UNKNOWN: &str = "???";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Function {
     /// With wildcards.
-    Pattern(String),
+    Pattern(Spellings),
     /// One name, cleaned as those of tracebacks are.
     Name { name: String, was_mangled: bool },
 }
@@ -27,7 +27,7 @@ impl Function {
     /// What `text`, which stands behind `fun:`, means.
     pub(super) fn read(text: &str) -> Self {
         if has_wildcard(text) {
-            return Self::Pattern(text.to_owned());
+            return Self::Pattern(Spellings::of(text));
         }
         // So valgrind calls whatever called `main`.
         let text = if text == "(below main)" { "__libc_start_main" } else { text };
@@ -38,15 +38,15 @@ impl Function {
 
     pub(super) fn matches(&self, frame: &Frame) -> bool {
         let Some(function) = frame.function.as_deref() else {
-            return matches!(self, Self::Pattern(pattern) if wildcards_match(pattern, UNKNOWN));
+            return matches!(self, Self::Pattern(it) if it.any(|pattern| wildcards_match(pattern, UNKNOWN)));
         };
         match self {
-            Self::Pattern(pattern) => {
+            Self::Pattern(spellings) => spellings.any(|pattern| {
                 // `grow<char const*>` of an inlined function has a pointer, no wildcard.
                 let of_template = pattern.split_once('<').map(|(name, _)| name);
                 (frame.inlined && of_template == Some(short(function)))
                     || names(frame, function).any(|name| wildcards_match(pattern, &name))
-            }
+            }),
             Self::Name { name, was_mangled } => {
                 let own = short(function);
                 let as_short = frame.inlined || (*was_mangled && own == function);
@@ -140,6 +140,7 @@ mod tests {
             ("foo::*", "foo::bar()", true),
             ("*bar*", "foo::bar()", true),
             ("bar*", "foo::bar()", false),
+            ("alloc::str::<impl str>::rep*", "<str>::repeat", true),
             ("bar", "foo::bar()", false),
         ];
         for (pattern, function, expected) in cases {
