@@ -1,6 +1,7 @@
 //! What the kernel says of a child's threads while they run.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use super::proc_file;
 
@@ -15,7 +16,12 @@ pub(crate) fn is_waiting(pid: u32) -> bool {
 
 /// Whether `pid` has a thread that is none of `known`.
 pub(crate) fn has_threads_beside(pid: u32, known: &[u32]) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let folder = format!("/proc/{pid}/task");
+    // A link for each, and two of the folder's own: most have one, and nobody looks for its number.
+    if fs::metadata(&folder).is_ok_and(|folder| folder.nlink() <= 3) && known.contains(&pid) {
+        return false;
+    }
+    let Ok(threads) = fs::read_dir(folder) else { return false };
     let number = |thread: fs::DirEntry| thread.file_name().to_str()?.parse().ok();
     threads.flatten().filter_map(number).any(|id: u32| !known.contains(&id))
 }

@@ -55,7 +55,7 @@ pub(crate) fn apart(pid: u32) -> Apart {
 /// The same, where it is known already which `files` have code in the process.
 pub(crate) fn apart_of<'a>(pid: u32, files: impl Iterator<Item = &'a str>) -> Apart {
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    let libraries = libraries(files).into_iter().filter(|path| **path != program);
+    let libraries = libraries(files).into_iter().map(Path::new).filter(|path| **path != program);
     let libraries: Vec<_> = libraries.map(|path| (path, has(path))).collect();
     let malloc = libraries.iter().find(|(_, has)| has.own_malloc).map(|(path, _)| *path);
     let of_all = libraries.iter().filter(|(_, has)| has.operators);
@@ -69,19 +69,19 @@ pub(crate) fn apart_of<'a>(pid: u32, files: impl Iterator<Item = &'a str>) -> Ap
 /// The files in `maps` (proc_pid_maps(5)) that have code.
 fn with_code(maps: &str) -> impl Iterator<Item = &str> {
     maps.lines().filter_map(|line| {
-        let is_code = line.split(' ').nth(1)?.contains('x');
-        let file = &line[line.find('/')?..];
-        is_code.then_some(file)
+        let (_, rest) = line.split_once(' ')?;
+        let is_code = rest.as_bytes().get(2) == Some(&b'x');
+        Some(&rest[rest.find('/').filter(|_| is_code)?..])
     })
 }
 
 /// Those of `files` whose `malloc` is not known.
-fn libraries<'a>(files: impl Iterator<Item = &'a str>) -> BTreeSet<&'a Path> {
-    let is_known = |path: &&Path| {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return true };
+fn libraries<'a>(files: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    let is_known = |path: &&str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
         KNOWN.iter().any(|start| name.starts_with(start)) || name.starts_with(PRELOAD_PREFIX)
     };
-    files.map(Path::new).filter(|path| !is_known(path)).collect()
+    files.filter(|path| !is_known(path)).collect()
 }
 
 /// What the library at `path` has.
@@ -146,7 +146,7 @@ mod tests {
 6000-7000 rwxp 00000000 00:00 0 
 nonsense
 ";
-        assert_eq!(libraries(with_code(maps)), BTreeSet::from([Path::new("/lib/a b.so")]));
+        assert_eq!(libraries(with_code(maps)), BTreeSet::from(["/lib/a b.so"]));
     }
 
     #[test]
