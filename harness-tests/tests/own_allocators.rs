@@ -181,6 +181,41 @@ fn a_plugin_s_allocator_is_told() {
 }
 
 #[test]
+fn the_console_tells_of_a_plugin_s_allocator() {
+    for (more, code) in [(&[][..], 1), (&["-DOWN"], 3)] {
+        let plugin = in_cpp(more);
+        let work = Workplace::new(leaksnap().to_str().expect("a plain path"));
+        work.write("commands", "leak-check { lose }\n");
+        let commands = std::fs::File::open(work.path("commands")).expect("it was written");
+        let mut console = work.command(["console", "--plugin", &plugin.list[0]]);
+        let ended = work.end(console.stdin(commands));
+        assert_eq!(ended.status, Some(code), "{ended:?}");
+    }
+}
+
+#[test]
+fn an_operator_new_of_a_library_is_told_where_it_has_memory_of_its_own() {
+    let plain = in_cpp(&[]);
+    for (with, code) in [("-DOWN", 3), ("-DCOUNTS", 1), ("-DLOOKS_UP", 1)] {
+        let flags = ["-shared", "-fPIC", "-Dmain=unused", with];
+        let operators = Program::compile_with("news_by.cpp", &flags).with([]);
+        let run = Exec::of(Program::compile("opens_apart.c").with([
+            "as any other",
+            &plain.list[0],
+            "lose",
+        ]));
+        let run = run.variable("LD_PRELOAD", &operators.list[0]).text();
+        assert_eq!(run.code, Some(code), "{with}: {run:?}");
+    }
+    for (with, code) in [(&[][..], 1), (&["-DOWN"], 3)] {
+        let opened = in_cpp(with);
+        let words = ["as any other", &opened.list[0], "lose"];
+        let run = Exec::of(Program::compile("opens_apart.c").with(words)).text();
+        assert_eq!(run.code, Some(code), "{with:?}: {run:?}");
+    }
+}
+
+#[test]
 fn a_library_that_is_opened_later_tells_of_another_allocator_s_operators() {
     let allocator = another_allocator();
     let open = |library: &Words| {

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::clock::{Clock, LOOK};
@@ -51,6 +52,8 @@ pub(crate) struct Driver {
     lost: bool,
     /// The host's thread that answers, once it has.
     thread: u32,
+    /// The plugins that the host has opened.
+    plugins: Vec<PathBuf>,
 }
 
 impl Driver {
@@ -85,8 +88,9 @@ impl Driver {
         let child = Process::start(host, streams, ledger, Look::WhenAsked, group)
             .map_err(|error| Problem::NotChecked(error.to_string()))?;
         let channel = Channel::new(here);
-        let (interrupt, within_a_line, lost, thread) = (None, false, false, 0);
-        Ok(Self { child, channel, start, clock, interrupt, within_a_line, lost, thread })
+        let (interrupt, within_a_line, lost) = (None, false, false);
+        let (thread, plugins) = (0, Vec::new());
+        Ok(Self { child, channel, start, clock, interrupt, within_a_line, lost, thread, plugins })
     }
 
     /// While `interrupt` can be read, what is asked for is given up.
@@ -138,6 +142,11 @@ impl Driver {
     /// that where it is another.
     pub(crate) fn has_other_threads(&self) -> bool {
         status::has_threads_beside(self.child.pid(), &[self.child.pid(), self.thread])
+    }
+
+    /// The plugins that the host has opened.
+    pub(crate) fn plugins(&self) -> impl Iterator<Item = &Path> {
+        self.plugins.iter().map(PathBuf::as_path)
     }
 
     /// The host's ledger.
@@ -250,6 +259,9 @@ impl Driver {
                 )))
             }
             Ok(Some(reply)) => {
+                if let (Request::Open(path), Reply::Done) = (request, &reply) {
+                    self.plugins.push(path.into());
+                }
                 // Over is over, also where the reply came just behind it.
                 let late = self.timed_out();
                 self.clock.enter(LOOK);

@@ -1,6 +1,5 @@
 //! Checking a scenario of steps: the host runs them, and its ledger is read after each iteration.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use super::capture::Capture;
@@ -37,8 +36,6 @@ struct Run<'a> {
     /// What the steps print is shown of the first iteration alone.
     once: bool,
     rest: Rest,
-    /// The plugins that were opened for it.
-    plugins: Vec<PathBuf>,
 }
 
 /// What the host is asked for, and the scenario's line that says so; 0 where no line does.
@@ -134,7 +131,6 @@ impl<'a> Run<'a> {
             iteration: Vec::new(),
             once: false,
             rest: Rest::new(),
-            plugins: Vec::new(),
         }
     }
 }
@@ -151,9 +147,6 @@ impl Run<'_> {
             self.driver.control_in_rust()?;
         }
         for plugin in plugins {
-            if let Request::Open(path) = &plugin.0 {
-                self.plugins.push(path.into());
-            }
             self.ask(plugin)?;
         }
         self.iterations(report, table)
@@ -182,8 +175,8 @@ impl Run<'_> {
                 report.notes.push(object_note(&object));
             }
         }
-        let plugins = self.plugins.iter().map(PathBuf::as_path);
-        unseen::allocator(&memory::of_host(self.driver.process().pid(), plugins))?;
+        let driver = &*self.driver;
+        unseen::allocator(&memory::of_host(driver.process().pid(), driver.plugins()))?;
         if goes_on && let Work::Closure { .. } = self.job.scenario.work {
             self.ask((Request::GoOn, 0))?;
         }
@@ -194,8 +187,7 @@ impl Run<'_> {
     fn rest(&mut self, long: For) {
         let driver = &*self.driver;
         if driver.has_other_threads() {
-            let is_over = || driver.deadline().is_some_and(|at| Instant::now() >= at);
-            self.rest.wait(driver.process(), long, is_over);
+            self.rest.wait(driver.process(), long, driver.deadline());
         }
     }
 

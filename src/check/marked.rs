@@ -125,7 +125,7 @@ impl Run {
     /// Waits until the program's other threads rest, while one stands at a mark.
     fn rest(&mut self, long: For) {
         if status::has_threads_beside(self.child.pid(), &[self.child.pid()]) {
-            self.rest.wait(&self.child, long, || self.clock.is_over());
+            self.rest.wait(&self.child, long, self.clock.deadline());
         }
     }
 

@@ -2,7 +2,7 @@
 //! iteration. It rests when all its threads wait and none has allocated or freed for a while. What a timer
 //! frees later is for `window` to wait for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::child::process::Process;
 use crate::child::status;
@@ -16,9 +16,12 @@ pub(super) const LOOK: Duration = Duration::from_millis(1);
 const SHORT: u32 = 10;
 const LONG: u32 = 50;
 
-/// How many looks it has for that; one that never rests has fewer.
+/// How many looks it has for that, and as many times as long between two; one that never rests has fewer.
 const PATIENCE: u32 = 500;
 const LEAST_PATIENCE: u32 = 8;
+
+/// A rest takes no larger part of what is left of a child's time than one of so many.
+const PARTS: u32 = 32;
 
 /// How long it has to rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub(super) struct Rest {
     /// How many looks it has to come to rest.
     patience: u32,
     left: u32,
+    /// Where many threads are looked at that is over before the looks are.
+    until: Instant,
     rested: u32,
     /// Allocations and frees at the last look, where all threads waited.
     before: Option<(u64, u64)>,
@@ -50,18 +55,21 @@ pub(super) struct Rest {
 impl Rest {
     /// Of a child that nobody has looked at yet.
     pub(super) fn new() -> Self {
-        Self { patience: PATIENCE, left: 0, rested: 0, before: None }
+        Self { patience: PATIENCE, left: 0, until: Instant::now(), rested: 0, before: None }
     }
 
     /// The child is to come to rest from now on.
     pub(super) fn begin(&mut self) {
         (self.left, self.rested, self.before) = (self.patience, 0, None);
+        self.until = Instant::now() + LOOK * self.patience;
     }
 
-    /// Waits until `child` has come to rest, or the time `is_over`.
-    pub(super) fn wait(&mut self, child: &Process, long: For, is_over: impl Fn() -> bool) {
+    /// Waits until `child` has come to rest, for no more than a part of what is left of its time.
+    pub(super) fn wait(&mut self, child: &Process, long: For, deadline: Option<Instant>) {
         self.begin();
-        while self.is_due(child, long) && !is_over() {
+        let now = Instant::now();
+        let end = deadline.map(|at| now + at.saturating_duration_since(now) / PARTS);
+        while self.is_due(child, long) && end.is_none_or(|end| Instant::now() < end) {
             std::thread::sleep(LOOK);
         }
     }
@@ -70,7 +78,12 @@ impl Rest {
     pub(super) fn is_due(&mut self, child: &Process, long: For) -> bool {
         let counts = child.ledger().counts();
         let now = (counts.allocations, counts.frees);
-        self.take(Some(now).filter(|_| status::is_waiting(child.pid())), long)
+        let is_waiting = || status::is_waiting(child.pid());
+        let had_looks = self.patience - self.left >= LEAST_PATIENCE;
+        if had_looks && Instant::now() >= self.until {
+            self.left = 1;
+        }
+        self.take(Some(now).filter(|_| is_waiting()), long)
     }
 
     /// The same, where a look has seen these counts, or threads that do not wait.

@@ -23,7 +23,18 @@ fn control(program: &[&str], prepare: impl FnOnce(&LedgerFile)) -> Result<(), Pr
     let start = "the host's start";
     let clock = Clock::start(Some(limit), start);
     let (interrupt, within_a_line, lost) = (None, false, false);
-    Driver { child, channel, start, clock, interrupt, within_a_line, lost, thread: 0 }.control()
+    Driver {
+        child,
+        channel,
+        start,
+        clock,
+        interrupt,
+        within_a_line,
+        lost,
+        thread: 0,
+        plugins: Vec::new(),
+    }
+    .control()
 }
 
 /// A shell that answers the first request with `reply`, and then waits for the end.

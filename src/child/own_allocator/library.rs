@@ -15,12 +15,15 @@ use object::read::ReadCache;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
 
 use super::operators::behind_new;
+use super::own_allocator;
 use crate::child::file_state::Found;
 use crate::child::proc_file;
 use crate::ledger::header::PRELOAD_PREFIX;
 
-/// How the names of files begin whose `malloc` is known: libc's, and the loader's for itself.
-const KNOWN: [&str; 5] = ["libc.so", "libc-", "libc_malloc_debug", "ld-", "ld.so"];
+/// How the names of files begin that are known: libc's, the loader's with a `malloc` for itself, and the
+/// C++ libraries, whose `operator new` comes to `malloc`.
+const KNOWN: [&str; 7] =
+    ["libc.so", "libc-", "libc_malloc_debug", "ld-", "ld.so", "libstdc++.so", "libc++"];
 
 const MALLOC: &[u8] = b"malloc\0";
 const NEW: &[u8] = b"_Znwm\0";
@@ -31,7 +34,9 @@ struct Has {
     /// A `malloc` that its own calls come to, whatever is in front: it is hidden, or bound to itself with
     /// all that it exports.
     own_malloc: bool,
-    /// A `malloc` and an `operator new` for everybody.
+    /// A `malloc` for everybody.
+    malloc: bool,
+    /// An `operator new` for everybody, which is not known to come to the preload heap's `malloc`.
     operators: bool,
 }
 
@@ -58,10 +63,11 @@ pub(crate) fn apart_of<'a>(pid: u32, files: impl Iterator<Item = &'a str>) -> Ap
     let libraries = libraries(files).into_iter().map(Path::new).filter(|path| **path != program);
     let libraries: Vec<_> = libraries.map(|path| (path, has(path))).collect();
     let malloc = libraries.iter().find(|(_, has)| has.own_malloc).map(|(path, _)| *path);
-    let of_all = libraries.iter().filter(|(_, has)| has.operators);
-    let of_all: BTreeSet<_> = of_all.map(|(path, _)| *path).collect();
-    let operators = Some(of_all).filter(|of_all| !of_all.is_empty());
-    let operators = operators.and_then(|of_all| behind_new(pid, &of_all));
+    let with_new = || libraries.iter().filter(|(_, has)| has.operators);
+    // Whoever has operators alone calls them itself.
+    let own_new = with_new().find(|(_, has)| !has.malloc).map(|(path, _)| *path);
+    let of_all: BTreeSet<_> = with_new().map(|(path, _)| *path).collect();
+    let operators = own_new.or_else(|| behind_new(pid, &of_all));
     let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
     Apart { malloc: malloc.and_then(name), operators: operators.and_then(name) }
 }
@@ -87,7 +93,12 @@ fn libraries<'a>(files: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
 /// What the library at `path` has.
 fn has(path: &Path) -> Has {
     static FOUND: Found<Has> = Found::new();
-    let in_file = |path: &Path| read(&ReadCache::new(File::open(path).ok()?));
+    let in_file = |path: &Path| {
+        let has = read(&ReadCache::new(File::open(path).ok()?))?;
+        // Where there is no `malloc` to go with it, its code tells.
+        let operators = has.operators && (has.malloc || own_allocator(path).is_some());
+        Some(Has { operators, ..has })
+    };
     FOUND.at(path, |path| in_file(path).unwrap_or_default()).unwrap_or_default()
 }
 
@@ -108,8 +119,8 @@ fn read(file: &ReadCache<File>) -> Option<Has> {
         Some(is_defined) => is_defined && is_symbolic,
         None => defines(SHT_SYMTAB, MALLOC).unwrap_or(false),
     };
-    let operators = exports == Some(true) && defines(SHT_DYNSYM, NEW) == Some(true);
-    Some(Has { own_malloc, operators })
+    let operators = defines(SHT_DYNSYM, NEW) == Some(true);
+    Some(Has { own_malloc, malloc: exports == Some(true), operators })
 }
 
 /// Whether the function of `name` is defined by the table of `kind`; `None` where it is not in there.

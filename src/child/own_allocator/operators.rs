@@ -29,6 +29,9 @@ struct Part<'a> {
 
 /// The first of `allocators`, files with the operators, that an object of process `pid` got them from.
 pub(super) fn behind_new<'a>(pid: u32, allocators: &BTreeSet<&'a Path>) -> Option<&'a Path> {
+    if allocators.is_empty() {
+        return None;
+    }
     let maps = proc_file::text(format!("/proc/{pid}/maps")).ok()?;
     let parts: Vec<_> = maps.lines().filter_map(Part::read).collect();
     let memory = Memory::open(pid, pid).ok()?;
