@@ -151,21 +151,32 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Of a scenario that was not started.
     pub(crate) fn refused(name: &str, problem: Problem) -> Self {
+        let before = Self::before(Some(name.to_owned()), Vec::new(), 1, false);
+        Self { problem: Some(problem), ..before }
+    }
+
+    /// Before anything was run.
+    fn before(
+        scenario: Option<String>,
+        program: Vec<String>,
+        iterations: u32,
+        strict: bool,
+    ) -> Self {
         Self {
             report: Report {
-                scenario: Some(name.to_owned()),
-                program: Vec::new(),
+                scenario,
+                program,
                 exit: Exit::default(),
                 tracing: Tracing::default(),
-                iterations: 1,
+                iterations,
                 groups: Vec::new(),
                 notes: Vec::new(),
                 history: History::default(),
                 descendants: None,
             },
-            problem: Some(problem),
+            problem: None,
             output: String::new(),
-            strict: false,
+            strict,
             memory: Memory::default(),
             modules: Modules::default(),
         }

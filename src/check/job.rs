@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::Outcome;
 use super::onlooker::Onlooker;
-use crate::report::table::Memory;
-use crate::report::{Exit, Group, History, Report};
+use crate::report::Group;
 use crate::scenario::{Scenario, Work};
 use crate::suppression::module::Modules;
 
@@ -42,24 +41,8 @@ pub(super) fn unknown(job: &Job<'_>) -> Outcome {
         Work::Program(words) | Work::Marked(words) => words.value.clone(),
         Work::Server(server) => server.program.value.clone(),
     };
-    Outcome {
-        report: Report {
-            scenario: Some(job.name.to_owned()),
-            program,
-            exit: Exit::default(),
-            tracing: crate::report::Tracing::default(),
-            iterations: job.scenario.repeat,
-            groups: Vec::new(),
-            notes: Vec::new(),
-            history: History::default(),
-            descendants: None,
-        },
-        problem: None,
-        output: String::new(),
-        strict: job.scenario.strict,
-        memory: Memory::default(),
-        modules: Modules::default(),
-    }
+    let Scenario { repeat, strict, .. } = *job.scenario;
+    Outcome::before(Some(job.name.to_owned()), program, repeat, strict)
 }
 
 /// Where in the file at `path` that is; line 0 is none.

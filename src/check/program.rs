@@ -23,9 +23,7 @@ use crate::child::process::{Event, Group, Look, Process, StartError};
 use crate::child::program_file::why_silent;
 use crate::child::unseen::{self as memory, Unseen};
 use crate::child::view::{self, Reached};
-use crate::report::table::Memory;
-use crate::report::{self, Exit, History, Report};
-use crate::suppression::module::Modules;
+use crate::report::{self, Exit};
 use crate::symbols::{DebugFiles, Symbols};
 
 /// How often a program is looked at: it comes to its exit once, but for one that executes another
@@ -122,24 +120,8 @@ struct Seen {
 /// Runs `program` and looks at what is live when it exits.
 pub(crate) fn check(program: &Program<'_>) -> Outcome {
     let words = program.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let mut outcome = Outcome {
-        report: Report {
-            scenario: program.scenario.map(str::to_owned),
-            program: words,
-            exit: Exit::default(),
-            tracing: crate::report::Tracing::default(),
-            iterations: 1,
-            groups: Vec::new(),
-            notes: Vec::new(),
-            history: History::default(),
-            descendants: None,
-        },
-        problem: None,
-        output: String::new(),
-        strict: program.strict,
-        memory: Memory::default(),
-        modules: Modules::default(),
-    };
+    let scenario = program.scenario.map(str::to_owned);
+    let mut outcome = Outcome::before(scenario, words, 1, program.strict);
     outcome.problem = run(program, &mut outcome).err();
     outcome
 }

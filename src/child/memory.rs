@@ -8,7 +8,7 @@
 //!   own       what the program made for itself
 //! ```
 
-mod mapping;
+pub(super) mod mapping;
 mod own;
 mod page_map;
 pub(crate) mod places;

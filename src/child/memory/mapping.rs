@@ -20,11 +20,11 @@ pub(super) enum Searched {
 
 /// A part of a child's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mapping {
-    pub(super) start: u64,
-    pub(super) end: u64,
+pub(in crate::child) struct Mapping {
+    pub(in crate::child) start: u64,
+    pub(in crate::child) end: u64,
     /// Where in its file it starts.
-    pub(super) offset: u64,
+    pub(in crate::child) offset: u64,
     /// What of it may hold pointers.
     pub(super) searched: Searched,
     /// It may be executed.
@@ -32,12 +32,12 @@ pub(super) struct Mapping {
     /// The process made it for itself: private, writable, of no file.
     pub(super) is_own: bool,
     /// Its file, or the kernel's word for it; empty where nobody has named it.
-    pub(super) name: String,
+    pub(in crate::child) name: String,
 }
 
 impl Mapping {
     /// Reads a line.
-    pub(super) fn read(line: &str) -> Option<Self> {
+    pub(in crate::child) fn read(line: &str) -> Option<Self> {
         // One space between two fields, and more only before the name.
         let mut fields = line.splitn(6, ' ');
         let mut field = || fields.next().unwrap_or_default();
@@ -66,7 +66,7 @@ impl Mapping {
     }
 
     /// Whether `address` is in it.
-    pub(super) fn has(&self, address: u64) -> bool {
+    pub(in crate::child) fn has(&self, address: u64) -> bool {
         (self.start..self.end).contains(&address)
     }
 }

@@ -14,18 +14,11 @@ use object::{Object, ObjectSymbol, ReadCache, RelocationTarget};
 use super::Elf;
 use crate::child::file_state::Found;
 use crate::child::memory::Memory;
+use crate::child::memory::mapping::Mapping;
 use crate::child::proc_file;
 
 /// How the names of the operators begin, in all their variants.
 const NAMES: [&[u8]; 2] = [b"_Znwm", b"_Znam"];
-
-/// A part of a file in a process.
-struct Part<'a> {
-    start: u64,
-    end: u64,
-    offset: u64,
-    file: &'a Path,
-}
 
 /// The first of `allocators`, files with the operators, that an object of process `pid` got them from.
 pub(super) fn behind_new<'a>(pid: u32, allocators: &BTreeSet<&'a Path>) -> Option<&'a Path> {
@@ -33,30 +26,24 @@ pub(super) fn behind_new<'a>(pid: u32, allocators: &BTreeSet<&'a Path>) -> Optio
         return None;
     }
     let maps = proc_file::text(format!("/proc/{pid}/maps")).ok()?;
-    let parts: Vec<_> = maps.lines().filter_map(Part::read).collect();
+    let parts: Vec<_> = maps.lines().filter_map(Mapping::read).collect();
     let memory = Memory::open(pid, pid).ok()?;
     let word = |at: u64| {
         let mut word = [0; 8];
         (memory.read(at, &mut word) == word.len()).then(|| u64::from_le_bytes(word))
     };
-    let at_start = parts.iter().filter(|part| part.offset == 0 && !allocators.contains(part.file));
-    let targets = at_start.flat_map(|part| {
-        slots(part.file).into_iter().filter_map(|slot| word(part.start.wrapping_add(slot)))
+    let at_start = parts.iter().filter(|part| {
+        part.offset == 0
+            && part.name.starts_with('/')
+            && !allocators.contains(Path::new(&part.name))
     });
-    let file_at = |at: u64| parts.iter().find(|part| (part.start..part.end).contains(&at));
-    targets.filter_map(file_at).find_map(|part| allocators.get(part.file).copied())
-}
-
-impl<'a> Part<'a> {
-    /// Reads a line of `maps` (proc_pid_maps(5)).
-    fn read(line: &'a str) -> Option<Self> {
-        let mut fields = line.splitn(4, ' ');
-        let (start, end) = fields.next()?.split_once('-')?;
-        let offset = fields.nth(1)?;
-        let file = Path::new(&line[line.find('/')?..]);
-        let number = |text| u64::from_str_radix(text, 16).ok();
-        Some(Self { start: number(start)?, end: number(end)?, offset: number(offset)?, file })
-    }
+    let targets = at_start.flat_map(|part| {
+        slots(Path::new(&part.name))
+            .into_iter()
+            .filter_map(|slot| word(part.start.wrapping_add(slot)))
+    });
+    let file_at = |at: u64| parts.iter().find(|part| part.has(at));
+    targets.filter_map(file_at).find_map(|part| allocators.get(Path::new(&part.name)).copied())
 }
 
 /// Where the loader writes down whose operators the object at `path` has, from its first byte in memory on.
